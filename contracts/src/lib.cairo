@@ -1,0 +1,16 @@
+//! MedSync: who may use health data, who did, and who was paid for it.
+//!
+//! `MedSync` (registry, consents and access log in one contract) and `RewardPool` are deployed;
+//! everything else is a part of them.
+
+pub mod access_log;
+pub mod campaign;
+pub mod consent_registry;
+pub mod entity_registry;
+pub mod hash;
+pub mod medsync;
+pub mod packing;
+pub mod reward_pool;
+pub mod snip12;
+pub mod src5;
+pub mod vocabulary;

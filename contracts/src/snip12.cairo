@@ -1,0 +1,83 @@
+//! The messages a patient signs off-chain (SNIP-12, revision 1). The domain names the chain but no
+//! contract, so each message names it.
+
+use core::poseidon::poseidon_hash_span;
+use starknet::ContractAddress;
+use crate::campaign::CampaignTrait;
+use crate::consent_registry::ConsentTerms;
+
+const STARKNET_DOMAIN_TYPE_HASH: felt252 = selector!(
+    "\"StarknetDomain\"(\"name\":\"shortstring\",\"version\":\"shortstring\",\"chainId\":\"shortstring\",\"revision\":\"shortstring\")",
+);
+
+/// A consent without reward.
+const CONSENT_TYPE_HASH: felt252 = selector!(
+    "\"Consent\"(\"contract\":\"ContractAddress\",\"grantee\":\"ContractAddress\",\"purpose\":\"shortstring\",\"categories\":\"u128\",\"starts_at\":\"timestamp\",\"expires_at\":\"timestamp\",\"max_uses\":\"u128\",\"terms_commitment\":\"felt\",\"version\":\"u128\",\"nonce\":\"u128\",\"deadline\":\"timestamp\")",
+);
+
+/// A consent that insists on a reward: the wallet shows the campaign's terms.
+const REWARDED_CONSENT_TYPE_HASH: felt252 = selector!(
+    "\"RewardedConsent\"(\"contract\":\"ContractAddress\",\"grantee\":\"ContractAddress\",\"purpose\":\"shortstring\",\"categories\":\"u128\",\"starts_at\":\"timestamp\",\"expires_at\":\"timestamp\",\"max_uses\":\"u128\",\"terms_commitment\":\"felt\",\"version\":\"u128\",\"nonce\":\"u128\",\"deadline\":\"timestamp\",\"reward\":\"CampaignTerms\")\"CampaignTerms\"(\"pool\":\"ContractAddress\",\"funder\":\"ContractAddress\",\"purpose\":\"shortstring\",\"rate\":\"u128\",\"custodian\":\"ContractAddress\",\"custodian_bps\":\"u128\",\"expires_at\":\"timestamp\",\"salt\":\"felt\")",
+);
+
+/// A withdrawal. It names no version: a revocation stays good whatever happened to the consent in
+/// between.
+const REVOCATION_TYPE_HASH: felt252 = selector!(
+    "\"Revocation\"(\"contract\":\"ContractAddress\",\"grantee\":\"ContractAddress\",\"purpose\":\"shortstring\",\"nonce\":\"u128\",\"deadline\":\"timestamp\")",
+);
+
+/// Where and by whom a message is signed, and for how long it is good.
+#[derive(Copy, Drop)]
+pub struct Signing {
+    pub chain_id: felt252,
+    /// The `MedSync` contract.
+    pub contract: ContractAddress,
+    /// The account that signs.
+    pub patient: ContractAddress,
+    /// The patient's nonce that the message burns.
+    pub nonce: u64,
+    /// Unix seconds after which the message is void.
+    pub deadline: u64,
+}
+
+/// Hash a patient signs to give a consent that will become `version`.
+pub fn consent_hash(
+    signing: @Signing, grantee: ContractAddress, terms: @ConsentTerms, version: u32,
+) -> felt252 {
+    let type_hash = match terms.reward {
+        Option::Some(_) => REWARDED_CONSENT_TYPE_HASH,
+        Option::None => CONSENT_TYPE_HASH,
+    };
+    let mut fields = array![
+        type_hash, (*signing.contract).into(), grantee.into(), *terms.purpose,
+        (*terms.categories).into(), (*terms.starts_at).into(), (*terms.expires_at).into(),
+        (*terms.max_uses).into(), *terms.terms_commitment, version.into(), (*signing.nonce).into(),
+        (*signing.deadline).into(),
+    ];
+    if let Option::Some(reward) = terms.reward {
+        fields.append(reward.id());
+    }
+    message_hash(signing, poseidon_hash_span(fields.span()))
+}
+
+/// Hash a patient signs to withdraw a consent.
+pub fn revocation_hash(signing: @Signing, grantee: ContractAddress, purpose: felt252) -> felt252 {
+    message_hash(
+        signing,
+        poseidon_hash_span(
+            [
+                REVOCATION_TYPE_HASH, (*signing.contract).into(), grantee.into(), purpose,
+                (*signing.nonce).into(), (*signing.deadline).into(),
+            ]
+                .span(),
+        ),
+    )
+}
+
+fn message_hash(signing: @Signing, struct_hash: felt252) -> felt252 {
+    // 'v1' rather than '1': wallets encode a numeric short string as the number, others as text.
+    let domain = poseidon_hash_span(
+        [STARKNET_DOMAIN_TYPE_HASH, 'MedSync', 'v1', *signing.chain_id, 1].span(),
+    );
+    poseidon_hash_span(['StarkNet Message', domain, (*signing.patient).into(), struct_hash].span())
+}
