@@ -178,12 +178,19 @@ pub fn entry_digest(
 }
 
 pub mod Errors {
+    /// The patient is zero.
     pub const ZERO_PATIENT: felt252 = 'ACCESS/ZERO_PATIENT';
+    /// The purpose is not one of the known HL7 v3-ActReason codes.
     pub const BAD_PURPOSE: felt252 = 'ACCESS/BAD_PURPOSE';
+    /// The data categories are none, or one of them is unknown.
     pub const BAD_CATEGORIES: felt252 = 'ACCESS/BAD_CATEGORIES';
+    /// The justification commitment is zero.
     pub const ZERO_JUSTIFICATION: felt252 = 'ACCESS/ZERO_JUSTIFICATION';
+    /// The batch holds no request.
     pub const EMPTY_BATCH: felt252 = 'ACCESS/EMPTY_BATCH';
+    /// The batch holds more than 100 requests.
     pub const BATCH_TOO_LARGE: felt252 = 'ACCESS/BATCH_TOO_LARGE';
+    /// The patient's log has 2^32 - 1 entries and takes no more.
     pub const LOG_FULL: felt252 = 'ACCESS/LOG_FULL';
 }
 

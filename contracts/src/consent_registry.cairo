@@ -407,24 +407,43 @@ pub fn is_exhausted(uses: u32, max_uses: u32) -> bool {
 }
 
 pub mod Errors {
+    /// The patient, grantee or delegate is zero.
     pub const ZERO_ADDRESS: felt252 = 'CONSENT/ZERO_ADDRESS';
+    /// Patient and grantee are the same.
     pub const SELF_GRANT: felt252 = 'CONSENT/SELF_GRANT';
+    /// The purpose is not one of the known HL7 v3-ActReason codes.
     pub const BAD_PURPOSE: felt252 = 'CONSENT/BAD_PURPOSE';
+    /// The data categories are none, or one of them is unknown.
     pub const BAD_CATEGORIES: felt252 = 'CONSENT/BAD_CATEGORIES';
+    /// The consent would not start before it expires.
     pub const EMPTY_WINDOW: felt252 = 'CONSENT/EMPTY_WINDOW';
+    /// The consent would have expired already. Times are unix seconds.
     pub const EXPIRED_AT_BIRTH: felt252 = 'CONSENT/EXPIRED_AT_BIRTH';
+    /// The expiry is beyond 2^40 - 1. Times are unix seconds.
     pub const TIME_RANGE: felt252 = 'CONSENT/TIME_RANGE';
+    /// The record was changed 2^32 - 2 times and cannot be renewed any more.
     pub const VERSION_EXHAUSTED: felt252 = 'CONSENT/VERSION_EXHAUSTED';
+    /// The reward terms have another purpose than the consent.
     pub const CAMPAIGN_PURPOSE: felt252 = 'CONSENT/CAMPAIGN_PURPOSE';
+    /// What the reward terms name as pool does not answer like a reward pool.
     pub const NOT_A_POOL: felt252 = 'CONSENT/NOT_A_POOL';
+    /// The pool listens to another MedSync contract.
     pub const FOREIGN_POOL: felt252 = 'CONSENT/FOREIGN_POOL';
+    /// Nothing was ever deposited for these reward terms, or the campaign is closed.
     pub const CAMPAIGN_NOT_OPEN: felt252 = 'CONSENT/CAMPAIGN_NOT_OPEN';
+    /// No consent was ever given for this patient, grantee and purpose.
     pub const NOT_FOUND: felt252 = 'CONSENT/NOT_FOUND';
+    /// The caller is no delegate of the patient with this power now.
     pub const NOT_DELEGATE: felt252 = 'CONSENT/NOT_DELEGATE';
+    /// Nobody can be their own delegate.
     pub const SELF_DELEGATE: felt252 = 'CONSENT/SELF_DELEGATE';
+    /// The powers hold an unknown bit.
     pub const BAD_POWERS: felt252 = 'CONSENT/BAD_POWERS';
+    /// The signed message's deadline has passed.
     pub const SIGNATURE_EXPIRED: felt252 = 'CONSENT/SIGNATURE_EXPIRED';
+    /// The signed message's nonce is not the patient's next: it was used or voided.
     pub const BAD_NONCE: felt252 = 'CONSENT/BAD_NONCE';
+    /// The patient's account does not accept the signature for exactly this message.
     pub const BAD_SIGNATURE: felt252 = 'CONSENT/BAD_SIGNATURE';
 }
 

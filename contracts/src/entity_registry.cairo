@@ -126,18 +126,31 @@ pub impl EntityPacking of StorePacking<Entity, felt252> {
 }
 
 pub mod Errors {
+    /// The address was never registered as an entity.
     pub const UNKNOWN: felt252 = 'ENTITY/UNKNOWN';
+    /// The administrator suspended the entity.
     pub const SUSPENDED: felt252 = 'ENTITY/SUSPENDED';
+    /// Only the administrator may do this.
     pub const NOT_ADMIN: felt252 = 'ENTITY/NOT_ADMIN';
+    /// The address is zero.
     pub const ZERO_ADDRESS: felt252 = 'ENTITY/ZERO_ADDRESS';
+    /// `None` is no role to register.
     pub const BAD_ROLE: felt252 = 'ENTITY/BAD_ROLE';
+    /// The profile commitment is zero.
     pub const ZERO_PROFILE: felt252 = 'ENTITY/ZERO_PROFILE';
+    /// The address is registered already; a role never changes.
     pub const ALREADY_REGISTERED: felt252 = 'ENTITY/ALREADY_REGISTERED';
+    /// The entity is suspended already.
     pub const ALREADY_SUSPENDED: felt252 = 'ENTITY/ALREADY_SUSPENDED';
+    /// The entity is not suspended.
     pub const NOT_SUSPENDED: felt252 = 'ENTITY/NOT_SUSPENDED';
+    /// The address is the administrator already.
     pub const ALREADY_ADMIN: felt252 = 'ENTITY/ALREADY_ADMIN';
+    /// No hand-over of the administration is under way.
     pub const NO_TRANSFER: felt252 = 'ENTITY/NO_TRANSFER';
+    /// The hand-over is to somebody else.
     pub const NOT_PENDING_ADMIN: felt252 = 'ENTITY/NOT_PENDING_ADMIN';
+    /// The hand-over can only be accepted 48 hours after it began.
     pub const TRANSFER_NOT_READY: felt252 = 'ENTITY/TRANSFER_NOT_READY';
 }
 

@@ -283,24 +283,43 @@ pub fn shares(rate: u128, custodian_bps: u16) -> (u128, u128) {
 }
 
 pub mod Errors {
+    /// The token, log or accessor is zero.
     pub const ZERO_ADDRESS: felt252 = 'POOL/ZERO_ADDRESS';
+    /// What is named as log does not answer like a MedSync access log.
     pub const NOT_A_LOG: felt252 = 'POOL/NOT_A_LOG';
+    /// Only the MedSync contract this pool listens to may do this.
     pub const NOT_LOG: felt252 = 'POOL/NOT_LOG';
+    /// The terms name another pool.
     pub const WRONG_POOL: felt252 = 'POOL/WRONG_POOL';
+    /// Only the funder named in the terms may do this.
     pub const NOT_FUNDER: felt252 = 'POOL/NOT_FUNDER';
+    /// The amount is zero.
     pub const ZERO_AMOUNT: felt252 = 'POOL/ZERO_AMOUNT';
+    /// The purpose is not one of the known HL7 v3-ActReason codes.
     pub const BAD_PURPOSE: felt252 = 'POOL/BAD_PURPOSE';
+    /// The rate is zero.
     pub const ZERO_RATE: felt252 = 'POOL/ZERO_RATE';
+    /// The custodian's share is more than 10,000 basis points.
     pub const BAD_BPS: felt252 = 'POOL/BAD_BPS';
+    /// The terms name a custodian without a share, or a share without a custodian.
     pub const BAD_CUSTODIAN: felt252 = 'POOL/BAD_CUSTODIAN';
+    /// The terms have expired.
     pub const CAMPAIGN_EXPIRED: felt252 = 'POOL/CAMPAIGN_EXPIRED';
+    /// The campaign is closed for good.
     pub const CAMPAIGN_CLOSED: felt252 = 'POOL/CAMPAIGN_CLOSED';
+    /// The campaign was never funded, or is closed.
     pub const NOT_OPEN: felt252 = 'POOL/NOT_OPEN';
+    /// All deposits together would exceed 2^123 - 1.
     pub const DEPOSIT_CAP: felt252 = 'POOL/DEPOSIT_CAP';
+    /// The token said that the transfer failed.
     pub const TRANSFER_FAILED: felt252 = 'POOL/TRANSFER_FAILED';
+    /// The pool would hold less than it owes: the token did not deliver the whole amount.
     pub const SHORTFALL: felt252 = 'POOL/SHORTFALL';
+    /// The recipient is zero or the pool itself.
     pub const BAD_RECIPIENT: felt252 = 'POOL/BAD_RECIPIENT';
+    /// The caller's credit is less than the amount.
     pub const INSUFFICIENT_CREDIT: felt252 = 'POOL/INSUFFICIENT_CREDIT';
+    /// The campaign has neither expired nor reached the end of its notice of 7 days.
     pub const CLOSE_TOO_EARLY: felt252 = 'POOL/CLOSE_TOO_EARLY';
 }
 

@@ -1,0 +1,64 @@
+# Every target sets up what it needs first; a second run takes no time. Another interpreter: make PYTHON=python3.12 ...
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := bash
+PYTHON ?= python3
+PYTEST_WORKERS ?= 2
+
+BIN := .venv/bin
+READY := .venv/.ready
+# Runs the rest of a line only where the pinned Scarb is; elsewhere it says so, and the line succeeds.
+WITH_SCARB := $(BIN)/python -m medsync.toolchain scarb || exit 0;
+
+.PHONY: help setup devnet build test demo bench lint format typecheck check ci lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock requirements-bootstrap.lock pyproject.toml scripts/setup.py
+	@$(PYTHON) scripts/setup.py
+	@touch $@
+
+setup: $(READY) ## Create .venv from the locks
+
+devnet: setup ## Find or build the pinned starknet-devnet
+	@$(BIN)/python -m medsync.toolchain devnet
+
+build: setup ## Compile the contracts and write the committed artifacts
+	@$(BIN)/python scripts/build.py
+
+test: devnet ## Run every test, on real devnets (PYTEST_WORKERS=2)
+	@$(WITH_SCARB) scarb --offline cairo-test --workspace
+	@$(BIN)/pytest -n $(PYTEST_WORKERS)
+
+demo: devnet ## Tell the whole story on a devnet of its own
+	@$(BIN)/python scripts/demo.py
+
+bench: devnet ## Measure every operation's costs and rewrite docs/costs.*
+	@$(BIN)/python scripts/bench.py
+
+format: setup ## Format Python and Cairo
+	@$(BIN)/ruff check --quiet --select I --fix .
+	@$(BIN)/ruff format --quiet .
+	@$(WITH_SCARB) scarb fmt --workspace
+
+lint: setup ## Check formatting and style of Python and Cairo
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(WITH_SCARB) scarb fmt --workspace --check && scarb --quiet lint --workspace --test --deny-warnings
+
+typecheck: setup ## Check types (mypy --strict)
+	@$(BIN)/mypy
+
+check: setup ## Check that everything generated still matches its source
+	@$(BIN)/python scripts/build.py --check
+
+ci: ## Everything a change must pass
+	@.ci/run
+
+lock: ## Rewrite the locks from pyproject.toml
+	@$(PYTHON) scripts/setup.py --lock
+
+clean: ## Remove what building and testing made, .venv included
+	@rm -rf .venv .tools target .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,247 @@
+"""What the contracts' sources say of themselves: interfaces, events, types and error codes, with their docs.
+
+The ABI has names and types but neither error codes nor documentation, so both are read from the Cairo sources, by
+one parser for all: the table of error codes beside the artifacts and the published specification.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+#: Headings of a function's documentation.
+SECTIONS: Final = ("Preconditions", "Effects", "Emits", "Errors", "Access")
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """An entry point as its trait declares it."""
+
+    name: str
+    #: Its declaration in Cairo, on one line.
+    signature: str
+    #: What stands before the first section.
+    summary: str
+    #: Text by heading; only the headings that are there.
+    sections: dict[str, str]
+    #: Every code it can fail with, those that its text takes over from other functions among them.
+    errors: tuple[str, ...]
+
+    @property
+    def is_view(self) -> bool:
+        """Whether it only reads."""
+        return "self: @TState" in self.signature
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A trait that one of the contracts implements, its functions in source order."""
+
+    name: str
+    summary: str
+    functions: tuple[Function, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A field of a struct or an event, or a variant of an enum."""
+
+    name: str
+    #: Its Cairo type; empty for a variant.
+    type: str
+    doc: str
+    #: Whether it is one of an event's keys.
+    key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A struct, an enum or an event, its members in source order."""
+
+    name: str
+    doc: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An error code and what it means."""
+
+    code: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A deployed contract, put together from its own source and those of its components."""
+
+    name: str
+    doc: str
+    constructor: Function
+    interfaces: tuple[Interface, ...]
+    events: tuple[Structure, ...]
+    errors: tuple[Error, ...]
+
+    @property
+    def functions(self) -> tuple[Function, ...]:
+        """The constructor and every entry point."""
+        return (self.constructor, *(one for interface in self.interfaces for one in interface.functions))
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Everything the sources document."""
+
+    contracts: tuple[Contract, ...]
+    structs: tuple[Structure, ...]
+    enums: tuple[Structure, ...]
+
+
+class SourceError(ValueError):
+    """The sources are not written as this parser expects. Names the place."""
+
+
+def contract_reference(sources: Path) -> Reference:
+    """Read the documentation in a folder of Cairo sources.
+
+    Raises SourceError where something is undocumented or refers to what is not there: an entry point without
+    summary, an error code without meaning, a code in a documentation that no `Errors` module has.
+    """
+    files = {path.stem: path.read_text() for path in sorted(sources.glob("*.cairo"))}
+    text = "".join(files.values())
+    owners = {name: source for source in files.values() for name in re.findall(_COMPONENT, source)}
+    contracts = []
+    for source in files.values():
+        for name in re.findall(_CONTRACT, source):
+            parts = [owners[part] for part in re.findall(r"component!\(path: (\w+)", source)] + [source]
+            contracts.append(_contract(name, parts, text))
+    codes = {error.code for contract in contracts for error in contract.errors}
+    for contract in contracts:
+        for function in contract.functions:
+            if unknown := set(function.errors) - codes:
+                raise SourceError(f"{function.name} names errors that nothing defines: {sorted(unknown)}")
+    return Reference(
+        contracts=tuple(contracts),
+        structs=tuple(_structures(text, "struct")),
+        enums=tuple(_structures(text, "enum")),
+    )
+
+
+def error_table(reference: Reference) -> dict[str, dict[str, Any]]:
+    """Error codes as they are kept beside the artifacts: by code, the contract, the functions and the meaning."""
+    table: dict[str, dict[str, Any]] = {}
+    for contract in reference.contracts:
+        for error in contract.errors:
+            functions = [one.name for one in contract.functions if error.code in one.errors]
+            table[error.code] = {
+                "contract": contract.name,
+                "functions": functions,
+                "meaning": error.meaning,
+            }
+    return table
+
+
+# --- parsing ------------------------------------------------------------------------------------------------
+
+_CONTRACT = re.compile(r"#\[starknet::contract\]\npub mod (\w+)")
+_COMPONENT = re.compile(r"#\[starknet::component\]\npub mod (\w+)")
+_TRAIT = re.compile(
+    r"(?P<doc>(?:^///[^\n]*\n)*)#\[starknet::interface\]\npub trait (?P<name>\w+)<TState> \{\n(?P<body>.*?)^\}",
+    re.M | re.S,
+)
+_FUNCTION = re.compile(
+    r"(?P<doc>(?:^ +///[^\n]*\n)*)(?:^ +#\[[^\n]*\]\n)*^ +(?P<signature>fn (?P<name>\w+)\(.*?\)[^;{]*)[;{]", re.M | re.S
+)
+_ERRORS = re.compile(r"^pub mod Errors \{\n(.*?)^\}", re.M | re.S)
+_ERROR = re.compile(r"(?P<doc>(?:^ +///[^\n]*\n)*)^ +pub const \w+: felt252 = '(?P<code>[^']+)';", re.M)
+_STRUCTURE = (
+    r"(?P<doc>(?:^ *///[^\n]*\n)*)^ *#\[derive\((?P<derive>[^)]*)\)\]\n"
+    r" *pub %s (?P<name>\w+) \{\n(?P<body>.*?)^ *\}"
+)
+_MEMBER = re.compile(
+    r"(?P<doc>(?:^ +///[^\n]*\n)*)(?P<key>^ +#\[key\]\n)?^ +(?:pub )?(?P<name>\w+)(?:: (?P<type>[^\n]*))?,\n", re.M
+)
+_HEADING = re.compile(rf"({'|'.join(SECTIONS)})((?:, \w+)*(?: and \w+)?): ?")
+_CODE = re.compile(r"`([A-Z]+/[A-Z_]+)`")
+
+
+def _contract(name: str, parts: list[str], everything: str) -> Contract:
+    own = parts[-1]
+    interfaces, events, errors = [], [], []
+    for source in parts:
+        for implemented in re.findall(r"\bof (?:super::)?(I[A-Z]\w+)<", source):
+            (trait,) = (match for match in _TRAIT.finditer(everything) if match["name"] == implemented)
+            functions = _resolve(_parse_functions(trait["body"]))
+            interfaces.append(Interface(implemented, _prose(_lines(trait["doc"])), functions))
+        events += [event for event in _structures(source, "struct", derives="starknet::Event")]
+        for block in _ERRORS.findall(source):
+            for match in _ERROR.finditer(block):
+                errors.append(Error(match["code"], _required(match["doc"], match["code"])))
+    (constructor,) = (one for one in _parse_functions(own) if one.name == "constructor")
+    doc = "\n".join(line[3:].strip() for line in own.splitlines() if line.startswith("//!"))
+    return Contract(name, doc, constructor, tuple(interfaces), tuple(events), tuple(errors))
+
+
+def _parse_functions(body: str) -> list[Function]:
+    functions = []
+    for match in _FUNCTION.finditer(body):
+        summary, sections = _sections(_lines(match["doc"]))
+        signature = re.sub(r"\s+", " ", match["signature"]).replace("( ", "(").replace(", )", ")").strip()
+        errors = tuple(dict.fromkeys(_CODE.findall(sections.get("Errors", ""))))
+        functions.append(Function(match["name"], signature, summary, sections, errors))
+    return functions
+
+
+def _resolve(functions: Iterable[Function]) -> tuple[Function, ...]:
+    """Complete the errors of functions whose text takes them over: "as `add_consent`"."""
+    done: dict[str, Function] = {}
+    for one in functions:
+        if not one.summary:
+            raise SourceError(f"{one.name} has no documentation")
+        named = re.findall(r"`(\w+)`", one.sections.get("Errors", ""))
+        taken = [code for name in named if name in done for code in done[name].errors]
+        errors = tuple(dict.fromkeys([*taken, *one.errors]))
+        done[one.name] = Function(one.name, one.signature, one.summary, one.sections, errors)
+    return tuple(done.values())
+
+
+def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
+    """A documentation's summary and its text by heading. One heading may stand for several sections."""
+    summary: list[str] = []
+    found: dict[str, list[str]] = {}
+    current = [summary]
+    for line in lines:
+        if heading := _HEADING.match(line):
+            names = [heading[1], *re.findall(r"\w+", heading[2].replace(" and ", " "))]
+            current = [found.setdefault(name.capitalize(), []) for name in names]
+            line = line[heading.end() :]
+        for part in current:
+            part.append(line)
+    return _prose(summary), {name: _prose(part) for name, part in found.items()}
+
+
+def _structures(text: str, kind: str, derives: str = "Serde") -> Iterator[Structure]:
+    for match in re.finditer(_STRUCTURE % kind, text, re.M | re.S):
+        if derives in match["derive"]:
+            members = tuple(
+                Member(one["name"], one["type"] or "", _prose(_lines(one["doc"])), one["key"] is not None)
+                for one in _MEMBER.finditer(match["body"])
+            )
+            yield Structure(match["name"], _prose(_lines(match["doc"])), members)
+
+
+def _lines(doc: str) -> list[str]:
+    return [line.strip().removeprefix("///").strip() for line in doc.splitlines()]
+
+
+def _prose(lines: list[str]) -> str:
+    """Lines joined to paragraphs, which an empty line parts."""
+    paragraphs = "\n".join(lines).strip().split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _required(doc: str, name: str) -> str:
+    if text := _prose(_lines(doc)):
+        return text
+    raise SourceError(f"{name} has no documentation")

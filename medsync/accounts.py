@@ -1,0 +1,166 @@
+"""Where accounts come from: encrypted keystores, the environment, or a local devnet's own.
+
+Keystores are the JSON files that starkli and Ethereum's wallets write (Web3 Secret Storage, version 3). No private
+key and no password is ever part of a message, a `repr` or the chain of an error.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
+from starknet_py.constants import EC_ORDER
+from starknet_py.net.full_node_client import FullNodeClient
+
+from medsync.errors import InputError, PublicNetworkError
+from medsync.felt import InvalidValue, check_address, parse_felt
+from medsync.network import Connection
+from medsync.signer import StarkSigner, public_key_of
+from medsync.transactions import Account
+
+ADDRESS_VARIABLE: Final = "MEDSYNC_ACCOUNT_ADDRESS"
+KEY_VARIABLE: Final = "MEDSYNC_PRIVATE_KEY"
+KEYSTORE_VARIABLE: Final = "MEDSYNC_KEYSTORE"
+PASSWORD_VARIABLE: Final = "MEDSYNC_KEYSTORE_PASSWORD"
+
+#: scrypt's work factor for new keystores: 2**18, as Ethereum's wallets set it; about a second.
+_SCRYPT_N: Final = 2**18
+
+_DEVNET_PREFIX: Final = "devnet:"
+
+
+async def load_account(
+    connection: Connection, source: str | None = None, *, password: str | None = None
+) -> Account:
+    """The account that `source` names, ready to send.
+
+    `source` is `devnet:<n>`, the n-th predeployed account of a local devnet (from 0), or `<address>@<keystore>`,
+    an account's address and the path of its keystore, opened with `password`. Without it the environment says:
+    `MEDSYNC_ACCOUNT_ADDRESS` with `MEDSYNC_PRIVATE_KEY`, or with `MEDSYNC_KEYSTORE`. A password that is not
+    given is taken from `MEDSYNC_KEYSTORE_PASSWORD`.
+
+    Raises InputError for what cannot be found, read or opened; PublicNetworkError for a devnet's account on
+    another network: its key is public.
+    """
+    if source is None:
+        address, key = _from_environment(os.environ, password)
+    elif source.startswith(_DEVNET_PREFIX):
+        address, key = await _predeployed(connection, source)
+    else:
+        text, at, keystore = source.partition("@")
+        if not at:
+            raise InputError(f"{source!r} is neither devnet:<n> nor <address>@<keystore>.")
+        address = _address(text)
+        key = read_keystore(Path(keystore), _password(password, os.environ))
+    return make_account(connection.client, connection.chain_id, address, key)
+
+
+def make_account(client: FullNodeClient, chain_id: int, address: int, private_key: int) -> Account:
+    """The account at an address with a private key. Raises `InvalidValue`, showing neither, for a false key."""
+    return Account(address, client, StarkSigner(private_key, chain_id))
+
+
+def read_keystore(path: Path, password: str) -> int:
+    """The private key in a keystore. Raises InputError if there is none, or the password does not open it."""
+    try:
+        content = json.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"The keystore {path} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise InputError(f"The keystore {path} is not JSON.") from None
+    try:
+        key = int.from_bytes(decode_keyfile_json(content, _utf8(password)), "big")
+    except Exception as error:  # The library raises what its parts raise, KeyError and TypeError among it.
+        wrong = isinstance(error, ValueError) and "MAC" in str(error)
+        reason = "the password does not open it" if wrong else "it is no keystore of version 3"
+        raise InputError(f"The keystore {path} is of no use: {reason}.") from None
+    public_key_of(key)
+    return key
+
+
+def create_keystore(path: Path, password: str, private_key: int | None = None) -> int:
+    """Write a new keystore with a private key, a fresh one if none is given, and return its public key.
+
+    Only the user may read the file. Raises InputError if there is a file already, the folder cannot be written,
+    or the password is empty.
+    """
+    if not password:
+        raise InputError("A keystore needs a password.")
+    key = 1 + secrets.randbelow(EC_ORDER - 1) if private_key is None else private_key
+    public_key = public_key_of(key)
+    content = create_keyfile_json(
+        key.to_bytes(32, "big"), _utf8(password), kdf="scrypt", iterations=_SCRYPT_N
+    )
+    # It is the Ethereum address of the key: a hash that has no meaning here.
+    del content["address"]
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(content, file)
+    except FileExistsError:
+        raise InputError(f"{path} exists already; a keystore is never overwritten.") from None
+    except OSError as error:
+        raise InputError(f"The keystore {path} cannot be written: {error.strerror}.") from None
+    return public_key
+
+
+async def predeployed_accounts(connection: Connection) -> list[Account]:
+    """Every predeployed account of a local devnet, in its order. Raises PublicNetworkError on another network."""
+    answer: list[dict[str, Any]] = await connection.devnet_rpc(
+        "devnet_getPredeployedAccounts", with_balance=False
+    )
+    return [
+        make_account(
+            connection.client, connection.chain_id, int(one["address"], 16), int(one["private_key"], 16)
+        )
+        for one in answer
+    ]
+
+
+def _from_environment(environment: Mapping[str, str], password: str | None) -> tuple[int, int]:
+    if ADDRESS_VARIABLE not in environment:
+        raise InputError(
+            "No account is named.",
+            hint=f"Use devnet:<n>, <address>@<keystore>, or set {ADDRESS_VARIABLE}.",
+        )
+    address = _address(environment[ADDRESS_VARIABLE])
+    if keystore := environment.get(KEYSTORE_VARIABLE):
+        return address, read_keystore(Path(keystore), _password(password, environment))
+    if text := environment.get(KEY_VARIABLE):
+        try:
+            return address, parse_felt(text, KEY_VARIABLE)
+        except InvalidValue:
+            # Its message quotes the value.
+            raise InputError(f"{KEY_VARIABLE} must be 0x and hexadecimal digits.") from None
+    raise InputError(f"{ADDRESS_VARIABLE} needs {KEYSTORE_VARIABLE} or {KEY_VARIABLE} beside it.")
+
+
+async def _predeployed(connection: Connection, source: str) -> tuple[int, int]:
+    if not connection.is_local:
+        raise PublicNetworkError(f"{source} is an account of a local devnet; its key is public knowledge.")
+    number = source.removeprefix(_DEVNET_PREFIX)
+    answer = await connection.devnet_rpc("devnet_getPredeployedAccounts", with_balance=False)
+    if not (number.isascii() and number.isdigit() and int(number) < len(answer)):
+        raise InputError(f"{source!r}: this devnet has accounts devnet:0 to devnet:{len(answer) - 1}.")
+    one = answer[int(number)]
+    return int(one["address"], 16), int(one["private_key"], 16)
+
+
+def _address(text: str) -> int:
+    address = parse_felt(text, "account address")
+    check_address(address, "account address")
+    return address
+
+
+def _password(password: str | None, environment: Mapping[str, str]) -> str:
+    found = password if password is not None else environment.get(PASSWORD_VARIABLE)
+    if found is None:
+        raise InputError("The keystore needs its password.", hint=f"Set {PASSWORD_VARIABLE}.")
+    return found
+
+
+def _utf8(password: str) -> Any:
+    """The password as every other tool encodes it. eth-keyfile asks for text, and would make it Latin-1."""
+    return password.encode()

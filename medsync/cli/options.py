@@ -1,0 +1,44 @@
+"""The options every command has, wherever on the command line they stand."""
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+
+FLAGS: Final = frozenset({"--json", "--allow-public-network", "--verbose"})
+SETTINGS: Final = frozenset({"--network", "--rpc-url", "--account", "--deployment"})
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the global options say."""
+
+    network: str = "devnet"
+    rpc_url: str | None = None
+    account: str | None = None
+    deployment: str | None = None
+    json: bool = False
+    allow_public_network: bool = False
+    verbose: bool = False
+
+
+#: The options of the command that runs.
+current: ContextVar[Options] = ContextVar("options", default=Options())  # noqa: B039
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """The command line with its global options in front of the command, where typer looks for them."""
+    front: list[str] = []
+    rest: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        name, equals, _ = argument.partition("=")
+        if argument == "--":
+            rest += [argument, *remaining]
+        elif argument in FLAGS or (name in SETTINGS and equals):
+            front.append(argument)
+        elif name in SETTINGS:
+            front += [argument, *(value for value in [next(remaining, None)] if value is not None)]
+        else:
+            rest.append(argument)
+    return front + rest

@@ -1,0 +1,226 @@
+"""What commands answer: values that know how to be shown, as tables for people or as JSON for programs.
+
+Answers go to standard output, everything else to standard error. In JSON, felts are hexadecimal, times ISO 8601 in
+UTC, and amounts decimal text in the token's smallest unit, because both exceed what JSON readers can count.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from decimal import Decimal
+from enum import Enum, IntFlag
+from typing import TYPE_CHECKING, Any, Final
+
+from medsync.errors import MedSyncError
+from medsync.vocabulary import Category
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+#: What a command answers: one thing, or a list of them.
+Answer = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+#: Width of tables where there is no terminal to fit them into.
+WIDTH: Final = 140
+
+_TIMES: Final = frozenset(
+    {"at", "starts_at", "expires_at", "registered_at", "ready_at", "closing_at", "timestamp"}
+)
+_AMOUNTS: Final = frozenset(
+    {"amount", "rate", "remaining", "patient_share", "custodian_share", "refunded"}
+)
+_NUMBERS: Final = frozenset(
+    {
+        *("version", "epoch", "nonce", "max_uses", "uses"),
+        *("seq", "count", "paid_count", "custodian_bps", "block_number"),
+    }
+)
+
+
+class Hex(int):
+    """A felt: address, hash, commitment."""
+
+
+class Time(int):
+    """Unix seconds; zero stands for no time at all."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """An amount in a token's smallest unit, and what a whole token is called and made of."""
+
+    value: int
+    decimals: int = 0
+    symbol: str = ""
+
+    def __str__(self) -> str:
+        whole = Decimal(self.value).scaleb(-self.decimals)
+        return f"{whole:f} {self.symbol}".strip()
+
+
+def members(value: Any) -> dict[str, Any]:
+    """A dataclass of the SDK as a mapping, its integers told apart by the names of their fields."""
+    found: dict[str, Any] = {}
+    for field in fields(value):
+        content = getattr(value, field.name)
+        if field.name == "location":
+            found |= members(content) if content is not None else {}
+        elif type(content) is int:
+            kind = (
+                Time
+                if field.name in _TIMES
+                else Amount
+                if field.name in _AMOUNTS
+                else int
+                if field.name in _NUMBERS
+                else Hex
+            )
+            found[field.name] = kind(content)
+        elif is_dataclass(content):
+            found[field.name] = members(content)
+        else:
+            found[field.name] = content
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Hex):
+        return hex(value)
+    if isinstance(value, Time):
+        return _iso(value)
+    if isinstance(value, Amount):
+        return str(value.value)
+    if isinstance(value, Category):
+        return list(value.names)
+    if isinstance(value, IntFlag):
+        return [str(member.name) for member in type(value) if member in value]
+    if isinstance(value, Enum):
+        return value.value if isinstance(value, str) else value.name
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(members(value))
+    return value
+
+
+def shown(value: Any, *, short: bool = False) -> str:
+    """A value as a person reads it; `short` leaves out the middle of felts."""
+    if isinstance(value, Hex) and short and value >= 16**16:
+        text = f"{value:#x}"
+        return f"{text[:8]}…{text[-6:]}"
+    if isinstance(value, Amount):
+        return str(value)
+    value = plain(value)
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def show(answer: Answer, *, as_json: bool) -> None:
+    """Print an answer to standard output."""
+    if as_json:
+        print(json.dumps(plain(answer), indent=2, ensure_ascii=False), flush=True)
+        return
+    console = _console()
+    if isinstance(answer, Mapping):
+        _show_one(console, answer)
+    elif answer:
+        console.print(_table(answer))
+    else:
+        console.print("Nothing found.")
+
+
+def show_line(answer: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one of many answers on one line, at once."""
+    if as_json:
+        print(json.dumps(plain(answer), ensure_ascii=False), flush=True)
+    else:
+        text = "  ".join(f"{name}={shown(value, short=True)}" for name, value in answer.items())
+        print(text, flush=True)
+
+
+def show_error(error: MedSyncError, *, as_json: bool) -> None:
+    """Print an error to standard error: what happened, and what to do."""
+    if as_json:
+        print(json.dumps(error.to_json(), ensure_ascii=False), file=sys.stderr, flush=True)
+        return
+    print(f"medsync: {error}", file=sys.stderr)
+    if error.hint:
+        print(error.hint, file=sys.stderr)
+
+
+def say(text: str, *, as_json: bool) -> None:
+    """Tell a person something beside the answer, on standard error."""
+    if not as_json:
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def busy(what: str, *, as_json: bool) -> Iterator[None]:
+    """Show on a terminal that something takes its time."""
+    if as_json or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} …"):
+        yield
+
+
+def _iso(time: int) -> str | None:
+    from datetime import UTC, datetime
+
+    if not time:
+        return None
+    try:
+        return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return str(int(time))  # No calendar goes that far.
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_one(console: Console, answer: Mapping[str, Any]) -> None:
+    width = max((len(name) for name, value in answer.items() if not _is_table(value)), default=0)
+    for name, value in answer.items():
+        title = name.replace("_", " ")
+        if _is_table(value):
+            console.print(f"{title}:")
+            console.print(_table(value))
+        elif isinstance(value, Mapping):
+            console.print(f"{title}:")
+            for inner, content in value.items():
+                console.print(f"  {inner.replace('_', ' ')}: {shown(content)}")
+        else:
+            console.print(f"{title:<{width}}  {shown(value)}")
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    from rich.table import Table
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(*[name.replace("_", " ") for name in names], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*[shown(row.get(name), short=True) for name in names])
+    return table
+

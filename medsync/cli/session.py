@@ -1,0 +1,247 @@
+"""What one command works with: its options, and node, account and contracts once it asks for them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, get_type_hints
+
+import typer
+
+from medsync.cli import output
+from medsync.cli.options import Options, current
+from medsync.cli.output import Amount, Answer, Hex
+from medsync.errors import ExitCode, InputError, MedSyncError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
+    from medsync.deployments import Record
+    from medsync.network import Connection
+    from medsync.transactions import Account, Invocation, TransactionResult
+
+P = ParamSpec("P")
+
+#: Stands for an account's own address where an address is asked for.
+ME: Final = "me"
+
+
+class Interrupted(MedSyncError):
+    """Stopped from the keyboard. What was sent by then may happen."""
+
+    code = "INTERRUPTED"
+    exit_code = ExitCode.INTERRUPTED
+
+
+class Session:
+    """One command's run. What it opens is closed at the end."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        #: Hashes of the transactions that were handed over.
+        self.sent: list[int] = []
+        #: What the command ends with if it does not fail.
+        self.exit_code = ExitCode.OK
+        self._stack = AsyncExitStack()
+        self._connection: Connection | None = None
+        self._account: Account | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    # --- telling --------------------------------------------------------------------------------------------
+
+    def busy(self, what: str) -> AbstractContextManager[None]:
+        """Show that something takes its time."""
+        return output.busy(what, as_json=self.options.json)
+
+    def say(self, text: str) -> None:
+        """Tell a person something beside the answer."""
+        output.say(text, as_json=self.options.json)
+
+    # --- node and account -----------------------------------------------------------------------------------
+
+    async def connection(self) -> Connection:
+        """The node, connected at the first call."""
+        if self._connection is None:
+            from medsync.network import connect
+
+            options = self.options
+            opened = connect(options.network, _url(options), allow_public=options.allow_public_network)
+            with self.busy("Connecting"):
+                self._connection = await self._stack.enter_async_context(opened)
+        return self._connection
+
+    async def account(self) -> Account:
+        """The account that signs: the one the options name, the environment's, or devnet's first."""
+        if self._account is None:
+            from medsync import accounts
+
+            connection = await self.connection()
+            source = self.options.account
+            if source is None and connection.is_local and not accounts.in_environment():
+                source = "devnet:0"
+            self._account = await accounts.load_account(connection, source)
+        return self._account
+
+    async def address(self, text: str, name: str) -> int:
+        """The address that `text` gives: hexadecimal, `devnet:<n>`, or `me` for the signing account's."""
+        from medsync.felt import InvalidValue, check_address, parse_felt
+
+        if text == ME:
+            return (await self.account()).address
+        if text.startswith("devnet:"):
+            from medsync.accounts import load_account
+
+            return (await load_account(await self.connection(), text)).address
+        try:
+            address = parse_felt(text, name)
+            check_address(address, name)
+        except InvalidValue as error:
+            raise InputError(str(error), hint="Write 0x and digits, devnet:<n>, or me.") from None
+        return address
+
+    async def now(self) -> int:
+        """The present in unix seconds: the clock's, or the latest block's if a devnet was sent ahead of it."""
+        client = (await self.connection()).client
+        block = await client.get_block_with_tx_hashes(block_number="latest")
+        return max(int(time.time()), block.timestamp)
+
+    # --- contracts ------------------------------------------------------------------------------------------
+
+    def record_path(self) -> Path:
+        """The file of the deployment that is meant: by default the one named like the network."""
+        from medsync.deployments import path_of
+
+        return path_of(self.options.deployment or self.options.network)
+
+    async def record(self) -> Record:
+        """The deployment that is meant, which must be on the node's chain."""
+        from medsync.deployments import read
+        from medsync.felt import decode_short_string
+
+        record = read(self.record_path())
+        chain = decode_short_string((await self.connection()).chain_id)
+        if record.chain_id != chain:
+            raise InputError(
+                f"{self.record_path()} is a deployment on {record.chain_id}; the node is on {chain}.",
+                hint="Choose another --deployment or --network.",
+            )
+        return record
+
+    async def medsync(self, *, signing: bool = False) -> MedSyncClient:
+        """The MedSync contract, with the account if something is to be signed."""
+        from medsync.clients import MedSyncClient
+
+        address = (await self.record()).medsync
+        return MedSyncClient(address, await self._sender(signing))
+
+    async def pool(self, *, signing: bool = False) -> RewardPoolClient:
+        """The reward pool, with the account if something is to be signed."""
+        from medsync.clients import RewardPoolClient
+
+        address = (await self.record()).reward_pool
+        return RewardPoolClient(address, await self._sender(signing))
+
+    async def token(self) -> Erc20Client:
+        """The token the reward pool holds."""
+        from medsync.clients import Erc20Client
+
+        return Erc20Client((await self.record()).request.token, (await self.connection()).client)
+
+    async def _sender(self, signing: bool) -> Any:
+        return await self.account() if signing else (await self.connection()).client
+
+    async def send(self, *invocations: Invocation[Any]) -> TransactionResult[tuple[Any, ...]]:
+        """Send invocations as one transaction and wait until it is in a block."""
+        account = invocations[0].account
+        with self.busy(" + ".join(dict.fromkeys(invocation.function for invocation in invocations))):
+            transaction = await account.submit(*invocations)
+            self.sent.append(transaction)
+            receipt = await account.confirm(transaction, *invocations)
+            return await account.result(receipt, *invocations)
+
+
+def paid(result: TransactionResult[Any]) -> dict[str, Any]:
+    """Where a transaction stands and what it cost, as every command that sends one answers it."""
+    return {
+        "transaction": Hex(result.hash),
+        "block": result.block_number,
+        "fee": Amount(result.fee, 18, "STRK"),
+    }
+
+
+def _url(options: Options) -> str | None:
+    """The URL that was asked for, or where `medsync devnet up` left a devnet running."""
+    if options.rpc_url is not None or options.network != "devnet":
+        return options.rpc_url
+    from medsync.devnet import background_status
+    from medsync.network import in_environment
+
+    running = None if in_environment("devnet") else background_status()
+    return f"{running.url}/rpc" if running else None
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+Command = Callable[Concatenate[Session, P], Awaitable[Answer | None]]
+
+
+def command(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
+    """Make a coroutine function a command: it gets the session and its parameters, and answers what is shown."""
+
+    def register(function: Command[P]) -> Command[P]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> int:
+            return _run(functools.partial(function, *args, **kwargs))  # type: ignore[call-arg]
+
+        # Typer reads the parameters from the signature; the session is none of them.
+        hints = get_type_hints(function, include_extras=True)
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        run.__annotations__ = {one.name: hints[one.name] for one in parameters}
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [one.replace(annotation=hints[one.name]) for one in parameters]
+        )
+        group.command(name, epilog="Global options may stand anywhere: see medsync --help.")(run)
+        return function
+
+    return register
+
+
+def _run(function: Callable[[Session], Awaitable[Answer | None]]) -> int:
+    """Run a command to its end, show its answer, and return its exit code."""
+    import asyncio
+
+    session = Session(current.get())
+
+    async def whole() -> Answer | None:
+        async with session:
+            return await function(session)
+
+    try:
+        answer = asyncio.run(whole())
+    except KeyboardInterrupt:
+        raise interrupted(session.sent) from None
+    if answer is not None:
+        output.show(answer, as_json=session.options.json)
+    return session.exit_code
+
+
+def interrupted(sent: list[int]) -> Interrupted:
+    """What to tell somebody who pressed Ctrl-C."""
+    if not sent:
+        return Interrupted("Interrupted; nothing was sent.")
+    hashes = ", ".join(map(hex, sent))
+    return Interrupted(
+        f"Interrupted. Already sent: {hashes}.", hint="It may still happen: look it up before you send it again."
+    )

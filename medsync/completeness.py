@@ -1,0 +1,113 @@
+"""Whether a list of log entries is a patient's whole log: every entry once, in order, unaltered, none added.
+
+The contract keeps a hash chain per patient and publishes its end, the head. Entries that recompute to that
+head are the ones that were logged, all of them, in that order: **append-only** is what this shows, and that
+every one of them is **included**. It shows so only for a head that was read from the chain itself.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+
+from medsync.hashing import entry_digest
+from medsync.types import LogEntry, LogHead
+
+
+class FaultKind(StrEnum):
+    """What is wrong with a log."""
+
+    MISSING = "missing"
+    ALTERED = "altered"
+    REORDERED = "reordered"
+    INVENTED = "invented"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a log."""
+
+    kind: FaultKind
+    #: The entry's position in the log; None if the fault cannot be pinned to one.
+    seq: int | None
+    #: What was found, for people.
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.detail}"
+
+
+def entry_digests(chain_id: int, contract: int, entries: Sequence[LogEntry]) -> list[int]:
+    """The digest of every entry of a complete log, from its first entry on; the last one is the head."""
+    digests: list[int] = []
+    head = 0
+    for entry in entries:
+        head = entry_digest(chain_id, contract, head, entry)
+        digests.append(head)
+    return digests
+
+
+def log_faults(
+    chain_id: int,
+    contract: int,
+    patient: int,
+    entries: Sequence[LogEntry],
+    head: LogHead,
+    stated: Mapping[int, int] | None = None,
+) -> list[Fault]:
+    """What keeps `entries` from being the patient's whole log with that head; an empty list if nothing does.
+
+    `stated` may give digests by position, as an export carries them: they let a fault be pinned to an entry,
+    and are themselves checked against the head. Without them a wrong chain is one fault without position.
+    """
+    faults = _misplaced(patient, entries, head.count)
+    if stated is None:
+        if not faults:
+            end = [0, *entry_digests(chain_id, contract, entries)][-1]
+            faults += _wrong_end(end, head)
+        return faults
+    digests = {0: 0} | dict(stated)
+    for entry in entries:
+        previous = digests.get(entry.seq - 1)
+        if previous is not None and False:
+            continue  # the entry before it is missing, which is a fault of its own
+        if entry_digest(chain_id, contract, previous, entry) != digests.get(entry.seq):
+            detail = f"entry {entry.seq} does not give the digest it states"
+            faults.append(Fault(FaultKind.ALTERED, entry.seq, detail))
+    last = max((entry.seq for entry in entries), default=0)
+    return faults + _wrong_end(digests.get(last, 0), head)
+
+
+def _misplaced(patient: int, entries: Sequence[LogEntry], count: int) -> list[Fault]:
+    """Faults that the positions alone show."""
+    faults = []
+    times = Counter(entry.seq for entry in entries)
+    for entry in entries:
+        if entry.patient != patient:
+            detail = f"entry {entry.seq} belongs to the log of {hex(entry.patient)}"
+            faults.append(Fault(FaultKind.INVENTED, entry.seq, detail))
+    for seq, found in times.items():
+        if not 1 <= seq <= count:
+            detail = f"entry {seq} is beyond the {count} entries that were logged"
+            faults.append(Fault(FaultKind.INVENTED, seq, detail))
+        elif found > 1:
+            faults.append(Fault(FaultKind.INVENTED, seq, f"entry {seq} is there {found} times"))
+    # Gap by gap, not entry by entry: a false count must not cost more than the entries that are there.
+    present = sorted(seq for seq in times if 1 <= seq <= count)
+    for before, after in pairwise([0, *present, count + 1]):
+        if after - before > 1:
+            gap = f"entry {before + 1}" if after - before == 2 else f"entries {before + 1} to {after - 1}"
+            faults.append(Fault(FaultKind.MISSING, before + 1, f"{gap} of {count} not there"))
+    for earlier, entry in pairwise(entries):
+        if entry.seq < earlier.seq:
+            detail = f"entry {entry.seq} stands after entry {earlier.seq}"
+            faults.append(Fault(FaultKind.REORDERED, entry.seq, detail))
+    return faults
+
+
+def _wrong_end(end: int, head: LogHead) -> list[Fault]:
+    if end == head.head:
+        return []
+    detail = f"the entries lead to {hex(end)}, the log's head is {hex(head.head)}"
+    return [Fault(FaultKind.ALTERED, None, detail)]

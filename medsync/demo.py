@@ -1,0 +1,589 @@
+"""The whole story, told on a devnet: deployment, consents, decisions, rewards, revocation, and a log that proves itself.
+
+Every step states what must come of it and is checked; the first that comes out otherwise ends the story with an
+error. Nobody in it exists: the patients are synthetic, the accounts are devnet's own.
+"""
+
+import asyncio
+import contextlib
+import json
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from medsync import deployer
+from medsync.accounts import predeployed_accounts
+from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.commitments import Domain, Opening, new_salt
+from medsync.deployments import Record
+from medsync.devnet import Devnet
+from medsync.errors import ContractError, VerificationError
+from medsync.exports import PatientExport
+from medsync.exports import json as json_export
+from medsync.log import fetch_events, fetch_log
+from medsync.network import STRK_TOKEN, connect
+from medsync.replay import replay
+from medsync.synthetic import SyntheticPatient, load_patients
+from medsync.transactions import Account, TransactionResult
+from medsync.types import AccessReceipt, AccessRequest, CampaignTerms, ConsentTerms, LogEntry, utc_text
+from medsync.vocabulary import Category, Decision, Purpose, Reason, Role, category_of
+
+T = TypeVar("T")
+
+#: One STRK in its smallest unit.
+STRK: Final = 10**18
+HOUR: Final = 3_600
+DAY: Final = 24 * HOUR
+
+#: Price of one access in the demo's campaigns, and the hospital's share of it in basis points.
+RATE: Final = 2 * STRK
+CUSTODIAN_BPS: Final = 2_500
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one step cost: gas of execution and of data, and the fee in the smallest unit of STRK."""
+
+    step: str
+    outcome: str
+    l2_gas: int
+    l1_data_gas: int
+    fee: int
+
+
+class Narrator:
+    """Prints the story, keeps the costs, and stops the story where something is not as it says."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.costs: list[Cost] = []
+        self.checks = 0
+        self._chapter = 0
+
+    def chapter(self, title: str) -> None:
+        """Begin a chapter."""
+        self._chapter += 1
+        self.console.print(f"\n[bold]{self._chapter}. {title}[/bold]")
+
+    def tell(self, text: str) -> None:
+        """Say something that needs no check."""
+        self.console.print(f"   {text}", style="dim")
+
+    def check(self, text: str, found: object, expected: object) -> None:
+        """State a fact. Raises VerificationError if it does not hold."""
+        if found != expected:
+            raise VerificationError(f"{text}: expected {expected!r}, found {found!r}")
+        self._holds(text)
+
+    def _holds(self, text: str) -> None:
+        self.checks += 1
+        self.console.print(f" [green]✓[/green] {text}")
+
+    def sent(self, step: str, outcome: str, l2_gas: int, l1_data_gas: int, fee: int) -> None:
+        """Note a transaction that succeeded, and its cost."""
+        self.costs.append(Cost(step, outcome, l2_gas, l1_data_gas, fee))
+        arrow = f" → [yellow]{outcome}[/yellow]" if outcome else ""
+        self._holds(f"{step}{arrow} [dim]{l2_gas:,} L2 gas[/dim]")
+
+    async def pay_for(self, step: str, sending: Awaitable[TransactionResult[T]]) -> T:
+        """Send a transaction that must succeed, and keep its cost."""
+        with self.console.status(step):
+            result = await sending
+        self.sent(step, "", result.l2_gas, result.l1_data_gas, result.fee)
+        return result.value
+
+    async def decided(
+        self, step: str, sending: Awaitable[TransactionResult[AccessReceipt]], decision: Decision, reason: Reason
+    ) -> AccessReceipt:
+        """Send a request for access that must be decided so."""
+        with self.console.status(step):
+            result = await sending
+        receipt = result.value
+        if (receipt.decision, receipt.reason) != (decision, reason):
+            raise VerificationError(
+                f"{step}: expected {decision.name} / {reason.name},"
+                f" found {receipt.decision.name} / {receipt.reason.name}"
+            )
+        outcome = f"{decision.name} / {reason.name}"
+        self.sent(step, outcome, result.l2_gas, result.l1_data_gas, result.fee)
+        return receipt
+
+    def must_refuse(self, text: str, error: type[Exception], act: Callable[[], object]) -> None:
+        """State that something is refused. Raises VerificationError if it is not."""
+        try:
+            act()
+        except error as refusal:
+            self._holds(f"{text} → caught: {str(refusal).splitlines()[-1].strip()}")
+        else:
+            raise VerificationError(f"{text}: it was accepted")
+
+    def cost_table(self) -> Table:
+        """What each step cost."""
+        table = Table(title="What each step cost", title_justify="left")
+        table.add_column("step")
+        table.add_column("outcome")
+        for name in ("L2 gas", "L1 data gas", "fee in STRK"):
+            table.add_column(name, justify="right")
+        for cost in self.costs:
+            table.add_row(
+                cost.step, cost.outcome, f"{cost.l2_gas:,}", f"{cost.l1_data_gas:,}", f"{cost.fee / STRK:.6f}"
+            )
+        return table
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who takes part. Each is a devnet account; the names are their roles."""
+
+    administrator: Account
+    hospital: Account
+    researcher: Account
+    second_researcher: Account
+    relayer: Account
+    patients: tuple[Account, Account, Account, Account]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the story plays: the contracts, seen by whoever acts."""
+
+    devnet: Devnet
+    record: Record
+    cast: Cast
+
+    def medsync(self, actor: Account) -> MedSyncClient:
+        """The MedSync contract as `actor` uses it."""
+        return MedSyncClient(self.record.medsync, actor)
+
+    def pool(self, actor: Account) -> RewardPoolClient:
+        """The reward pool as `actor` uses it."""
+        return RewardPoolClient(self.record.reward_pool, actor)
+
+    @property
+    def strk(self) -> Erc20Client:
+        """The token that rewards are paid in."""
+        return Erc20Client(STRK_TOKEN, self.cast.administrator.client)
+
+
+async def run(console: Console) -> Narrator:
+    """Tell the story on a devnet of its own, or on the one MEDSYNC_DEVNET_URL names, which is left as it was.
+
+    Returns what was told. Raises MedSyncError as soon as something is not as the story says.
+    """
+    narrator = Narrator(console)
+    console.print("[bold]MedSync[/bold]: patients decide, every request is logged, every use is paid.")
+    console.print(
+        "A local devnet runs what follows like Starknet would, but proves nothing: STARK validity is a property of"
+        " Starknet itself. The patients are synthetic.",
+        style="dim",
+    )
+    with console.status("starting a devnet"):
+        devnet = Devnet.open()
+    with devnet, devnet.restored():
+        async with connect("devnet", devnet.rpc_url) as connection:
+            accounts = await predeployed_accounts(connection)
+            cast = Cast(*accounts[:5], patients=tuple(accounts[5:9]))  # type: ignore[arg-type]
+            stage = Stage(devnet, await _deploy(narrator, cast), cast)
+            await _register(narrator, stage)
+            records = _commit(narrator)
+            await _tell_the_rest(narrator, stage, records)
+    console.print()
+    console.print(narrator.cost_table())
+    console.print(f"[green]All {narrator.checks} statements hold.[/green]")
+    return narrator
+
+
+async def _deploy(narrator: Narrator, cast: Cast) -> Record:
+    narrator.chapter("The contracts are deployed")
+    account = cast.administrator
+    with tempfile.TemporaryDirectory(prefix="medsync-demo-") as folder, narrator.console.status("deploying"):
+        record = await deployer.deploy(
+            account,
+            "devnet",
+            Path(folder) / "devnet.json",
+            admin=account.address,
+            token=STRK_TOKEN,
+            salt=new_salt(),
+        )
+    sent = {
+        **{f"declare {name}": declared.declared for name, declared in record.classes.items()},
+        **{f"deploy {name}": deployed.deployed for name, deployed in record.contracts.items()},
+    }
+    for step, transaction in sent.items():
+        if transaction is None:
+            narrator.tell(f"{step}: was there already")
+            continue
+        receipt = await account.client.get_transaction_receipt(transaction.transaction)
+        resources = receipt.execution_resources
+        narrator.sent(step, "", resources.l2_gas, resources.l1_data_gas, receipt.actual_fee.amount)
+    narrator.tell(f"MedSync at {record.medsync:#x}")
+    narrator.tell(f"RewardPool at {record.reward_pool:#x}, for the devnet's real STRK token")
+    narrator.check("the deployment, read back from the chain, is as recorded", record.complete, True)
+    return record
+
+
+async def _register(narrator: Narrator, stage: Stage) -> None:
+    narrator.chapter("A hospital and two researchers are registered")
+    cast = stage.cast
+    medsync = stage.medsync(cast.administrator)
+    for name, role, account in (
+        ("the hospital", Role.HOSPITAL, cast.hospital),
+        ("the researcher", Role.RESEARCHER, cast.researcher),
+        ("the second researcher", Role.RESEARCHER, cast.second_researcher),
+    ):
+        profile = Opening.of_json(Domain.PROFILE, {"name": f"Synthetic {name.removeprefix('the ')}"})
+        await narrator.pay_for(
+            f"register {name}", medsync.register_entity(account.address, role, profile.commitment).send()
+        )
+    try:
+        await stage.medsync(cast.researcher).register_entity(
+            cast.relayer.address, Role.HOSPITAL, new_salt()
+        ).send()
+    except ContractError as refusal:
+        narrator.check(f"nobody else can register anybody: {refusal.code}", refusal.code, "ENTITY/NOT_ADMIN")
+    else:
+        raise VerificationError("A researcher registered a hospital.")
+
+
+def _commit(narrator: Narrator) -> dict[str, dict[Category, Opening]]:
+    """Salted commitments of every patient's resources, by patient and category; the first of each category."""
+    narrator.chapter("Health records stay private: only salted commitments leave")
+    committed = {}
+    for patient in load_patients():
+        committed[patient.id] = _openings(patient)
+        names = ", ".join(category.name or "" for category in committed[patient.id])
+        narrator.check(
+            f"{patient.name}: {len(patient.resources)} FHIR R5 resources valid and labelled as test data"
+            f" [dim]{names}[/dim]",
+            bool(committed[patient.id]),
+            True,
+        )
+    return committed
+
+
+def _openings(patient: SyntheticPatient) -> dict[Category, Opening]:
+    openings: dict[Category, Opening] = {}
+    for resource in patient.resources:
+        openings.setdefault(category_of(resource), Opening.of_json(Domain.RECORD, resource))
+    return openings
+
+
+async def _tell_the_rest(
+    narrator: Narrator, stage: Stage, records: dict[str, dict[Category, Opening]]
+) -> None:
+    cast = stage.cast
+    first, second, third, fourth = cast.patients
+    now = stage.devnet.latest_time()
+    wanted = Category.LABORATORY | Category.OBSERVATION
+    observations = [openings[Category.OBSERVATION] for openings in records.values()]
+
+    def campaign(funder: Account) -> CampaignTerms:
+        return CampaignTerms(
+            pool=stage.record.reward_pool,
+            funder=funder.address,
+            purpose=Purpose.HRESCH,
+            rate=RATE,
+            custodian=cast.hospital.address,
+            custodian_bps=CUSTODIAN_BPS,
+            expires_at=now + 365 * DAY,
+            salt=new_salt(),
+        )
+
+    def terms(reward: CampaignTerms | None, *, max_uses: int = 0, days: float = 30) -> ConsentTerms:
+        agreed = Opening.of_json(Domain.TERMS, {"study": "synthetic cohort", "may contact": False})
+        return ConsentTerms(
+            purpose=Purpose.HRESCH,
+            categories=wanted,
+            starts_at=now,
+            expires_at=now + int(days * DAY),
+            max_uses=max_uses,
+            reward=reward,
+            terms_commitment=agreed.commitment,
+        )
+
+    def ask(
+        patient: Account,
+        reward: CampaignTerms | None,
+        *,
+        purpose: Purpose = Purpose.HRESCH,
+        categories: Category = Category.OBSERVATION,
+    ) -> AccessRequest:
+        record = observations[cast.patients.index(patient)]
+        return AccessRequest(patient.address, purpose, categories, record.commitment, reward)
+
+    study, pilot = campaign(cast.researcher), campaign(cast.second_researcher)
+    researcher, second_researcher = stage.medsync(cast.researcher), stage.medsync(cast.second_researcher)
+
+    narrator.chapter("Two campaigns are funded in STRK")
+    narrator.tell(f"each permitted access pays {RATE / STRK:g} STRK: three quarters to the patient, one to the hospital")
+    await narrator.pay_for("fund the study with 10 STRK", stage.pool(cast.researcher).fund(study, 10 * STRK))
+    await narrator.pay_for("fund the pilot with 2 STRK", stage.pool(cast.second_researcher).fund(pilot, 2 * STRK))
+    await narrator.pay_for(
+        "allow the second researcher 2 STRK of the study",
+        stage.pool(cast.researcher).set_allowance(study, cast.second_researcher.address, RATE).send(),
+    )
+
+    narrator.chapter("Patients decide")
+    await narrator.pay_for(
+        "the researcher asks the first patient", researcher.request_consent(first.address, terms(study)).send()
+    )
+    await narrator.pay_for(
+        "the first patient consents, for the study's pay",
+        stage.medsync(first).add_consent(cast.researcher.address, terms(study)).send(),
+    )
+    await narrator.pay_for(
+        "the first patient consents to the second researcher too",
+        stage.medsync(first).add_consent(cast.second_researcher.address, terms(study)).send(),
+    )
+    signed = await stage.medsync(second).sign_consent(
+        cast.researcher.address, terms(study, max_uses=1), deadline=now + DAY
+    )
+    narrator.tell("the second patient signs a consent for one use (SNIP-12) and pays nothing")
+    await narrator.pay_for(
+        "a relayer submits the signed consent", stage.medsync(cast.relayer).submit(signed).send()
+    )
+    try:
+        await stage.medsync(cast.relayer).submit(signed).send()
+    except ContractError as refusal:
+        narrator.check(f"it cannot be submitted twice: {refusal.code}", refusal.code, "CONSENT/BAD_NONCE")
+    else:
+        raise VerificationError("A signed consent was accepted twice.")
+    await narrator.pay_for(
+        "the third patient consents, for the pilot's pay",
+        stage.medsync(third).add_consent(cast.second_researcher.address, terms(pilot)).send(),
+    )
+    await narrator.pay_for(
+        "the fourth patient consents for one hour, unpaid",
+        stage.medsync(fourth).add_consent(cast.researcher.address, terms(None, days=1 / 24)).send(),
+    )
+    await narrator.pay_for(
+        "the fourth patient refuses the second researcher",
+        stage.medsync(fourth).refuse_consent(cast.second_researcher.address, Purpose.HRESCH).send(),
+    )
+    await narrator.pay_for(
+        "the fourth patient opts out of emergency access",
+        stage.medsync(fourth).set_emergency_opt_out(True).send(),
+    )
+
+    narrator.chapter("Every request is decided and logged")
+    permit, deny = Decision.PERMIT, Decision.DENY
+    await narrator.decided(
+        "the researcher asks for the first patient's observation",
+        researcher.request_access(ask(first, study)).send(),
+        permit,
+        Reason.GRANTED,
+    )
+    before_revocation = stage.devnet.latest_time()
+    await narrator.decided(
+        "the same for treatment",
+        researcher.request_access(ask(first, study, purpose=Purpose.TREAT)).send(),
+        Decision.NO_CONSENT,
+        Reason.NEVER_GIVEN,
+    )
+    await narrator.decided(
+        "the same for genomics",
+        researcher.request_access(ask(first, study, categories=Category.GENOMICS)).send(),
+        deny,
+        Reason.CATEGORY_NOT_COVERED,
+    )
+    await narrator.decided(
+        "the same without pay",
+        researcher.request_access(ask(first, None)).send(),
+        deny,
+        Reason.CAMPAIGN_MISMATCH,
+    )
+    await narrator.decided(
+        "the second researcher, on its allowance",
+        second_researcher.request_access(ask(first, study)).send(),
+        permit,
+        Reason.GRANTED,
+    )
+    await narrator.decided(
+        "once more, the allowance is used up",
+        second_researcher.request_access(ask(first, study)).send(),
+        deny,
+        Reason.ALLOWANCE_EXCEEDED,
+    )
+    await narrator.decided(
+        "the researcher asks for the second patient's observation",
+        researcher.request_access(ask(second, study)).send(),
+        permit,
+        Reason.GRANTED,
+    )
+    await narrator.decided(
+        "once more, the one use is consumed",
+        researcher.request_access(ask(second, study)).send(),
+        deny,
+        Reason.USES_EXHAUSTED,
+    )
+    await narrator.decided(
+        "the second researcher asks for the third patient's",
+        second_researcher.request_access(ask(third, pilot)).send(),
+        permit,
+        Reason.GRANTED,
+    )
+    await narrator.decided(
+        "once more, the pilot has no money left",
+        second_researcher.request_access(ask(third, pilot)).send(),
+        deny,
+        Reason.REWARD_UNFUNDED,
+    )
+    receipts = await narrator.pay_for(
+        "a batch of two, each with its own outcome",
+        researcher.request_access_batch([ask(fourth, None), ask(third, None)]).send(),
+    )
+    narrator.check(
+        "… the fourth patient's PERMIT, the third patient's NO_CONSENT",
+        [receipt.decision for receipt in receipts],
+        [permit, Decision.NO_CONSENT],
+    )
+    stage.devnet.increase_time(HOUR)
+    narrator.tell("an hour passes")
+    await narrator.decided(
+        "the fourth patient's consent has expired",
+        researcher.request_access(ask(fourth, None)).send(),
+        deny,
+        Reason.EXPIRED,
+    )
+
+    narrator.chapter("Suspension, emergency, revocation")
+    administrator, hospital = stage.medsync(cast.administrator), stage.medsync(cast.hospital)
+    await narrator.pay_for("suspend the researcher", administrator.suspend_entity(cast.researcher.address).send())
+    await narrator.decided(
+        "the suspended researcher asks",
+        researcher.request_access(ask(first, study)).send(),
+        deny,
+        Reason.ENTITY_SUSPENDED,
+    )
+    await narrator.pay_for("reinstate it", administrator.reinstate_entity(cast.researcher.address).send())
+    justification = Opening.of(Domain.JUSTIFICATION, b"unconscious on arrival (synthetic)")
+
+    def break_glass(patient: Account) -> Awaitable[TransactionResult[AccessReceipt]]:
+        return hospital.request_emergency_access(
+            patient.address, Category.PATIENT_SUMMARY, 0, justification.commitment
+        ).send()
+
+    await narrator.decided(
+        "the hospital breaks the glass for the first patient",
+        break_glass(first),
+        Decision.EMERGENCY,
+        Reason.BREAK_GLASS,
+    )
+    await narrator.decided(
+        "… and for the fourth, who opted out", break_glass(fourth), deny, Reason.EMERGENCY_OPT_OUT
+    )
+    await narrator.pay_for(
+        "the first patient revokes the researcher's consent",
+        stage.medsync(first).revoke_consent(cast.researcher.address, Purpose.HRESCH).send(),
+    )
+    await narrator.decided(
+        "the researcher asks again",
+        researcher.request_access(ask(first, study)).send(),
+        deny,
+        Reason.WITHDRAWN,
+    )
+
+    await _pay_out(narrator, stage, study)
+    await _prove(narrator, stage, before_revocation)
+
+
+async def _pay_out(narrator: Narrator, stage: Stage, study: CampaignTerms) -> None:
+    cast = stage.cast
+    first, second, third, _ = cast.patients
+    narrator.chapter("Rewards are withdrawn, the study is closed")
+    share, custodian_share = RATE * 3 // 4, RATE // 4
+    for name, account, credit in (
+        ("the first patient", first, 2 * share),
+        ("the second patient", second, share),
+        ("the third patient", third, share),
+        ("the hospital", cast.hospital, 4 * custodian_share),
+    ):
+        await _withdraw(narrator, stage, name, account, credit)
+    pool = stage.pool(cast.researcher)
+    await narrator.pay_for("the researcher gives notice of closing", pool.announce_close(study).send())
+    stage.devnet.increase_time(7 * DAY)
+    narrator.tell("seven days pass")
+    await narrator.pay_for("the researcher closes the study", pool.close_campaign(study).send())
+    await _withdraw(narrator, stage, "the researcher", cast.researcher, 10 * STRK - 3 * RATE)
+    narrator.check("the pool owes nothing", await pool.liabilities(), 0)
+    narrator.check("the pool holds nothing", await stage.strk.balance_of(pool.address), 0)
+
+
+async def _withdraw(narrator: Narrator, stage: Stage, name: str, account: Account, credit: int) -> None:
+    pool = stage.pool(account)
+    narrator.check(
+        f"{name} has a credit of {credit / STRK:g} STRK", await pool.claimable(account.address), credit
+    )
+    before = await stage.strk.balance_of(account.address)
+    await narrator.pay_for(f"{name} withdraws it", pool.withdraw(credit, account.address).send())
+    gained = await stage.strk.balance_of(account.address) - before + narrator.costs[-1].fee
+    narrator.check(f"{name} received it to the last unit, the fee aside", gained, credit)
+
+
+async def _prove(narrator: Narrator, stage: Stage, before_revocation: int) -> None:
+    patient = stage.cast.patients[0]
+    client, contract = patient.client, stage.record.medsync
+    narrator.chapter("The first patient takes the log home and checks it")
+    history = await fetch_log(client, contract, patient.address, from_block=stage.record.first_block)
+    narrator.tell("fetched from the node's events; completeness is checked against count and head on the chain")
+    for entry in history.entries:
+        narrator.tell(
+            f"{entry.seq}. {utc_text(entry.at)} {entry.purpose} {entry.categories.name}"
+            f" → {entry.decision.name} / {entry.reason.name}"
+        )
+    export = PatientExport(patient.chain_id, contract, patient.address, history.head, tuple(history.entries))
+    document = json_export.dumps(export)
+    verified = json_export.verify_export(document, history.head)
+    narrator.check(
+        f"the export is complete: {history.head.count} entries, included and append-only up to the head on the chain",
+        (verified.anchored, len(verified.export.entries)),
+        (True, history.head.count),
+    )
+    for how, tampered in _tamperings(export):
+        text = json_export.dumps(tampered)
+        narrator.must_refuse(
+            how, VerificationError, lambda text=text: json_export.verify_export(text, history.head)  # type: ignore[misc]
+        )
+
+    events = await fetch_events(
+        client,
+        {contract: "MedSync", stage.record.reward_pool: "RewardPool"},
+        from_block=stage.record.first_block,
+    )
+    state = replay(events, chain_id=patient.chain_id, contract=contract)
+    narrator.check(
+        "replaying every event gives the same log head", state.log_head(patient.address), history.head
+    )
+    question = (patient.address, stage.cast.researcher.address, Purpose.HRESCH, Category.OBSERVATION)
+    then, now = state.decision_at(*question, before_revocation), state.decision_at(*question, stage.devnet.latest_time())
+    narrator.check(
+        f"before the revocation the answer was {then.decision.name}, now it is {now.decision.name}",
+        (then.decision, now.decision),
+        (Decision.PERMIT, Decision.DENY),
+    )
+
+
+def _tamperings(export: PatientExport) -> Iterator[tuple[str, PatientExport]]:
+    entries = export.entries
+    removed = entries[:2] + entries[3:]
+    yield "an entry removed", replace(export, entries=removed)
+    altered = replace(entries[1], decision=Decision.PERMIT, reason=Reason.GRANTED)
+    yield "a refusal altered to a permit", replace(export, entries=(entries[0], altered, *entries[2:]))
+    yield "two entries exchanged", replace(export, entries=(entries[1], entries[0], *entries[2:]))
+    invented: LogEntry = replace(entries[-1], seq=entries[-1].seq + 1, decision=Decision.PERMIT)
+    yield "an entry invented", replace(export, entries=(*entries, invented))
+
+
+def main(*, as_json: bool = False) -> None:
+    """Tell the story on the terminal, or only its costs and outcomes as JSON. Raises MedSyncError, see `run`."""
+    with contextlib.ExitStack() as stack:
+        sink = stack.enter_context(open("/dev/null", "w")) if as_json else None
+        narrator = asyncio.run(run(Console(file=sink, highlight=False)))
+    if as_json:
+        steps: list[dict[str, Any]] = [vars(cost) for cost in narrator.costs]
+        print(json.dumps({"statements": narrator.checks, "steps": steps}, indent=2))

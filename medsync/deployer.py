@@ -1,0 +1,549 @@
+"""Deploying: from artifacts to contracts on a network, with a record that can be trusted at every moment.
+
+Addresses follow from class, constructor arguments and salt alone (the universal deployer, not `unique`), so
+nothing can be deployed twice: a deployment that died is run again, asks the chain what is there already, and
+sends only the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from starknet_py.common import create_casm_class
+from starknet_py.hash.address import compute_address
+from starknet_py.hash.casm_class_hash import compute_casm_class_hash
+from starknet_py.net.client_errors import ClientError
+from starknet_py.net.client_models import (
+    EstimatedFee,
+    ResourceBoundsMapping,
+    SierraContractClass,
+    TransactionExecutionStatus,
+)
+from starknet_py.net.full_node_client import FullNodeClient
+from starknet_py.net.models.transaction import AccountTransaction, DeclareV3, InvokeV3
+from starknet_py.net.udc_deployer.deployer import Deployer
+
+from medsync import __version__, artifacts
+from medsync.artifacts import Artifact
+from medsync.clients import MedSyncClient, RewardPoolClient
+from medsync.deployments import (
+    MEDSYNC,
+    REWARD_POOL,
+    DeclaredClass,
+    DeployedContract,
+    Pending,
+    Record,
+    Request,
+    Sent,
+    Tools,
+    Wiring,
+    alone,
+    read_if_there,
+    write,
+)
+from medsync.errors import ContractError, InputError, NetworkError, VerificationError
+from medsync.felt import decode_short_string
+from medsync.hashing import src5_interface_id
+from medsync.transactions import TRANSPORT_ERRORS, Account, refusal
+
+#: SRC-5 interfaces that each contract must answer for.
+INTERFACES: Final[Mapping[str, tuple[str, ...]]] = {
+    MEDSYNC: ("ISRC5", "IEntityRegistry", "IConsentRegistry", "IAccessLog"),
+    REWARD_POOL: ("ISRC5", "IRewardPool"),
+}
+
+#: Salt of a deployment that names none. Another one gives the same contracts other addresses.
+DEFAULT_SALT: Final = 0
+
+# Errors of the JSON-RPC specification.
+_CONTRACT_NOT_FOUND: Final = 20
+_CLASS_NOT_FOUND: Final = 28
+_TRANSACTION_NOT_FOUND: Final = 29
+_DUPLICATE_TRANSACTION: Final = 59
+
+
+# --- what is to be done -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transaction of a deployment: declare a class, or deploy a contract to an address known before."""
+
+    action: Literal["declare", "deploy"]
+    contract: Literal["MedSync", "RewardPool"]
+    artifact: Artifact
+    address: int = 0
+    constructor: Mapping[str, int] = field(default_factory=dict)
+    salt: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.action} {self.contract}"
+
+
+def steps(request: Request) -> tuple[Step, ...]:
+    """Everything a deployment does, in order. Raises InputError if the artifacts are missing."""
+    log, pool = artifacts.load(MEDSYNC), artifacts.load(REWARD_POOL)
+    log_arguments = {"admin": request.admin}
+    log_address = address_of(log.class_hash, log_arguments, request.salt)
+    pool_arguments = {"token": request.token, "log": log_address}
+    pool_address = address_of(pool.class_hash, pool_arguments, request.salt)
+    return (
+        Step("declare", MEDSYNC, log),
+        Step("declare", REWARD_POOL, pool),
+        Step("deploy", MEDSYNC, log, log_address, log_arguments, request.salt),
+        Step("deploy", REWARD_POOL, pool, pool_address, pool_arguments, request.salt),
+    )
+
+
+def address_of(class_hash: int, constructor: Mapping[str, int], salt: int) -> int:
+    """The address of a contract, whoever deploys it."""
+    return int(
+        compute_address(class_hash=class_hash, constructor_calldata=list(constructor.values()), salt=salt)
+    )
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A step as `plan` sees it. `fee` is the estimate in FRI (10^-18 STRK), zero if nothing is to be sent."""
+
+    step: Step
+    present: bool
+    fee: int
+    l2_gas: int
+
+
+async def plan(account: Account, request: Request) -> list[Planned]:
+    """What `deploy` would do now, with estimated fees. Sends nothing.
+
+    Raises InputError if the artifacts are missing.
+    """
+    chain = _Sender(account)
+    todo = steps(request)
+    present = [await chain.has(step) for step in todo]
+    missing = [step for step, there in zip(todo, present, strict=True) if not there]
+    fees = iter(await chain.estimate(missing))
+    return [
+        Planned(step, True, 0, 0)
+        if there
+        else Planned(step, False, (fee := next(fees)).overall_fee, fee.l2_gas_consumed)
+        for step, there in zip(todo, present, strict=True)
+    ]
+
+
+# --- doing it -----------------------------------------------------------------------------------------------
+
+Stage = Literal["present", "signed", "sent", "accepted", "recorded"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a deployment stands. `transaction` is set from `signed` on, unless the step was there already."""
+
+    step: str
+    stage: Stage
+    transaction: int | None = None
+
+
+async def deploy(
+    account: Account,
+    network: str,
+    path: Path,
+    *,
+    admin: int,
+    token: int,
+    salt: int = DEFAULT_SALT,
+    replaceable: bool = False,
+    force: bool = False,
+    progress: Callable[[Progress], None] = lambda progress: None,
+) -> Record:
+    """Declare and deploy what is not there yet, read everything back, and return the finished record.
+
+    Run again after an interruption, with the same arguments, it resumes; a finished deployment is checked and
+    returned as it is. `replaceable` says that the chain may have been thrown away and begun again, as devnets
+    are: then a record of an earlier chain is replaced. `force` replaces any record. `progress` hears of every
+    stage.
+
+    Raises InputError if the record is another deployment's, or its artifacts are not today's;
+    VerificationError if the chain is not as it must be; NetworkError or ContractError if a transaction fails.
+    """
+    chain = _Sender(account)
+    request = Request(deployer=account.address, admin=admin, token=token, salt=salt)
+    todo = steps(request)
+    with alone(path):
+        known = None if force else read_if_there(path)
+        record = await _begin(chain, network, path, request, known, replaceable=replaceable)
+        _assert_same_artifacts(record, todo, path)
+        if record.complete:
+            if differences := await check(chain.client, record):
+                raise VerificationError(f"{path} is not what is on the chain:", findings=differences)
+            return record
+        write(path, record)
+        for step in todo:
+            record = await _take(chain, path, record, step, progress)
+        record = record.but(
+            status="complete",
+            finished_at=_now(),
+            wiring=await chain.wiring(record.medsync, record.reward_pool),
+        )
+        if differences := await check(chain.client, record):
+            raise VerificationError("What was deployed is not what was asked for:", findings=differences)
+        write(path, record)
+        return record
+
+
+async def _begin(
+    chain: _Chain,
+    network: str,
+    path: Path,
+    request: Request,
+    record: Record | None,
+    *,
+    replaceable: bool,
+) -> Record:
+    """The record to go on with: the one there is, if it is of the same deployment, else a new one."""
+    chain_id = await chain.chain_id()
+    if record is not None and not (replaceable and await _is_gone(chain, record)):
+        if (record.chain_id, record.request) == (chain_id, request):
+            return record
+        other = _other(record, request) or f"its chain is {record.chain_id}"
+        raise InputError(
+            f"{path} records another deployment: {other}.",
+            hint="Choose another --deployment, or --force to replace the record.",
+        )
+    manifest = artifacts.manifest()
+    return Record(
+        status="incomplete",
+        network=network,
+        chain_id=chain_id,
+        request=request,
+        tools=Tools(
+            medsync=__version__,
+            scarb=manifest["scarb"],
+            cairo=manifest["contracts"][MEDSYNC]["cairo"],
+            starknet=await chain.protocol_version(),
+        ),
+        started_at=_now(),
+    )
+
+
+async def _is_gone(chain: _Chain, record: Record) -> bool:
+    """Whether there is nothing on the chain of what the record says: it was on a chain that is no more."""
+    there = [await chain.class_of(known.class_hash) is not None for known in record.classes.values()]
+    return bool(there) and not any(there)
+
+
+def _other(record: Record, request: Request) -> str:
+    return ", ".join(
+        f"its {name} is {recorded:#x}, not {getattr(request, name):#x}"
+        for name, recorded in record.request
+        if recorded != getattr(request, name)
+    )
+
+
+def _assert_same_artifacts(record: Record, todo: tuple[Step, ...], path: Path) -> None:
+    for step in todo:
+        known = record.classes.get(step.contract)
+        if known is not None and known.class_hash != step.artifact.class_hash:
+            raise InputError(
+                f"{path} was begun with class {known.class_hash:#x} of {step.contract}; "
+                f"the artifacts are now of class {step.artifact.class_hash:#x}.",
+                hint="Check out the sources it was begun with, choose another --deployment, or --force.",
+            )
+
+
+async def _take(
+    chain: _Sender, path: Path, record: Record, step: Step, progress: Callable[[Progress], None]
+) -> Record:
+    """Take one step, or find it taken; return the record that says so."""
+    part: Literal["classes", "contracts"] = "classes" if step.action == "declare" else "contracts"
+    if step.contract in getattr(record, part) and await chain.has(step):
+        progress(Progress(step.name, "present"))
+        return record
+
+    # A transaction of an earlier run may still be under way: sending another would be one too many.
+    sent = None
+    if record.pending is not None and record.pending.step == step.name:
+        sent = await chain.fate(record.pending.transaction)
+    if await chain.has(step):
+        progress(Progress(step.name, "present", sent.transaction if sent else None))
+    else:
+        transaction = await chain.sign(step)
+        expected = transaction.calculate_hash(chain.account.chain_id)
+        record = record.but(pending=Pending(step=step.name, transaction=expected))
+        write(path, record)
+        progress(Progress(step.name, "signed", expected))
+        await chain.send(step, transaction)
+        progress(Progress(step.name, "sent", expected))
+        sent = await chain.wait(expected)
+        if not await chain.has(step):
+            raise VerificationError(f"{step.name}: {expected:#x} succeeded, and yet it is not on the chain.")
+        progress(Progress(step.name, "accepted", expected))
+
+    made: DeclaredClass | DeployedContract
+    if step.action == "declare":
+        made = DeclaredClass(
+            class_hash=step.artifact.class_hash,
+            compiled_class_hash=step.artifact.compiled_class_hash,
+            artifacts=_digests(step.contract),
+            declared=sent,
+        )
+    else:
+        made = DeployedContract(
+            address=step.address,
+            class_hash=step.artifact.class_hash,
+            constructor=dict(step.constructor),
+            deployed=sent,
+        )
+    record = record.but(**{part: {**getattr(record, part), step.contract: made}, "pending": None})
+    write(path, record)
+    progress(Progress(step.name, "recorded", sent.transaction if sent else None))
+    return record
+
+
+def _digests(name: str) -> dict[str, str]:
+    kept = artifacts.root() / artifacts.PRODUCT.artifacts
+    files = (f"{name}.sierra.json", f"{name}.casm.json")
+    return {file: hashlib.sha256((kept / file).read_bytes()).hexdigest() for file in files}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+# --- checking it --------------------------------------------------------------------------------------------
+
+
+async def check(client: FullNodeClient, record: Record) -> list[str]:
+    """Read all that a record says from chain and artifacts again; return what differs, one line each."""
+    chain = _Chain(client)
+    chain_id = await chain.chain_id()
+    if chain_id != record.chain_id:
+        return [f"the chain is {chain_id}, recorded is {record.chain_id}"]
+    found: list[str] = []
+    if not record.complete:
+        found.append("the deployment is incomplete")
+    for name, declared in record.classes.items():
+        found += [f"class {name}: {line}" for line in await _check_class(chain, name, declared)]
+    for name, contract in record.contracts.items():
+        found += [f"{name}: {line}" for line in await _check_contract(chain, record, name, contract)]
+    if not found and record.wiring is not None:
+        found += await _check_wiring(chain, record, record.wiring)
+    return found
+
+
+async def _check_class(chain: _Chain, name: str, declared: DeclaredClass) -> list[str]:
+    found = []
+    artifact = artifacts.load(name)
+    if declared.artifacts != _digests(name):
+        found.append("the artifacts are not the recorded ones")
+    if declared.class_hash != artifact.class_hash:
+        found.append(
+            f"the artifacts are of class {artifact.class_hash:#x}, recorded is {declared.class_hash:#x}"
+        )
+    there = await chain.class_of(declared.class_hash)
+    if there is None:
+        return [*found, f"{declared.class_hash:#x} is not declared"]
+    sierra = json.loads(artifact.sierra)
+    if (
+        list(map(_as_int, there.sierra_program)) != list(map(_as_int, sierra["sierra_program"]))
+        or json.loads(there.abi or "null") != artifact.abi
+    ):
+        found.append("the program on the chain is not the artifacts'")
+    compiled = await chain.compiled_class_hash(declared.class_hash)
+    if compiled != declared.compiled_class_hash:
+        found.append(f"compiles to {compiled:#x}, recorded is {declared.compiled_class_hash:#x}")
+    return found + await _check_sent(chain, declared.declared)
+
+
+async def _check_contract(chain: _Chain, record: Record, name: str, contract: DeployedContract) -> list[str]:
+    found = []
+    expected = address_of(contract.class_hash, contract.constructor, record.request.salt)
+    if contract.address != expected:
+        found.append(
+            f"class, constructor arguments and salt give {expected:#x}, recorded is {contract.address:#x}"
+        )
+    class_hash = await chain.class_hash_at(contract.address)
+    if class_hash is None:
+        return [*found, f"there is no contract at {contract.address:#x}"]
+    if class_hash != contract.class_hash:
+        found.append(f"the contract is of class {class_hash:#x}, recorded is {contract.class_hash:#x}")
+        return found
+    abi = artifacts.load(name).abi
+    client = (MedSyncClient if name == MEDSYNC else RewardPoolClient)(contract.address, chain.client)
+    for interface in INTERFACES[name]:
+        if not await client.supports_interface(src5_interface_id(abi, interface)):
+            found.append(f"does not say that it supports {interface}")
+    return found + await _check_sent(chain, contract.deployed)
+
+
+async def _check_sent(chain: _Chain, sent: Sent | None) -> list[str]:
+    if sent is None:
+        return []
+    there = await chain.sent(sent.transaction)
+    if there is None:
+        return [f"transaction {sent.transaction:#x} is not on the chain, or failed"]
+    if there != sent:
+        return [f"transaction {sent.transaction:#x} is in block {there.block}, recorded is {sent.block}"]
+    return []
+
+
+async def _check_wiring(chain: _Chain, record: Record, wiring: Wiring) -> list[str]:
+    answers = await chain.wiring(record.medsync, record.reward_pool)
+    found = [
+        f"{view}() is {answer:#x}, recorded is {getattr(wiring, view):#x}"
+        for view, answer in answers
+        if answer != getattr(wiring, view)
+    ]
+    if wiring.log != record.medsync:
+        found.append(f"RewardPool listens to {wiring.log:#x}, which is not the recorded MedSync")
+    return found
+
+
+# --- the chain ----------------------------------------------------------------------------------------------
+
+
+class _Chain:
+    """What a deployment asks of a node. It reads accepted blocks only: what is recorded stays true."""
+
+    def __init__(self, client: FullNodeClient) -> None:
+        self.client = client
+
+    async def chain_id(self) -> str:
+        with _asking("the chain id"):
+            return decode_short_string(int(await self.client.get_chain_id(), 16))
+
+    async def protocol_version(self) -> str:
+        with _asking("the latest block"):
+            return (await self.client.get_block_with_tx_hashes(block_number="latest")).starknet_version
+
+    async def class_of(self, class_hash: int) -> SierraContractClass | None:
+        with _asking("a class", absent=_CLASS_NOT_FOUND):
+            found = await self.client.get_class_by_hash(class_hash, block_number="latest")
+            assert isinstance(found, SierraContractClass)
+            return found
+        return None
+
+    async def compiled_class_hash(self, class_hash: int) -> int:
+        """The compiled class hash of what the node runs for a class."""
+        # Not by `client.get_compiled_casm`: it cannot read this compiler's hints. The hash needs none.
+        with _asking("a compiled class"):
+            casm = await self.client._client.call("getCompiledCasm", {"class_hash": hex(class_hash)})
+        return compute_casm_class_hash(create_casm_class(json.dumps({**casm, "hints": []})))
+
+    async def class_hash_at(self, address: int) -> int | None:
+        with _asking("a contract's class", absent=_CONTRACT_NOT_FOUND):
+            return await self.client.get_class_hash_at(address, block_number="latest")
+        return None
+
+    async def has(self, step: Step) -> bool:
+        """Whether a step's work is on the chain, whoever did it.
+
+        Raises VerificationError if another contract is in its place.
+        """
+        if step.action == "declare":
+            return await self.class_of(step.artifact.class_hash) is not None
+        class_hash = await self.class_hash_at(step.address)
+        if class_hash not in (None, step.artifact.class_hash):
+            raise VerificationError(
+                f"At {step.address:#x}, where {step.contract} belongs, is a class {class_hash:#x}."
+            )
+        return class_hash is not None
+
+    async def sent(self, transaction: int) -> Sent | None:
+        """A transaction that succeeded, or None."""
+        with _asking("a receipt", absent=_TRANSACTION_NOT_FOUND):
+            receipt = await self.client.get_transaction_receipt(transaction)
+            if receipt.execution_status is TransactionExecutionStatus.SUCCEEDED:
+                return Sent(transaction=transaction, block=receipt.block_number)
+        return None
+
+    async def wiring(self, medsync: int, reward_pool: int) -> Wiring:
+        pool = RewardPoolClient(reward_pool, self.client)
+        return Wiring(
+            admin=await MedSyncClient(medsync, self.client).admin(),
+            token=await pool.token(),
+            log=await pool.log(),
+        )
+
+
+class _Sender(_Chain):
+    """A chain and the account that deploys onto it."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account.client)
+        self.account = account
+
+    async def estimate(self, todo: list[Step]) -> list[EstimatedFee]:
+        """What each step will cost when all are sent in this order."""
+        if not todo:
+            return []
+        with _asking("a nonce"):
+            nonce = await self.account.get_nonce()
+        unbounded = ResourceBoundsMapping.init_with_zeros()  # type: ignore[no-untyped-call]
+        transactions: list[AccountTransaction] = [
+            await self.sign(step, nonce=nonce + index, resource_bounds=unbounded)
+            for index, step in enumerate(todo)
+        ]
+        with _asking("an estimate"):
+            fees = await self.account.estimate_fee(transactions)
+        assert isinstance(fees, list)
+        return fees
+
+    async def sign(self, step: Step, **options: Any) -> DeclareV3 | InvokeV3:
+        """A step's transaction, its fee estimated unless `options` say otherwise."""
+        options = options or {"auto_estimate": True}
+        artifact = step.artifact
+        with _asking(step.name):
+            if step.action == "declare":
+                return await self.account.sign_declare_v3(
+                    artifact.sierra, artifact.compiled_class_hash, **options
+                )
+            deployment = Deployer().create_contract_deployment_raw(
+                artifact.class_hash, salt=step.salt, raw_calldata=list(step.constructor.values())
+            )
+            return await self.account.sign_invoke_v3(deployment.call, **options)
+
+    async def send(self, step: Step, transaction: DeclareV3 | InvokeV3) -> None:
+        """Give a transaction to the network, unless it has it already."""
+        with _asking(step.name, absent=_DUPLICATE_TRANSACTION):
+            if isinstance(transaction, DeclareV3):
+                await self.client.declare(transaction)
+            else:
+                await self.client.send_transaction(transaction)
+
+    async def wait(self, transaction: int) -> Sent:
+        """Wait until a transaction is accepted on L2."""
+        receipt = await self.account.confirm(transaction)
+        return Sent(transaction=transaction, block=receipt.block_number)
+
+    async def fate(self, transaction: int) -> Sent | None:
+        """Wait for a transaction if the network knows it; None if it does not, or it was reverted."""
+        with _asking("a transaction's status", absent=_TRANSACTION_NOT_FOUND):
+            await self.client.get_transaction_status(transaction)
+            with contextlib.suppress(ContractError):
+                return await self.wait(transaction)
+        return None
+
+
+@contextlib.contextmanager
+def _asking(what: str, absent: int = 0) -> Iterator[None]:
+    """Raise MedSync's errors for a node's; go on after the block if its answer is the error `absent`."""
+    try:
+        yield
+    except ClientError as error:
+        if error.code != absent:  # type: ignore[comparison-overlap]  # it is an int
+            raise refusal(error, function=what) from error
+    except TRANSPORT_ERRORS as error:
+        raise NetworkError(f"The node did not answer: {what} ({type(error).__name__}).") from None
+
+
+def _as_int(felt: int | str) -> int:
+    return felt if isinstance(felt, int) else int(felt, 16)

@@ -1,0 +1,297 @@
+"""The record of a deployment: what is where on a network.
+
+A record, `deployments/<name>.json`, holds what was asked for and what was read back from the chain, nothing
+else, and is replaced as a whole or not at all. `medsync.deployer` makes and checks it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from medsync import artifacts
+from medsync.errors import InputError
+from medsync.felt import parse_felt
+
+MEDSYNC: Final = "MedSync"
+REWARD_POOL: Final = "RewardPool"
+
+
+def _felt_from_json(value: object) -> int:
+    return value if isinstance(value, int) else parse_felt(str(value), "a felt")
+
+
+Felt = Annotated[
+    int,
+    PlainValidator(_felt_from_json),
+    PlainSerializer(hex, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^0x(0|[1-9a-f][0-9a-f]{0,62})$"}),
+]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Time = Annotated[
+    datetime,
+    PlainSerializer(lambda moment: moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), when_used="json"),
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Request(_Part):
+    """What the deployment was asked to be. It never changes; a resumed one must ask for the same."""
+
+    deployer: Felt = Field(description="Account that sends the transactions; it gets no rights from that.")
+    admin: Felt = Field(description="First administrator of MedSync.")
+    token: Felt = Field(description="ERC-20 that the reward pool holds.")
+    salt: Felt = Field(description="Salt of both addresses.")
+
+
+class Tools(_Part):
+    """Versions that made the deployment."""
+
+    medsync: str
+    scarb: str
+    cairo: str
+    starknet: str = Field(description="Protocol version of the network when the deployment began.")
+
+
+class Sent(_Part):
+    """A transaction that did its part, and the block it is in."""
+
+    transaction: Felt
+    block: int
+
+
+class DeclaredClass(_Part):
+    """A class that is on the chain."""
+
+    class_hash: Felt
+    compiled_class_hash: Felt
+    artifacts: dict[str, Sha256] = Field(
+        description="Files in deployments/artifacts/ it was made of, with SHA-256."
+    )
+    declared: Sent | None = Field(description="Null if it had been declared before this deployment.")
+
+
+class DeployedContract(_Part):
+    """A contract that is on the chain."""
+
+    address: Felt
+    class_hash: Felt
+    constructor: dict[str, Felt] = Field(description="Constructor arguments by name, in order.")
+    deployed: Sent | None = Field(description="Null if it had been deployed before this deployment.")
+
+
+class Wiring(_Part):
+    """How the contracts answered about each other when the deployment was finished."""
+
+    admin: Felt = Field(description="MedSync.admin()")
+    token: Felt = Field(description="RewardPool.token()")
+    log: Felt = Field(description="RewardPool.log(): the address of MedSync")
+
+
+class Pending(_Part):
+    """A transaction that was signed, and may or may not have reached the network."""
+
+    step: str
+    transaction: Felt
+
+
+def _only_complete_if_whole(schema: dict[str, Any]) -> None:
+    whole = {"required": [MEDSYNC, REWARD_POOL]}
+    schema["if"] = {"properties": {"status": {"const": "complete"}}}
+    schema["then"] = {
+        "properties": {
+            "classes": whole,
+            "contracts": whole,
+            "wiring": {"not": {"type": "null"}},
+            "finished_at": {"not": {"type": "null"}},
+            "pending": {"type": "null"},
+        }
+    }
+    schema["else"] = {"properties": {"wiring": {"type": "null"}, "finished_at": {"type": "null"}}}
+
+
+class Record(_Part):
+    """One deployment. Classes and contracts are in it once they were read back from the chain."""
+
+    model_config = ConfigDict(
+        title="MedSync deployment record",
+        validate_by_name=True,
+        serialize_by_alias=True,
+        json_schema_extra=_only_complete_if_whole,
+    )
+
+    form: Literal["medsync.deployment/1"] = Field(default="medsync.deployment/1", alias="schema")
+    status: Literal["incomplete", "complete"]
+    network: str
+    chain_id: str
+    request: Request
+    tools: Tools
+    started_at: Time
+    finished_at: Time | None = None
+    classes: dict[Literal["MedSync", "RewardPool"], DeclaredClass] = {}
+    contracts: dict[Literal["MedSync", "RewardPool"], DeployedContract] = {}
+    wiring: Wiring | None = None
+    pending: Pending | None = None
+
+    @model_validator(mode="after")
+    def _complete_means_whole(self) -> Self:
+        whole = {MEDSYNC, REWARD_POOL}
+        if self.complete and (
+            self.classes.keys() != whole
+            or self.contracts.keys() != whole
+            or self.wiring is None
+            or self.finished_at is None
+            or self.pending is not None
+        ):
+            raise ValueError(
+                "a complete deployment names classes, contracts, wiring and end, and nothing pending"
+            )
+        return self
+
+    @property
+    def complete(self) -> bool:
+        return self.status == "complete"
+
+    @property
+    def medsync(self) -> int:
+        """The address of MedSync. Raises InputError while it is not deployed."""
+        return self._address(MEDSYNC)
+
+    @property
+    def reward_pool(self) -> int:
+        """The address of RewardPool. Raises InputError while it is not deployed."""
+        return self._address(REWARD_POOL)
+
+    @property
+    def first_block(self) -> int:
+        """A block before which neither contract had an event: where looking for events may begin."""
+        blocks = [contract.deployed.block if contract.deployed else 0 for contract in self.contracts.values()]
+        return min(blocks, default=0)
+
+    def _address(self, name: Literal["MedSync", "RewardPool"]) -> int:
+        if name not in self.contracts:
+            raise InputError(
+                f"The deployment on {self.network} is incomplete: {name} is not deployed.",
+                hint="Run `medsync deploy` again: it resumes.",
+            )
+        return self.contracts[name].address
+
+    def but(self, **changes: Any) -> Self:
+        """The record with some members changed, validated as a whole."""
+        return type(self)(**{**dict(self), **changes})
+
+    def to_json(self) -> str:
+        """The record as its file holds it."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def folder() -> Path:
+    """Where the records are. Raises InputError outside a MedSync checkout."""
+    return artifacts.root() / "deployments"
+
+
+def path_of(name: str) -> Path:
+    """The file of a deployment: `name` itself if it is a path, else `deployments/<name>.json`.
+
+    Raises InputError for a name that is neither.
+    """
+    if name.endswith(".json") or "/" in name:
+        return Path(name)
+    if name in ("", "schema") or name.startswith(".") or not name.isascii() or not name.isprintable():
+        raise InputError(f"{name!r} cannot be the name of a deployment.")
+    return folder() / f"{name}.json"
+
+
+def read(path: Path) -> Record:
+    """Read a record. Raises InputError if the file cannot be read or is no valid record."""
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(
+            f"There is no deployment record {path}.", hint="`medsync deploy` makes one."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValidationError, ValueError) as error:
+        raise InputError(f"{path} is no deployment record: {_first_problem(error)}.") from None
+
+
+def find_all() -> list[Path]:
+    """The files of all recorded deployments, by name."""
+    return sorted(path for path in folder().glob("*.json") if path.name != "schema.json")
+
+
+def schema() -> str:
+    """The JSON Schema of a record, as `deployments/schema.json` holds it."""
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return json.dumps(document | Record.model_json_schema(mode="serialization"), indent=2) + "\n"
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        detail = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, detail['loc'])) or 'document'}: {detail['msg']}"
+    return str(error)
+
+
+def read_if_there(path: Path) -> Record | None:
+    return read(path) if path.exists() else None
+
+
+def write(path: Path, record: Record) -> None:
+    """Replace a record as a whole: whatever happens meanwhile, the file is the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+    ) as file:
+        try:
+            file.write(record.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Let one process at a time deploy into a folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise InputError(
+            f"Another process is deploying into {path.parent}.", hint="Wait until it ends."
+        ) from None
+    finally:
+        os.close(descriptor)

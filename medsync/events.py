@@ -1,0 +1,325 @@
+"""The events of both contracts as typed values, decoded from receipts and from a node's event pages.
+
+`AccessLogged` is `medsync.types.LogEntry`, and what changes a consent stands there too; every other event is a
+dataclass here with the names of its Cairo struct. Addresses, ids and commitments are felts, times unix seconds,
+amounts the token's smallest unit. Source: the event structs of the contracts' sources, keys first.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from starknet_py.net.client_models import EmittedEvent, TransactionReceiptWithBlockInfo
+from starknet_py.net.client_models import Event as RawEvent
+
+from medsync.hashing import starknet_keccak
+from medsync.serde import DecodingError, decode
+from medsync.types import (
+    AllConsentsRevoked,
+    CampaignTerms,
+    ConsentAdded,
+    ConsentRevoked,
+    EventLocation,
+    LogEntry,
+)
+from medsync.vocabulary import Category, Power, Purpose, Role
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    #: Where the event stands, if known.
+    location: EventLocation | None = field(default=None, kw_only=True)
+
+
+# --- entities -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRegistered(_Located):
+    """An entity was registered at `at`."""
+
+    entity: int
+    role: Role
+    profile_commitment: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySuspended(_Located):
+    """An entity's requests are refused from now on."""
+
+    entity: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntityReinstated(_Located):
+    """An entity's suspension was lifted."""
+
+    entity: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdminTransferBegun(_Located):
+    """`new_admin` may take over from `ready_at`."""
+
+    new_admin: int
+    ready_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdminTransferCancelled(_Located):
+    """The hand-over to `new_admin` was called off."""
+
+    new_admin: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdminTransferred(_Located):
+    """The administration changed hands; `previous` is zero at deployment."""
+
+    previous: int
+    admin: int
+
+
+# --- consents -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRequested(_Located):
+    """An entity asks a patient for a consent on these terms."""
+
+    patient: int
+    grantee: int
+    purpose: Purpose
+    categories: Category
+    starts_at: int
+    expires_at: int
+    max_uses: int
+    reward: CampaignTerms | None
+    terms_commitment: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRefused(_Located):
+    """A patient, or a delegate (`by`), said no."""
+
+    patient: int
+    grantee: int
+    purpose: Purpose
+    by: int
+
+
+@dataclass(frozen=True, slots=True)
+class DelegateSet(_Located):
+    """A delegate's powers were set; no powers: removed."""
+
+    patient: int
+    delegate: int
+    powers: Power
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyOptOutSet(_Located):
+    """A patient forbade emergency access, or allowed it again."""
+
+    patient: int
+    opted_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignaturesCancelled(_Located):
+    """Signed messages with a nonce below `nonce` are void."""
+
+    patient: int
+    nonce: int
+
+
+# --- accesses -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyAccessed(_Located):
+    """The glass was broken: entry number `seq` of the patient's log is an emergency."""
+
+    patient: int
+    accessor: int
+    seq: int
+    justification: int
+
+
+# --- rewards ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignOpened(_Located):
+    """A campaign got its first deposit: its terms in full."""
+
+    campaign: int
+    funder: int
+    purpose: Purpose
+    terms: CampaignTerms
+
+
+@dataclass(frozen=True, slots=True)
+class RewardDeposited(_Located):
+    """`amount` went into a campaign."""
+
+    campaign: int
+    funder: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceSet(_Located):
+    """`accessor` may now spend `amount` of a campaign."""
+
+    campaign: int
+    accessor: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardAccrued(_Located):
+    """One permitted access was paid for; the two shares add up to the campaign's rate."""
+
+    campaign: int
+    patient: int
+    accessor: int
+    custodian: int
+    patient_share: int
+    custodian_share: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardWithdrawn(_Located):
+    """`owner` drew `amount` of its credit to `recipient`."""
+
+    owner: int
+    recipient: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignCloseAnnounced(_Located):
+    """The funder may close the campaign from `closing_at`."""
+
+    campaign: int
+    closing_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignClosed(_Located):
+    """The campaign is closed for good; `refunded` became the funder's credit."""
+
+    campaign: int
+    refunded: int
+
+
+Event = (
+    EntityRegistered
+    | EntitySuspended
+    | EntityReinstated
+    | AdminTransferBegun
+    | AdminTransferCancelled
+    | AdminTransferred
+    | ConsentAdded
+    | ConsentRevoked
+    | AllConsentsRevoked
+    | ConsentRequested
+    | ConsentRefused
+    | DelegateSet
+    | EmergencyOptOutSet
+    | SignaturesCancelled
+    | LogEntry
+    | EmergencyAccessed
+    | CampaignOpened
+    | RewardDeposited
+    | AllowanceSet
+    | RewardAccrued
+    | RewardWithdrawn
+    | CampaignCloseAnnounced
+    | CampaignClosed
+)
+
+#: Per contract, the name of each event, its type and how many of its first fields are keys after the selector.
+EVENTS: Final[Mapping[str, Mapping[str, tuple[type[Event], int]]]] = {
+    "MedSync": {
+        "EntityRegistered": (EntityRegistered, 1),
+        "EntitySuspended": (EntitySuspended, 1),
+        "EntityReinstated": (EntityReinstated, 1),
+        "AdminTransferBegun": (AdminTransferBegun, 1),
+        "AdminTransferCancelled": (AdminTransferCancelled, 1),
+        "AdminTransferred": (AdminTransferred, 2),
+        "ConsentAdded": (ConsentAdded, 3),
+        "ConsentRevoked": (ConsentRevoked, 3),
+        "AllConsentsRevoked": (AllConsentsRevoked, 1),
+        "ConsentRequested": (ConsentRequested, 3),
+        "ConsentRefused": (ConsentRefused, 3),
+        "DelegateSet": (DelegateSet, 2),
+        "EmergencyOptOutSet": (EmergencyOptOutSet, 1),
+        "SignaturesCancelled": (SignaturesCancelled, 1),
+        "AccessLogged": (LogEntry, 3),
+        "EmergencyAccessed": (EmergencyAccessed, 2),
+    },
+    "RewardPool": {
+        "CampaignOpened": (CampaignOpened, 3),
+        "RewardDeposited": (RewardDeposited, 2),
+        "AllowanceSet": (AllowanceSet, 2),
+        "RewardAccrued": (RewardAccrued, 3),
+        "RewardWithdrawn": (RewardWithdrawn, 1),
+        "CampaignCloseAnnounced": (CampaignCloseAnnounced, 1),
+        "CampaignClosed": (CampaignClosed, 1),
+    },
+}
+
+_BY_SELECTOR: Final = {
+    contract: {starknet_keccak(name): (name, kind, keys) for name, (kind, keys) in events.items()}
+    for contract, events in EVENTS.items()
+}
+
+
+class UnknownEvent(DecodingError):
+    """An event whose selector its contract does not have."""
+
+
+def event_name(event: Event | type[Event]) -> str:
+    """The event's name in Cairo and in the ABI."""
+    kind = event if isinstance(event, type) else type(event)
+    return "AccessLogged" if kind is LogEntry else kind.__name__
+
+
+def selector_of(kind: type[Event]) -> int:
+    """The first key of every event of this type."""
+    return starknet_keccak(event_name(kind))
+
+
+def decode_event(event: RawEvent, contract: str, location: EventLocation | None = None) -> Event:
+    """The typed value of an event that a contract, `MedSync` or `RewardPool`, emitted.
+
+    Its location is `location`, else what a node's event page says about it. Raises `UnknownEvent` for a selector
+    that the contract does not have, `DecodingError` for an event that has one and is something else.
+    """
+    known = _BY_SELECTOR[contract].get(event.keys[0] if event.keys else 0)
+    if known is None:
+        raise UnknownEvent(f"{event.from_address:#x} emitted an event that no {contract} has")
+    name, kind, keys = known
+    if len(event.keys) - 1 != keys:
+        raise DecodingError(f"{name} has {keys} keys, not {len(event.keys) - 1}")
+    if location is None and isinstance(event, EmittedEvent) and event.block_number is not None:
+        location = EventLocation(event.block_number, event.transaction_hash)
+    return replace(decode(kind, [*event.keys[1:], *event.data]), location=location)
+
+
+def events_of(receipt: TransactionReceiptWithBlockInfo, contracts: Mapping[int, str]) -> list[Event]:
+    """What the given contracts emitted in a transaction, in order; what others did is left out.
+
+    `contracts` names the contract at each address: `MedSync` or `RewardPool`. Only the address tells whose event
+    one is: anyone can emit what looks like theirs. Raises as `decode_event` does.
+    """
+    location = EventLocation(receipt.block_number, receipt.transaction_hash)
+    return [
+        decode_event(event, contracts[event.from_address], location)
+        for event in receipt.events
+        if event.from_address in contracts
+    ]

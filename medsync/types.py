@@ -1,0 +1,389 @@
+"""The protocol's values as frozen dataclasses: what entry points take, what views answer, what events say.
+
+Addresses, hashes and salts are integers (felts), times are integers in unix seconds, amounts are integers in
+the token's smallest unit. Constructors refuse only what the wire cannot carry and name the field; whether a
+value is *allowed* is for the contracts to say, in one place, with their own error codes. Source: the structs
+and events of the contracts' sources.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from medsync.felt import InvalidValue, check_address, check_felt, check_uint
+from medsync.hashing import campaign_id
+from medsync.vocabulary import CampaignStatus, Category, ConsentStatus, Decision, Power, Purpose, Reason, Role
+
+
+def unix_seconds(moment: datetime | int) -> int:
+    """`moment` in whole unix seconds, fractions cut off, as the wire carries times.
+
+    Raises `InvalidValue` for a datetime without time zone and for moments that a `u64` cannot hold.
+    """
+    if isinstance(moment, datetime):
+        if moment.utcoffset() is None:
+            raise InvalidValue("a time needs a time zone: local time means something else on every machine")
+        moment = int(moment.timestamp() // 1)
+    check_uint(moment, 64, "time")
+    return moment
+
+
+def utc_datetime(seconds: int) -> datetime:
+    """The moment `seconds` after the unix epoch, as a datetime in UTC.
+
+    Raises `InvalidValue` beyond the year 9999.
+    """
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError) as error:
+        raise InvalidValue(f"{seconds} s after the unix epoch is no date a calendar can show") from error
+
+
+def utc_text(seconds: int) -> str:
+    """The moment `seconds` after the unix epoch in ISO 8601, as in `2026-01-31T12:00:00Z`.
+
+    Raises `InvalidValue` beyond the year 9999.
+    """
+    return utc_datetime(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_purpose(value: object, field: str) -> None:
+    if not isinstance(value, Purpose):
+        raise InvalidValue(f"{field} must be a Purpose, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignTerms:
+    """What one permitted access pays, to whom, out of whose money. Their hash is the campaign's id."""
+
+    #: The reward pool that holds the money.
+    pool: int
+    #: Who deposits, sets allowances and gets the rest when the campaign closes.
+    funder: int
+    #: Purpose that every paid access must have.
+    purpose: Purpose
+    #: Price of one permitted access, in the token's smallest unit (u128).
+    rate: int
+    #: Hospital that keeps the data and takes a share; zero for none.
+    custodian: int
+    #: The custodian's share in basis points (1/10,000) of the rate, rounded down (u16).
+    custodian_bps: int
+    #: Unix seconds from which nothing is paid any more.
+    expires_at: int
+    #: Makes two campaigns with the same terms two campaigns.
+    salt: int
+
+    def __post_init__(self) -> None:
+        check_address(self.pool, "pool")
+        check_address(self.funder, "funder")
+        _check_purpose(self.purpose, "purpose")
+        check_uint(self.rate, 128, "rate")
+        check_address(self.custodian, "custodian")
+        check_uint(self.custodian_bps, 16, "custodian_bps")
+        check_uint(self.expires_at, 64, "expires_at")
+        check_felt(self.salt, "salt")
+
+    @property
+    def id(self) -> int:
+        """The campaign's id: SNIP-12 struct hash of these terms."""
+        return campaign_id(self)
+
+    def calldata(self) -> list[int]:
+        """The terms as Cairo's `Serde` writes them, one felt per field."""
+        return [
+            self.pool,
+            self.funder,
+            self.purpose.felt,
+            self.rate,
+            self.custodian,
+            self.custodian_bps,
+            self.expires_at,
+            self.salt,
+        ]
+
+
+def _optional_terms(terms: CampaignTerms | None) -> list[int]:
+    return [1] if terms is None else [0, *terms.calldata()]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentTerms:
+    """What a patient agrees to for one grantee: the purpose, which data, when, how often, for what pay."""
+
+    purpose: Purpose
+    #: Data categories the consent covers.
+    categories: Category
+    #: First second of the window [starts_at, expires_at), in unix seconds.
+    starts_at: int
+    #: First second after the window, in unix seconds.
+    expires_at: int
+    #: How many permitted accesses it allows (u32); zero sets no limit of its own.
+    max_uses: int
+    #: The reward the patient insists on, or None for none.
+    reward: CampaignTerms | None
+    #: Salted commitment to everything agreed off-chain; emitted, never stored.
+    terms_commitment: int
+
+    def __post_init__(self) -> None:
+        _check_purpose(self.purpose, "purpose")
+        check_uint(self.categories, 32, "categories")
+        check_uint(self.starts_at, 64, "starts_at")
+        check_uint(self.expires_at, 64, "expires_at")
+        check_uint(self.max_uses, 32, "max_uses")
+        check_felt(self.terms_commitment, "terms_commitment")
+
+    def calldata(self) -> list[int]:
+        """The terms as Cairo's `Serde` writes them."""
+        return [
+            self.purpose.felt,
+            int(self.categories),
+            self.starts_at,
+            self.expires_at,
+            self.max_uses,
+            *_optional_terms(self.reward),
+            self.terms_commitment,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A stored consent as the view `consent` answers it."""
+
+    #: First second of the window, in unix seconds.
+    starts_at: int
+    #: First second after the window, in unix seconds.
+    expires_at: int
+    categories: Category
+    #: Counts every change of this (patient, grantee, purpose) record, from 1; 0 if there never was one.
+    version: int
+    #: The patient's epoch when it was given; an older epoch than the patient's means revoked with all others.
+    epoch: int
+    #: How many permitted accesses it allows; zero sets no limit of its own.
+    max_uses: int
+    #: How many permitted accesses happened since it was last given.
+    uses: int
+    status: ConsentStatus
+    #: Id of the campaign the patient insists on; zero for none.
+    campaign: int
+
+
+@dataclass(frozen=True, slots=True)
+class PatientState:
+    """What the contract keeps per patient beside the consents."""
+
+    #: Counts revocations of everything.
+    epoch: int
+    #: What the next signed message must name.
+    nonce: int
+    emergency_opt_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """What a delegate may do for a patient, and until when."""
+
+    powers: Power
+    #: Unix seconds from which the powers are gone.
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A registered hospital, researcher or auditor."""
+
+    role: Role
+    suspended: bool
+    #: Unix seconds of the registration; zero if it never happened.
+    registered_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingAdmin:
+    """The next administrator, while the hand-over waits."""
+
+    address: int
+    #: Unix seconds from which it can be accepted.
+    ready_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What consent and entity say about a use, as the view `verify_consent` answers it."""
+
+    decision: Decision
+    reason: Reason
+    #: Version of the consent that decided; zero if none was consulted.
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """One request for one patient's data."""
+
+    patient: int
+    purpose: Purpose
+    #: The categories asked for; all of them must be covered by the consent.
+    categories: Category
+    #: Salted commitment to the record asked for; zero for no record in particular.
+    record: int
+    #: The reward terms of the consent, whole, or None if it has none.
+    campaign: CampaignTerms | None = None
+
+    def __post_init__(self) -> None:
+        check_address(self.patient, "patient")
+        _check_purpose(self.purpose, "purpose")
+        check_uint(self.categories, 32, "categories")
+        check_felt(self.record, "record")
+
+    def calldata(self) -> list[int]:
+        """The request as Cairo's `Serde` writes it."""
+        return [
+            self.patient,
+            self.purpose.felt,
+            int(self.categories),
+            self.record,
+            *_optional_terms(self.campaign),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class AccessReceipt:
+    """The answer to a request, and its place in the patient's log."""
+
+    decision: Decision
+    reason: Reason
+    #: Position in the patient's log, from 1.
+    seq: int
+    #: Digest of the entry, which was the log's head right after it.
+    digest: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """How long a patient's log is and where its hash chain stands."""
+
+    count: int
+    #: Digest of the last entry; zero for an empty log.
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A reward campaign as its pool shows it."""
+
+    id: int
+    #: The contract whose accesses the pool pays for.
+    log: int
+    status: CampaignStatus
+    #: What is left for further accesses, in the token's smallest unit.
+    remaining: int
+    #: How many accesses it has paid for.
+    paid_count: int
+    #: Unix seconds from which the funder may close it after notice; zero without notice.
+    closing_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventLocation:
+    """Where on the chain an event stands."""
+
+    block_number: int
+    transaction_hash: int
+    #: Unix seconds of the block, where the reader looked it up.
+    timestamp: int | None = None
+
+    def __post_init__(self) -> None:
+        check_uint(self.block_number, 64, "block_number")
+        check_felt(self.transaction_hash, "transaction_hash")
+        if self.timestamp is not None:
+            check_uint(self.timestamp, 64, "timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of a patient's access log: the event `AccessLogged`, and where it was found."""
+
+    patient: int
+    #: Who asked.
+    accessor: int
+    purpose: Purpose
+    #: Position in the patient's log, from 1 (u32).
+    seq: int
+    #: Unix seconds of the request.
+    at: int
+    decision: Decision
+    reason: Reason
+    #: Version of the consent that decided (u32); zero if none did.
+    version: int
+    categories: Category
+    #: Salted commitment to the record asked for.
+    record: int
+    #: Id of the campaign the request named; zero for none.
+    campaign: int
+    #: Salted commitment to a hospital's reason for an emergency access; zero otherwise.
+    justification: int
+    #: Where the event stands, if known. Not part of the log's hash.
+    location: EventLocation | None = None
+
+    def __post_init__(self) -> None:
+        check_address(self.patient, "patient")
+        check_address(self.accessor, "accessor")
+        _check_purpose(self.purpose, "purpose")
+        check_uint(self.seq, 32, "seq")
+        check_uint(self.at, 64, "at")
+        check_uint(self.version, 32, "version")
+        check_uint(self.categories, 32, "categories")
+        check_felt(self.record, "record")
+        check_felt(self.campaign, "campaign")
+        check_felt(self.justification, "justification")
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentAdded:
+    """The event of the same name: a consent was given or renewed."""
+
+    patient: int
+    grantee: int
+    purpose: Purpose
+    #: The patient, or the delegate who acted.
+    by: int
+    #: Version of the record after this change.
+    version: int
+    epoch: int
+    categories: Category
+    starts_at: int
+    expires_at: int
+    max_uses: int
+    #: Id of the campaign the patient insists on; zero for none.
+    campaign: int
+    terms_commitment: int
+    location: EventLocation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRevoked:
+    """The event of the same name: withdrawn if `by` is the patient, else revoked."""
+
+    patient: int
+    grantee: int
+    purpose: Purpose
+    by: int
+    #: Version of the record after this change.
+    version: int
+    location: EventLocation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllConsentsRevoked:
+    """The event of the same name: every consent of an older epoch is void."""
+
+    patient: int
+    by: int
+    #: The patient's epoch after this change.
+    epoch: int
+    #: The patient's nonce after this change: messages signed before are void.
+    nonce: int
+    location: EventLocation | None = None
+
+
+#: What changes a consent, in the order it happened.
+ConsentEvent = ConsentAdded | ConsentRevoked | AllConsentsRevoked

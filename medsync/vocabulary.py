@@ -1,0 +1,331 @@
+"""The words of the protocol: purposes, data categories, roles, decisions, reasons and states, as enums.
+
+Members stand in the order of the contracts' enums, so an index read from the chain is the member. Every enum
+can print itself as the rows of its published table (`markdown_table`), so documents never copy it by hand.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum, IntFlag, StrEnum
+from types import MappingProxyType
+from typing import Any, Final, Self
+
+from medsync.felt import InvalidValue, decode_short_string, encode_short_string
+
+#: URI of the code system that purposes come from. Source: HL7 Terminology, v3-ActReason.
+ACT_REASON_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+
+#: URI of LOINC, whose document codes name the six EHDS groups.
+LOINC_SYSTEM: Final = "http://loinc.org"
+
+
+class Purpose(StrEnum):
+    """What data is used for: an HL7 v3-ActReason code. Purposes match exactly, none includes another.
+
+    The wire carries the code as a short string (`felt`); `display` is HL7's display name.
+    """
+
+    display: str
+
+    def __new__(cls, code: str, display: str = "") -> Self:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.display = display
+        return member
+
+    TREAT = "TREAT", "treatment"
+    ETREAT = "ETREAT", "Emergency Treatment"
+    BTG = "BTG", "break the glass"
+    CAREMGT = "CAREMGT", "care management"
+    HPAYMT = "HPAYMT", "healthcare payment"
+    HOPERAT = "HOPERAT", "healthcare operations"
+    HQUALIMP = "HQUALIMP", "health quality improvement"
+    PUBHLTH = "PUBHLTH", "public health"
+    HRESCH = "HRESCH", "healthcare research"
+    CLINTRCH = "CLINTRCH", "clinical trial research"
+    BIORCH = "BIORCH", "biomedical research"
+    TRANSRCH = "TRANSRCH", "translational healthcare research"
+    DSRCH = "DSRCH", "disease specific healthcare research"
+    POARCH = "POARCH", "population origins or ancestry healthcare research"
+    PATRQT = "PATRQT", "patient requested"
+    FAMRQT = "FAMRQT", "family requested"
+
+    @property
+    def felt(self) -> int:
+        """The purpose as the contracts store it: its code as a short string."""
+        return encode_short_string(self.value)
+
+    @classmethod
+    def from_felt(cls, felt: int) -> Self:
+        """The purpose with that short string. Raises `InvalidValue` for a felt that is no known purpose."""
+        try:
+            return cls(decode_short_string(felt))
+        except ValueError as error:
+            raise InvalidValue(f"{hex(felt)} is no purpose that MedSync knows") from error
+
+
+class Category(IntFlag):
+    """A set of data categories: one bit each in a `u32`. No bit names a sensitive diagnosis.
+
+    Bits 0 to 5 are the six priority categories of Article 14 of the European Health Data Space regulation
+    (EU) 2025/327, bits 6 to 15 are groups of FHIR resource types. The contracts take a non-empty subset of
+    `ALL`.
+    """
+
+    PATIENT_SUMMARY = 1 << 0
+    E_PRESCRIPTION = 1 << 1
+    E_DISPENSATION = 1 << 2
+    IMAGING = 1 << 3
+    LABORATORY = 1 << 4
+    DISCHARGE_REPORT = 1 << 5
+    CONDITION = 1 << 6
+    OBSERVATION = 1 << 7
+    MEDICATION = 1 << 8
+    DIAGNOSTIC_REPORT = 1 << 9
+    ALLERGY = 1 << 10
+    IMMUNIZATION = 1 << 11
+    PROCEDURE = 1 << 12
+    GENOMICS = 1 << 13
+    DOCUMENT = 1 << 14
+    ENCOUNTER = 1 << 15
+    ALL = (1 << 16) - 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the categories in the set, lowest bit first.
+
+        Raises `InvalidValue` if it has a bit that is no published category.
+        """
+        if int(self) & ~int(Category.ALL):
+            raise InvalidValue(f"{int(self):#x} has a bit that is no published category")
+        return tuple(str(category.name) for category in self)
+
+    @classmethod
+    def from_names(cls, names: Iterable[str]) -> Self:
+        """The set of the named categories; no name gives the empty set.
+
+        Raises `InvalidValue` for an unknown name.
+        """
+        members = cls.__members__
+        value = cls(0)
+        for name in names:
+            if name not in members:
+                raise InvalidValue(f"{name!r} is no data category; known are {', '.join(members)}")
+            value |= members[name]
+        return value
+
+
+#: Names that Article 14(1) of regulation (EU) 2025/327 gives the six priority categories.
+EHDS_GROUPS: Final[Mapping[Category, str]] = MappingProxyType(
+    {
+        Category.PATIENT_SUMMARY: "patient summaries",
+        Category.E_PRESCRIPTION: "electronic prescriptions",
+        Category.E_DISPENSATION: "electronic dispensations",
+        Category.IMAGING: "medical imaging studies and related imaging reports",
+        Category.LABORATORY: (
+            "medical test results, including laboratory and other diagnostic results and related reports"
+        ),
+        Category.DISCHARGE_REPORT: "discharge reports",
+    }
+)
+
+#: LOINC code and display name of the kind of document that stands for an EHDS group.
+DOCUMENT_TYPES: Final[Mapping[Category, tuple[str, str]]] = MappingProxyType(
+    {
+        Category.PATIENT_SUMMARY: ("60591-5", "Patient summary Document"),
+        Category.E_PRESCRIPTION: ("57833-6", "Prescription for medication"),
+        Category.E_DISPENSATION: ("60593-1", "Medication dispensed.extended Document"),
+        Category.IMAGING: ("18748-4", "Diagnostic imaging study"),
+        Category.LABORATORY: ("11502-2", "Laboratory report"),
+        Category.DISCHARGE_REPORT: ("18842-5", "Discharge summary"),
+    }
+)
+
+#: The category of a FHIR R5 resource type. Documents (`Composition`, `DocumentReference`) can be told apart
+#: further by their type code: see `category_of`.
+FHIR_CATEGORIES: Final[Mapping[str, Category]] = MappingProxyType(
+    {
+        "Patient": Category.PATIENT_SUMMARY,
+        "ImagingStudy": Category.IMAGING,
+        "ImagingSelection": Category.IMAGING,
+        "Specimen": Category.LABORATORY,
+        "Condition": Category.CONDITION,
+        "Observation": Category.OBSERVATION,
+        "Medication": Category.MEDICATION,
+        "MedicationAdministration": Category.MEDICATION,
+        "MedicationDispense": Category.E_DISPENSATION,
+        "MedicationRequest": Category.E_PRESCRIPTION,
+        "MedicationStatement": Category.MEDICATION,
+        "DiagnosticReport": Category.DIAGNOSTIC_REPORT,
+        "AllergyIntolerance": Category.ALLERGY,
+        "Immunization": Category.IMMUNIZATION,
+        "Procedure": Category.PROCEDURE,
+        "GenomicStudy": Category.GENOMICS,
+        "MolecularSequence": Category.GENOMICS,
+        "Composition": Category.DOCUMENT,
+        "DocumentReference": Category.DOCUMENT,
+        "Encounter": Category.ENCOUNTER,
+    }
+)
+
+
+def category_of(resource: Mapping[str, Any]) -> Category:
+    """The category of a FHIR R5 resource given as parsed JSON.
+
+    A `Composition` or `DocumentReference` whose type carries one of the LOINC codes in `DOCUMENT_TYPES`
+    belongs to that EHDS group; everything else goes by its resource type. Raises `InvalidValue` for a type
+    without a category.
+    """
+    resource_type = resource.get("resourceType")
+    category = FHIR_CATEGORIES.get(resource_type) if isinstance(resource_type, str) else None
+    if category is None:
+        raise InvalidValue(f"no data category for the FHIR resource type {resource_type!r}")
+    if category is Category.DOCUMENT:
+        codings = (resource.get("type") or {}).get("coding") or []
+        codes = {coding.get("code") for coding in codings if coding.get("system") == LOINC_SYSTEM}
+        for group, (code, _) in DOCUMENT_TYPES.items():
+            if code in codes:
+                return group
+    return category
+
+
+class _ContractEnum(IntEnum):
+    """An enum of the contracts: the value is the variant's index, `meaning` says what it stands for."""
+
+    meaning: str
+
+    def __new__(cls, index: int, meaning: str) -> Self:
+        member = int.__new__(cls, index)
+        member._value_ = index
+        member.meaning = meaning
+        return member
+
+    @property
+    def variant(self) -> str:
+        """The variant's name in Cairo and in the ABI, e.g. `NoConsent` for `NO_CONSENT`."""
+        return "".join(part.capitalize() for part in self.name.split("_"))
+
+    @classmethod
+    def from_variant(cls, variant: str) -> Self:
+        """The member of that Cairo variant. Raises `InvalidValue` for a name the enum does not have."""
+        for member in cls:
+            if member.variant == variant:
+                return member
+        raise InvalidValue(f"{cls.__name__} has no variant {variant!r}")
+
+
+class Role(_ContractEnum):
+    """What an entity is in the field."""
+
+    NONE = 0, "never registered"
+    HOSPITAL = 1, "keeps data, treats patients; alone may break the glass"
+    RESEARCHER = 2, "uses data for research"
+    AUDITOR = 3, "reviews what others did"
+
+
+class Decision(_ContractEnum):
+    """The answer to "may this be used?"."""
+
+    PERMIT = 0, "yes: a live consent covers it"
+    DENY = 1, "no: something says no"
+    NO_CONSENT = 2, "no: the patient never said anything about it"
+    EMERGENCY = 3, "released without consent by breaking the glass"
+
+
+class Reason(_ContractEnum):
+    """Why a decision fell as it did. The index is part of the log's hash, so the order never changes."""
+
+    GRANTED = 0, "a live consent covers the request, and where it asks for pay the patient was paid"
+    BREAK_GLASS = 1, "a hospital broke the glass"
+    NEVER_GIVEN = 2, "no consent was ever given for this patient, grantee and purpose"
+    ENTITY_UNKNOWN = 3, "the grantee was never registered"
+    ENTITY_SUSPENDED = 4, "the administrator suspended the entity"
+    WITHDRAWN = 5, "the patient withdrew the consent"
+    REVOKED = 6, "a delegate revoked the consent for the patient"
+    ALL_REVOKED = 7, "the consent was given before the patient's latest revocation of everything"
+    NOT_STARTED = 8, "the consent's window has not begun"
+    EXPIRED = 9, "the consent's window is over"
+    CATEGORY_NOT_COVERED = 10, "the consent does not cover every requested category"
+    USES_EXHAUSTED = 11, "the consent's last permitted use is consumed"
+    CAMPAIGN_MISMATCH = 12, "the request names other reward terms than the consent"
+    REWARD_UNFUNDED = 13, "the campaign cannot pay for one more access"
+    CAMPAIGN_CLOSED = 14, "the campaign was closed"
+    CAMPAIGN_EXPIRED = 15, "the campaign's terms have expired"
+    ALLOWANCE_EXCEEDED = 16, "the funder's allowance for this accessor does not cover one more access"
+    POOL_FAILED = 17, "the reward pool panicked or answered nonsense"
+    NOT_HOSPITAL = 18, "only hospitals may break the glass"
+    EMERGENCY_OPT_OUT = 19, "the patient opted out of emergency access in advance"
+
+
+class ConsentStatus(_ContractEnum):
+    """Where a consent stands, in the words of the W3C Data Privacy Vocabulary: withdrawn by the patient,
+    revoked by another."""
+
+    NONE = 0, "never given"
+    GIVEN = 1, "given by the patient or for the patient"
+    WITHDRAWN = 2, "withdrawn by the patient"
+    REVOKED = 3, "revoked by a delegate"
+
+
+class Accrual(_ContractEnum):
+    """A reward pool's answer when it is asked to pay for one access."""
+
+    PAID = 0, "the shares were credited"
+    CLOSED = 1, "the campaign was closed"
+    EXPIRED = 2, "the campaign's terms have expired"
+    UNFUNDED = 3, "the campaign's money does not cover the rate"
+    ALLOWANCE_EXCEEDED = 4, "the funder's allowance for this accessor does not cover the rate"
+
+
+class CampaignStatus(_ContractEnum):
+    """Where a campaign stands in its pool."""
+
+    NONE = 0, "never funded"
+    OPEN = 1, "funded once and not closed"
+    CLOSED = 2, "closed; what remained is the funder's credit"
+
+
+class Power(IntFlag):
+    """What a delegate may do for a patient: bits of a `u8`. No power at all removes the delegate."""
+
+    GIVE = 1
+    REVOKE = 2
+    REFUSE = 4
+
+
+_POWER_MEANINGS: Final[Mapping[Power, str]] = MappingProxyType(
+    {
+        Power.GIVE: "give and renew consents",
+        Power.REVOKE: "revoke one consent or all of them",
+        Power.REFUSE: "refuse requests",
+    }
+)
+
+
+def markdown_table(words: type[Purpose] | type[Category] | type[Power] | type[_ContractEnum]) -> str:
+    """The published table of one enum, as Markdown with a heading row and a final newline."""
+    rows: list[tuple[str, ...]]
+    if issubclass(words, Purpose):
+        rows = [("Code", "Display name", "Felt")]
+        rows += [(f"`{purpose}`", purpose.display, f"`{purpose.felt:#x}`") for purpose in words]
+    elif issubclass(words, Category):
+        rows = [("Bit", "Name", "EHDS Art. 14 group", "Document type (LOINC)", "FHIR R5 resource types")]
+        rows += [_category_row(category) for category in words]
+    elif issubclass(words, Power):
+        rows = [("Value", "Name", "Allows to")]
+        rows += [(str(power.value), f"`{power.name}`", _POWER_MEANINGS[power]) for power in words]
+    else:
+        rows = [("Index", "Variant", "Meaning")]
+        rows += [(str(member.value), f"`{member.variant}`", member.meaning) for member in words]
+    rows.insert(1, ("---",) * len(rows[0]))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _category_row(category: Category) -> tuple[str, ...]:
+    document = DOCUMENT_TYPES.get(category)
+    return (
+        str(category.bit_length() - 1),
+        f"`{category.name}`",
+        EHDS_GROUPS.get(category, ""),
+        f"`{document[0]}` {document[1]}" if document else "",
+        ", ".join(f"`{name}`" for name, owner in FHIR_CATEGORIES.items() if owner is category),
+    )

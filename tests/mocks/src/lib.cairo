@@ -1,0 +1,9 @@
+//! Contracts that only tests deploy: an honest ERC-20, one with every bad habit, and a puppet that
+//! plays pool, account, log, patient or entity as badly as it is told to.
+
+pub mod hostile_token;
+pub mod ledger;
+pub mod puppet;
+pub mod raw;
+pub mod strings;
+pub mod token;

@@ -1,0 +1,1 @@
+"""Random sequences of operations on a devnet, each step compared with the model in `tests/model`."""

@@ -1,0 +1,501 @@
+"""The deployed contracts and their model side by side: each operation is done to both, then all is compared.
+
+What is compared after every step: success or the exact error code, the returned value, the exact list of
+events of our contracts and the token, the number of storage cells changed in each of them (so nothing else
+changed), the views of all that changed, and the decision on the consents there are. `compare_everything`
+reads every view about every actor.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.model.log import campaign_id, entry_digest
+from tests.model.state import Credit, Delegation, Pool, Puppet, Token
+from tests.model.words import (
+    DECISIONS,
+    PURPOSE_NAMES,
+    REASONS,
+    CampaignTerms,
+    ModelError,
+    Outcome,
+    short,
+    short_text,
+)
+from tests.model.world import World
+
+from .driver import Abi, Chain, Contract, Raised, Receipt, Snapshot, View, selector, sign
+
+ROOT = Path(__file__).parents[2]
+ETH = 0x049D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
+BEGINNING = 1_800_000_000  # the second at which every example begins
+DAY = 86_400
+HRESCH = short("HRESCH")
+SALT = short("STATEFUL")  # so that no address is taken by another test's deployment
+MARK = 1  # a bit that keeps a cell from ever becoming zero again
+
+_ADDRESS = "core::starknet::contract_address::ContractAddress"
+_U256 = "core::integer::u256"
+ERC20 = Abi(
+    [
+        {
+            "type": "interface",
+            "items": [
+                {
+                    "name": "balance_of",
+                    "inputs": [{"name": "account", "type": _ADDRESS}],
+                    "outputs": [{"type": _U256}],
+                },
+                {
+                    "name": "approve",
+                    "inputs": [{"name": "spender", "type": _ADDRESS}, {"name": "amount", "type": _U256}],
+                    "outputs": [{"type": "core::bool"}],
+                },
+            ],
+        },
+        {
+            "type": "event",
+            "kind": "struct",
+            "name": "erc20::Transfer",
+            "members": [
+                {"name": "from", "type": _ADDRESS, "kind": "key"},
+                {"name": "to", "type": _ADDRESS, "kind": "key"},
+                {"name": "value", "type": _U256, "kind": "data"},
+            ],
+        },
+    ]
+)
+
+
+class Actors(NamedTuple):
+    """Who takes part, by role: addresses of predeployed accounts."""
+
+    administrator: int
+    successor: int
+    patient: int
+    second_patient: int
+    guardian: int
+    hospital: int
+    researcher: int
+    second_researcher: int
+    stranger: int
+    relayer: int
+
+
+class Cell(NamedTuple):
+    """A storage cell as the model knows it: whose it is and what it is about, by which a view shows it."""
+
+    contract: int
+    kind: str
+    key: tuple[int, ...]
+
+
+Expected = list[tuple[View, Any]]
+
+
+class System:
+    """One devnet's deployment, the model's world, and the clock they share."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.actors = Actors(*list(chain.accounts)[: len(Actors._fields)])
+        self.reach: Counter[tuple[str, str]] = Counter()
+        admin = self.actors.administrator
+        product, mocks = ROOT / "deployments" / "artifacts", ROOT / "tests" / "mocks" / "artifacts"
+        medsync = chain.declare(admin, product, "MedSync")
+        pool = chain.declare(admin, product, "RewardPool")
+        puppet = chain.declare(admin, mocks, "Puppet")
+
+        def deploy(kind: tuple[int, Abi], *constructor: int) -> Contract:
+            address = chain.deploy(admin, kind[0], list(constructor), SALT + len(chain.watched))
+            return chain.watch(address, kind[1])
+
+        self.token = chain.watch(ETH, ERC20)
+        self.medsync = deploy(medsync, admin)
+        self.other_medsync = deploy(medsync, admin)
+        self.pool = deploy(pool, ETH, self.medsync.address)
+        self.second_pool = deploy(pool, ETH, self.medsync.address)
+        self.foreign_pool = deploy(pool, ETH, self.other_medsync.address)
+        self.puppet = deploy(puppet)
+        self.pools = (self.pool, self.second_pool, self.foreign_pool)
+        names = ["token", "medsync", "other_medsync", "pool", "second_pool", "foreign_pool", "puppet"]
+        self.names = {address: role for role, address in self.actors._asdict().items()}
+        self.names |= {getattr(self, name).address: name for name in names}
+        self.narrate: Callable[[str], None] = lambda line: None
+        self._snapshot: Snapshot | None = None
+        self._set_the_stage()
+
+    def _set_the_stage(self) -> None:
+        """What every example starts from: entities, approvals of the funders, a puppet that plays pool."""
+        actors = self.actors
+        self.world = World(
+            chain_id=self.chain.chain_id, medsync=self.medsync.address, admin=actors.administrator
+        )
+        self.world.state.tokens[ETH] = token = Token()
+        for pool in self.pools:
+            log = self.other_medsync if pool is self.foreign_pool else self.medsync
+            self.world.state.pools[pool.address] = Pool(ETH, log.address)
+        self._forget()
+        for entity, role in (
+            (actors.hospital, "Hospital"),
+            (actors.researcher, "Researcher"),
+            (actors.second_researcher, "Researcher"),
+        ):
+            self.perform(
+                "register_entity", actors.administrator, address=entity, role=role, profile_commitment=1
+            )
+
+        for funder in (actors.researcher, actors.second_researcher):
+            for pool in self.pools:
+                self._send(funder, self.token, "approve", spender=pool.address, amount=2**256 - 1)
+                token.approved.add((funder, pool.address))
+        holders = [*actors, *(pool.address for pool in self.pools)]
+        views = [View(self.token, "balance_of", {"account": holder}) for holder in holders]
+        token.balances = dict(zip(holders, self.chain.read(views, now=self.now), strict=True))
+
+        end = BEGINNING + 10_000 * DAY
+        self.puppet_terms = CampaignTerms(self.puppet.address, actors.stranger, HRESCH, 5, 0, 0, end, 0)
+        claim = campaign_id(self.puppet_terms)
+        self.world.state.pools[self.puppet.address] = Puppet(self.medsync.address, claim)
+        status_open = 1
+        told = [claim, self.medsync.address, status_open, 0, 0, 0]
+        self._send(actors.relayer, self.puppet, "answer", entry_point=selector("campaign"), felts=told)
+        self.instruct_puppet("Paid")
+        self._stage = deepcopy(self.world.state)
+
+    # ---------------------------------------------------------------- one example
+
+    def begin(self) -> None:
+        """Set the stage; everything until `end` will be undone."""
+        self._snapshot = self.chain.snapshot()
+        self.world.state = deepcopy(self._stage)
+        self._forget()
+
+    def end(self) -> None:
+        assert self._snapshot
+        self.chain.revert(self._snapshot)
+
+    def _forget(self) -> None:
+        self.now = BEGINNING
+        self.campaigns: dict[int, CampaignTerms] = {}  # by id, all that were ever named to a pool
+        self._known = dict(self._cells())
+        self._logged: list[Raised] = []
+
+    # ---------------------------------------------------------------- one step
+
+    def perform(
+        self,
+        function: str,
+        caller: int,
+        *,
+        pool: int | None = None,
+        signed: int | None = None,
+        **arguments: Any,
+    ) -> Outcome | None:
+        """Do an operation to the model and to the contracts and compare; None if it had to fail, and did.
+
+        `signed` is the message hash that a `signature` among the arguments really covers.
+        """
+        told = {name: value for name, value in arguments.items() if name != "signature"}
+        told |= {"pool": pool} if pool is not None else {}
+        told |= {"signed": signed} if signed is not None else {}
+        step = f"second {self.now}: {self.show(caller)} {function}({self.show(told)})"
+        outcome, code = None, None
+        before = {p.address: self._accumulated(p) for p in self.pools}
+        try:
+            outcome = getattr(self.world, function)(caller, self.now, **told)
+        except ModelError as error:
+            code = error.code
+        self.narrate(f"{step} -> {code or self.show(plain(outcome and outcome.result))}")
+
+        if pool is not None and "terms" in arguments:
+            self.campaigns[campaign_id(arguments["terms"])] = arguments["terms"]
+        changed = self._changed()
+        expected = [pair for cell in changed for pair in self._views(cell)] + self._judgements()
+        receipt = self.chain.send(
+            caller,
+            self.medsync if pool is None else Contract(pool, self.pool.abi),
+            function,
+            arguments,
+            now=self.now,
+            views=[view for view, _ in expected],
+        )
+        differences = [
+            *_differences("error", code, receipt.error),
+            *_differences("result", plain(outcome.result) if outcome else None, receipt.result),
+            *_differences("events", _events(outcome), receipt.events),
+            *self._cell_differences(changed, receipt),
+            *self._view_differences(expected, receipt.views),
+        ]
+        assert not differences, "\n".join([step, *differences])
+        for pool_address, earlier in before.items():
+            later = self._accumulated(self.chain.watched[pool_address])
+            assert all(later[owner] >= amount for owner, amount in earlier.items()), (
+                f"{step}: credit was lost"
+            )
+        self._logged += [event for event in receipt.events if event.name == "AccessLogged"]
+        self._count(function, outcome, code, expected)
+        return outcome
+
+    def instruct_puppet(self, accrual: str) -> None:
+        """Tell the puppet what to say when it is asked to pay: `Paid`, `Nonsense`, `TooMuch`, or `Panic`."""
+        felts = {"Paid": [0], "Nonsense": [77], "TooMuch": [0, 0], "Panic": []}[accrual]
+        act = short("PANIC") if accrual == "Panic" else 0
+        accrue = selector("accrue")
+        self._send(self.actors.relayer, self.puppet, "act", entry_point=accrue, act=act)
+        self._send(self.actors.relayer, self.puppet, "answer", entry_point=accrue, felts=felts)
+        puppet = self.world.state.pools[self.puppet.address]
+        assert isinstance(puppet, Puppet)
+        puppet.accrual = accrual
+
+    def _send(self, caller: int, contract: Contract, function: str, **arguments: Any) -> None:
+        """A transaction that the model does not know of."""
+        receipt = self.chain.send(caller, contract, function, arguments, now=self.now)
+        assert receipt.error is None, receipt.error
+
+    def sign(self, signer: int, message: int) -> list[int]:
+        return sign(message, self.chain.accounts[signer].key)
+
+    def show(self, value: Any) -> str:
+        """A value with the names of those it is about."""
+        if isinstance(value, dict):
+            return ", ".join(f"{name}={self.show(part)}" for name, part in value.items())
+        if is_dataclass(value):
+            return f"({self.show(vars(value))})"
+        if isinstance(value, list | tuple):
+            return f"[{', '.join(map(self.show, value))}]"
+        if isinstance(value, int) and value in self.names:
+            return self.names[value]
+        if isinstance(value, int) and short_text(value) in PURPOSE_NAMES:
+            return short_text(value)
+        return hex(value) if isinstance(value, int) and value > 2**64 else str(value)
+
+    # ---------------------------------------------------------------- comparing
+
+    def compare_everything(self) -> None:
+        """Read every view about every actor, and replay every log from the events alone."""
+        actors = [*self.actors, *(pool.address for pool in self.pools)]
+        expected = [
+            pair
+            for pool in self.pools
+            for pair in [
+                *self._views(Cell(pool.address, "totals", ())),
+                *(pair for actor in actors for pair in self._views(Cell(pool.address, "credit", (actor,)))),
+            ]
+        ]
+        for actor in actors:
+            expected += self._views(Cell(ETH, "balance", (actor,)))
+            for kind in ("entity", "patient", "log"):
+                expected += self._views(Cell(self.medsync.address, kind, (actor,)))
+            for patient in (self.actors.patient, self.actors.second_patient):
+                expected += self._views(Cell(self.medsync.address, "delegation", (patient, actor)))
+        for cell in self._known:
+            if cell.kind in ("admin", "consent", "escrow", "allowance"):
+                expected += self._views(cell)
+        expected += self._judgements(limit=None)
+        answers = self.chain.read([view for view, _ in expected], now=self.now)
+        differences = self._view_differences(expected, answers)
+        assert not differences, "\n".join(["at the end", *differences])
+        self._replay_logs()
+
+    def _replay_logs(self) -> None:
+        heads: dict[int, tuple[int, int]] = {}
+        for event in self._logged:
+            entry = event.keys | event.data
+            entry["decision"] = DECISIONS.index(entry["decision"])
+            entry["reason"] = REASONS.index(entry["reason"])
+            count, head = heads.get(entry["patient"], (0, 0))
+            assert entry["seq"] == count + 1
+            heads[entry["patient"]] = (
+                count + 1,
+                entry_digest(
+                    chain_id=self.chain.chain_id, contract=self.medsync.address, previous_head=head, **entry
+                ),
+            )
+        for patient, state in self.world.state.patients.items():
+            assert (state.log_count, state.log_head) == heads.get(patient, (0, 0))
+
+    def _accumulated(self, pool: Contract) -> dict[int, int]:
+        state = self.world.state.pools[pool.address]
+        assert isinstance(state, Pool)
+        return {owner: credit.claimable + credit.withdrawn for owner, credit in state.credits.items()}
+
+    def _cells(self) -> Iterator[tuple[Cell, tuple[Any, ...]]]:
+        """Every storage cell that the specification says is written, with what it holds."""
+        state, medsync = self.world.state, self.medsync.address
+        successor, ready_at = state.pending_admin or (state.admin, None)
+        yield Cell(medsync, "admin", (0,)), (state.admin,)
+        yield Cell(medsync, "admin", (1,)), (successor,)
+        if ready_at is not None:
+            yield Cell(medsync, "admin", (2,)), (ready_at,)
+        for address, entity in state.entities.items():
+            yield Cell(medsync, "entity", (address,)), (entity.role, entity.suspended, entity.registered_at)
+        for key, consent in state.consents.items():
+            *record, campaign = vars(consent).values()
+            yield Cell(medsync, "consent", key), (*record, campaign != 0)
+            if campaign:  # without a reward the second cell is left as it is
+                yield Cell(medsync, "campaign", key), (campaign,)
+        for address, patient in state.patients.items():
+            about = (patient.epoch, patient.nonce, patient.emergency_opt_out)
+            yield Cell(medsync, "patient", (address,)), about
+            yield Cell(medsync, "log", (address,)), (patient.log_count, patient.log_head)
+        for pair, delegation in state.delegations.items():
+            yield Cell(medsync, "delegation", pair), (delegation.powers, delegation.expires_at, MARK)
+        for address, pool in state.pools.items():
+            if isinstance(pool, Puppet):
+                continue
+            yield Cell(address, "totals", ()), (pool.liabilities(), pool.lifetime_deposits)
+            for campaign_key, campaign in pool.campaigns.items():
+                escrow = (campaign.remaining, campaign.paid_count, campaign.closing_at, campaign.status)
+                yield Cell(address, "escrow", (campaign_key,)), escrow
+            for owner, credit in pool.credits.items():
+                yield Cell(address, "credit", (owner,)), (credit.claimable, credit.withdrawn)
+            for accessor, amount in pool.allowances.items():
+                yield Cell(address, "allowance", accessor), (amount, MARK)
+        for address, token in state.tokens.items():
+            for holder, balance in token.balances.items():
+                yield Cell(address, "balance", (holder,)), (balance,)
+
+    def _changed(self) -> list[Cell]:
+        """The cells that the latest operation changed; a cell never written holds zeros."""
+        changed = []
+        for cell, holds in self._cells():
+            if cell not in self._known and not any(part not in (0, "None") for part in holds):
+                continue
+            if self._known.get(cell) != holds:
+                changed.append(cell)
+                self._known[cell] = holds
+        return changed
+
+    def _views(self, cell: Cell) -> Expected:
+        """The views that show a cell, with what they must answer."""
+        state, medsync, key = self.world.state, self.medsync, cell.key
+        match cell.kind:
+            case "admin":
+                pending = state.pending_admin
+                return [
+                    (View(medsync, "admin", {}), state.admin),
+                    (
+                        View(medsync, "pending_admin", {}),
+                        pending and {"address": pending[0], "ready_at": pending[1]},
+                    ),
+                ]
+            case "entity":
+                return [(View(medsync, "entity", {"address": key[0]}), plain(self.world.entity(*key)))]
+            case "consent" | "campaign":
+                about = dict(zip(("patient", "grantee", "purpose"), key, strict=True))
+                return [(View(medsync, "consent", about), plain(self.world.consent(*key)))]
+            case "patient":
+                patient = self.world.patient(*key)
+                shown = {name: getattr(patient, name) for name in ("epoch", "nonce", "emergency_opt_out")}
+                return [(View(medsync, "patient_state", {"patient": key[0]}), shown)]
+            case "log":
+                patient = self.world.patient(*key)
+                shown = {"count": patient.log_count, "head": patient.log_head}
+                return [(View(medsync, "log_head", {"patient": key[0]}), shown)]
+            case "delegation":
+                delegation = state.delegations.get((key[0], key[1]), Delegation())
+                about = dict(zip(("patient", "delegate"), key, strict=True))
+                return [(View(medsync, "delegation", about), plain(delegation))]
+            case "balance":
+                held = state.tokens[ETH].balances.get(key[0], 0)
+                return [(View(self.token, "balance_of", {"account": key[0]}), held)]
+        contract, pool = self.chain.watched[cell.contract], state.pools[cell.contract]
+        assert isinstance(pool, Pool)
+        match cell.kind:
+            case "totals":
+                return [
+                    (View(contract, "liabilities", {}), pool.liabilities()),
+                    (View(contract, "lifetime_deposits", {}), pool.lifetime_deposits),
+                ]
+            case "credit":
+                credit = pool.credits.get(key[0], Credit())
+                about = {"owner": key[0]}
+                return [
+                    (View(contract, "claimable", about), credit.claimable),
+                    (View(contract, "withdrawn", about), credit.withdrawn),
+                    (View(contract, "accumulated", about), credit.claimable + credit.withdrawn),
+                ]
+            case "escrow":
+                campaign = pool.campaigns[key[0]]
+                shown = {
+                    "id": key[0],
+                    "log": pool.log,
+                    "status": campaign.status,
+                    "remaining": campaign.remaining,
+                    "paid_count": campaign.paid_count,
+                    "closing_at": campaign.closing_at,
+                }
+                return [(View(contract, "campaign", {"terms": self.campaigns[key[0]]}), shown)]
+            case "allowance":
+                about = {"campaign": key[0], "accessor": key[1]}
+                return [(View(contract, "allowance", about), pool.allowances[key[0], key[1]])]
+        raise AssertionError(cell.kind)
+
+    def _judgements(self, limit: int | None = 6) -> Expected:
+        """The decision on the consents there are (the latest, up to a limit), and on one never given."""
+        consents = list(self.world.state.consents.items())
+        asked = [(key, consent.categories) for key, consent in (consents[-limit:] if limit else consents)]
+        asked.append(((self.actors.guardian, self.actors.hospital, HRESCH), 1))
+        return [
+            (
+                View(
+                    self.medsync,
+                    "verify_consent",
+                    {"patient": patient, "grantee": grantee, "purpose": purpose, "categories": categories},
+                ),
+                self.world.verify_consent(self.now, patient, grantee, purpose, categories),
+            )
+            for (patient, grantee, purpose), categories in asked
+        ]
+
+    def _cell_differences(self, changed: list[Cell], receipt: Receipt) -> list[str]:
+        numbers = Counter(cell.contract for cell in changed)
+        return [
+            f"cells changed in {self.show(address)}: {number}, but the model changed "
+            + ", ".join(f"{cell.kind}{cell.key}" for cell in changed if cell.contract == address)
+            for address, number in receipt.cells.items()
+            if number != numbers[address]
+        ]
+
+    def _view_differences(self, expected: Expected, answers: list[Any]) -> list[str]:
+        return [
+            difference
+            for (view, wanted), answer in zip(expected, answers, strict=True)
+            for difference in _differences(f"{view.function}({self.show(view.arguments)})", wanted, answer)
+        ]
+
+    def _count(self, function: str, outcome: Outcome | None, code: str | None, expected: Expected) -> None:
+        """Keep the books of what was reached."""
+        self.reach["operation", function] += outcome is not None
+        if code is not None:
+            self.reach["error", code] += 1
+        for event in outcome.events if outcome else []:
+            self.reach["event", event.name] += 1
+            if event.name == "AccessLogged":
+                self.reach["decision", event.data["decision"]] += 1
+                self.reach["reason", event.data["reason"]] += 1
+        for view, wanted in expected:
+            if view.function == "verify_consent":
+                self.reach["verify_consent", wanted[1]] += 1
+
+
+def plain(value: Any) -> Any:
+    """A model's value in the form in which the driver decodes the contracts' values."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(part) for name, part in vars(value).items()}
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list) else value
+
+
+def _events(outcome: Outcome | None) -> list[Raised]:
+    events = outcome.events if outcome else []
+    return [Raised(event.source, event.name, plain(event.keys), plain(event.data)) for event in events]
+
+
+def _differences(what: str, model: Any, contract: Any) -> list[str]:
+    return [] if model == contract else [f"{what}\n    model    {model}\n    contract {contract}"]

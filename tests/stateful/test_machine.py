@@ -1,0 +1,753 @@
+"""MedSync as a state machine: whatever people do in whatever order, the contracts do what the model does.
+
+`HYPOTHESIS_PROFILE` selects how much is tried (see `SIZES`), `STATEFUL_SEED` repeats a run. The run fails if
+a rule, an entry point, an error code, an event, a decision or a reason was never reached.
+"""
+
+import os
+import random
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import Any, ClassVar
+
+import hypothesis.stateful
+from hypothesis import HealthCheck, note, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition
+
+from tests.model.log import campaign_id, consent_message, revocation_message
+from tests.model.state import Pool
+from tests.model.words import (
+    DECISIONS,
+    MAX_BATCH,
+    REASONS,
+    TIME_MAX,
+    U123_MAX,
+    AccessRequest,
+    CampaignTerms,
+    ConsentTerms,
+    short,
+)
+
+from .system import DAY, System
+
+# Examples and steps of each, by profile: in every `make test`, in CI, and in a night.
+SIZES = {"repeatable": (36, 50), "ci": (200, 50), "deep": (4_000, 80)}
+FIXED_SEED = 2026
+
+# Codes, and operations that never succeed, which this machine cannot reach, and who does.
+OUT_OF_REACH = {
+    "accrue": "only the log may call it; paid accesses reach it from the inside",
+    "ACCESS/LOG_FULL": "needs 2^32 entries: Cairo unit test of `next_seq`",
+    "CONSENT/VERSION_EXHAUSTED": "needs 2^32 renewals: Cairo unit test of `next_version`",
+    "PACK/RANGE": "no operation gets there, ranges are checked before: Cairo unit tests of the packing",
+    "POOL/NOT_A_LOG": "constructor: tests of the pool",
+    "POOL/SHORTFALL": "needs a token that takes a fee: tests of the pool",
+    "POOL/TRANSFER_FAILED": "needs a token that answers false: tests of the pool",
+}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Consent terms relative to the moment they are given."""
+
+    purpose: str
+    categories: int
+    start: int
+    length: int
+    max_uses: int
+
+    def terms(self, now: int, reward: CampaignTerms | None = None) -> ConsentTerms:
+        starts_at = now + self.start
+        return ConsentTerms(
+            short(self.purpose), self.categories, starts_at, starts_at + self.length, self.max_uses, reward, 7
+        )
+
+
+PATIENT = st.sampled_from(["patient", "second_patient"])
+GRANTEE = st.sampled_from(["researcher", "second_researcher", "hospital"])
+ANYONE = st.sampled_from(["researcher", "second_researcher", "hospital", "stranger", "guardian", "patient"])
+PURPOSE = st.sampled_from(["HRESCH", "CLINTRCH", "TREAT"])
+DRAFT = st.builds(
+    Draft,
+    purpose=PURPOSE,
+    categories=st.sampled_from([0xFFFF, 0b11, 0b110, 1 << 15]),
+    start=st.sampled_from([0, 0, -DAY, 1, 100]),
+    length=st.sampled_from([400 * DAY, 400 * DAY, 2 * DAY, 100, 1]),
+    max_uses=st.sampled_from([0, 0, 1, 2]),
+)
+PICK = st.integers(0, 63)
+
+
+def rule(**strategies: Any) -> Callable[[Callable[..., None]], Any]:
+    """Hypothesis' rule, with its name kept in the books."""
+
+    def decorate(step: Callable[..., None]) -> Any:
+        @wraps(step)
+        def counted(machine: "MedSyncMachine", **drawn: Any) -> None:
+            machine.system.reach["rule", step.__name__] += 1
+            step(machine, **drawn)
+
+        return hypothesis.stateful.rule(**strategies)(counted)
+
+    return decorate
+
+
+class MedSyncMachine(RuleBasedStateMachine):
+    system: ClassVar[System]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.system.begin()
+        self.system.narrate = note
+        self.state = self.system.world.state
+        self.offers: list[CampaignTerms] = []  # campaigns that were opened
+        self.messages: list[dict[str, Any]] = []  # signed off-chain, submitted or not
+
+    def teardown(self) -> None:
+        try:
+            if sys.exc_info()[0] is None:
+                self.settle()
+                self.system.compare_everything()
+        finally:
+            self.system.end()
+
+    # ---------------------------------------------------------------- helpers
+
+    @property
+    def now(self) -> int:
+        return self.system.now
+
+    def who(self, role: str) -> int:
+        return int(getattr(self.system.actors, role))
+
+    def do(self, function: str, caller: str | int, **arguments: Any) -> Any:
+        address = self.who(caller) if isinstance(caller, str) else caller
+        return self.system.perform(function, address, **arguments)
+
+    def consents(self) -> list[tuple[int, int, int]]:
+        return list(self.system.world.state.consents)
+
+    def world(self) -> Any:
+        return self.system.world
+
+    def admin(self) -> int:
+        return self.world().state.admin
+
+    def terms_of(self, campaign: int) -> CampaignTerms | None:
+        known = {campaign_id(terms): terms for terms in (*self.offers, self.system.puppet_terms)}
+        return known.get(campaign)
+
+    # ---------------------------------------------------------------- time
+
+    @rule(pick=PICK, offset=st.sampled_from([-1, 0, 0, 1]))
+    def time_comes(self, pick: int, offset: int) -> None:
+        """Go to one of the moments at which something changes, or one second beside it."""
+        state = self.world().state
+        moments = {self.now + 10}
+        for consent in state.consents.values():
+            moments |= {consent.starts_at, consent.expires_at}
+        moments |= {delegation.expires_at for delegation in state.delegations.values()}
+        moments |= {terms.expires_at for terms in self.offers}
+        moments |= {message["deadline"] for message in self.messages}
+        for pool in self.system.pools:
+            moments |= {campaign.closing_at for campaign in state.pools[pool.address].campaigns.values()}
+        if state.pending_admin:
+            moments.add(state.pending_admin[1])
+        ahead = sorted(moment for moment in moments if self.now < moment + offset <= self.now + 450 * DAY)
+        if ahead:
+            self.system.now = ahead[pick % len(ahead)] + offset
+            note(f"it is now second {self.now}")
+
+    # ---------------------------------------------------------------- entities
+
+    @rule(who=ANYONE, role=st.sampled_from(["Hospital", "Researcher", "Auditor"]))
+    def register(self, who: str, role: str) -> None:
+        self.do("register_entity", self.admin(), address=self.who(who), role=role, profile_commitment=9)
+
+    @rule(defect=st.sampled_from(["caller", "address", "role", "profile"]))
+    def register_wrongly(self, defect: str) -> None:
+        self.do(
+            "register_entity",
+            self.who("relayer") if defect == "caller" else self.admin(),
+            address=0 if defect == "address" else self.who("relayer"),
+            role="None" if defect == "role" else "Auditor",
+            profile_commitment=0 if defect == "profile" else 9,
+        )
+
+    @rule(who=GRANTEE | ANYONE, by_admin=st.sampled_from([True, True, True, False]))
+    def suspend(self, who: str, by_admin: bool) -> None:
+        caller = self.admin() if by_admin else self.who("relayer")
+        self.do("suspend_entity", caller, address=self.who(who))
+
+    @rule(who=GRANTEE | ANYONE, by_admin=st.sampled_from([True, True, True, False]))
+    def reinstate(self, who: str, by_admin: bool) -> None:
+        caller = self.admin() if by_admin else self.who("relayer")
+        self.do("reinstate_entity", caller, address=self.who(who))
+
+    @rule(to=st.sampled_from(["successor", "successor", "administrator", "nobody"]), by=st.integers(0, 3))
+    def begin_hand_over(self, to: str, by: int) -> None:
+        caller = self.admin() if by else self.who("stranger")
+        self.do("begin_admin_transfer", caller, new_admin=0 if to == "nobody" else self.who(to))
+
+    @rule(by=st.integers(0, 2))
+    def cancel_hand_over(self, by: int) -> None:
+        self.do("cancel_admin_transfer", self.admin() if by else self.who("stranger"))
+
+    @rule(by=st.sampled_from(["successor", "administrator", "stranger"]), wait=st.booleans())
+    def accept_hand_over(self, by: str, wait: bool) -> None:
+        pending = self.world().state.pending_admin
+        if wait and pending:
+            self.system.now = max(self.now, pending[1])
+        self.do("accept_admin_transfer", by)
+
+    # ---------------------------------------------------------------- consents
+
+    @rule(patient=PATIENT, grantee=GRANTEE, draft=DRAFT)
+    def give(self, patient: str, grantee: str, draft: Draft) -> None:
+        self.do("add_consent", patient, grantee=self.who(grantee), terms=draft.terms(self.now))
+
+    @precondition(lambda self: self.offers)
+    @rule(patient=PATIENT, grantee=GRANTEE, draft=DRAFT, pick=PICK)
+    def give_for_reward(self, patient: str, grantee: str, draft: Draft, pick: int) -> None:
+        reward = self.offers[pick % len(self.offers)]
+        terms = replace(draft.terms(self.now, reward), purpose=reward.purpose)
+        self.do("add_consent", patient, grantee=self.who(grantee), terms=terms)
+
+    @rule(
+        patient=PATIENT,
+        draft=DRAFT,
+        defect=st.sampled_from(
+            ["grantee", "self", "unknown", "purpose", "categories", "category", "window", "past", "range"]
+        ),
+        asked=st.booleans(),
+    )
+    def give_or_ask_wrongly(self, patient: str, draft: Draft, defect: str, asked: bool) -> None:
+        terms = replace(draft, start=0).terms(self.now)
+        match defect:
+            case "purpose":
+                terms = replace(terms, purpose=short("HMARKT"))
+            case "categories":
+                terms = replace(terms, categories=0)
+            case "category":
+                terms = replace(terms, categories=0x10001)
+            case "window":
+                terms = replace(terms, starts_at=terms.expires_at)
+            case "past":
+                terms = replace(terms, starts_at=self.now - 1, expires_at=self.now)
+            case "range":
+                terms = replace(terms, expires_at=TIME_MAX + 1)
+        if asked:
+            named = {"grantee": 0, "self": self.who("researcher")}.get(defect, self.who(patient))
+            caller = "relayer" if defect == "unknown" else "researcher"
+            self.do("request_consent", caller, patient=named, terms=terms)
+        else:
+            named = {"grantee": 0, "self": self.who(patient), "unknown": self.who("relayer")}
+            grantee = named.get(defect, self.who("researcher"))
+            self.do("add_consent", patient, grantee=grantee, terms=terms)
+
+    @precondition(lambda self: self.offers)
+    @rule(
+        patient=PATIENT,
+        draft=DRAFT,
+        pick=PICK,
+        defect=st.sampled_from(["purpose", "not a pool", "foreign pool", "other claim", "not open"]),
+    )
+    def give_for_wrong_reward(self, patient: str, draft: Draft, pick: int, defect: str) -> None:
+        reward = self.offers[pick % len(self.offers)]
+        match defect:
+            case "purpose":
+                reward = replace(reward, purpose=short("DSRCH"))
+            case "not a pool":
+                reward = replace(reward, pool=self.system.medsync.address)
+            case "foreign pool":
+                reward = replace(reward, pool=self.system.foreign_pool.address)
+            case "other claim":
+                reward = replace(reward, pool=self.system.puppet.address)
+            case "not open":
+                reward = replace(reward, salt=99)
+        terms = draft.terms(self.now, reward)
+        if defect != "purpose":
+            terms = replace(terms, purpose=reward.purpose)
+        self.do("add_consent", patient, grantee=self.who("researcher"), terms=terms)
+
+    @rule(
+        patient=PATIENT,
+        delegate=st.sampled_from(["guardian", "guardian", "second_patient"]),
+        powers=st.sampled_from([7, 7, 1, 2, 4, 0]),
+        length=st.sampled_from([500 * DAY, 500 * DAY, 50]),
+    )
+    def name_delegate(self, patient: str, delegate: str, powers: int, length: int) -> None:
+        self.do(
+            "set_delegate", patient, delegate=self.who(delegate), powers=powers, expires_at=self.now + length
+        )
+
+    @rule(patient=PATIENT, defect=st.sampled_from(["nobody", "self", "powers", "range"]))
+    def name_delegate_wrongly(self, patient: str, defect: str) -> None:
+        delegate = {"nobody": 0, "self": self.who(patient)}.get(defect, self.who("guardian"))
+        self.do(
+            "set_delegate",
+            patient,
+            delegate=delegate,
+            powers=8 if defect == "powers" else 7,
+            expires_at=TIME_MAX + (defect == "range"),
+        )
+
+    @rule(
+        patient=PATIENT,
+        delegate=st.sampled_from(["guardian", "guardian", "guardian", "second_patient", "hospital"]),
+        grantee=GRANTEE,
+        draft=DRAFT,
+        act=st.sampled_from(["give", "give", "revoke", "refuse", "revoke all"]),
+        pick=PICK,
+    )
+    def act_for_patient(
+        self, patient: str, delegate: str, grantee: str, draft: Draft, act: str, pick: int
+    ) -> None:
+        about = {"patient": self.who(patient), "grantee": self.who(grantee), "purpose": short(draft.purpose)}
+        match act:
+            case "give":
+                terms = draft.terms(self.now)
+                del about["purpose"]
+                self.do("add_consent_for", delegate, **about, terms=terms)
+            case "revoke":
+                given = [key for key in self.consents() if key[0] == about["patient"]]
+                if given:
+                    about = dict(zip(about, given[pick % len(given)], strict=True))
+                self.do("revoke_consent_for", delegate, **about)
+            case "refuse":
+                self.do("refuse_consent_for", delegate, **about)
+            case "revoke all":
+                self.do("revoke_all_for", delegate, patient=about["patient"])
+
+    @precondition(lambda self: self.consents())
+    @rule(pick=PICK)
+    def revoke(self, pick: int) -> None:
+        patient, grantee, purpose = self.consents()[pick % len(self.consents())]
+        self.do("revoke_consent", patient, grantee=grantee, purpose=purpose)
+
+    @rule(patient=PATIENT, grantee=GRANTEE, purpose=PURPOSE)
+    def revoke_anything(self, patient: str, grantee: str, purpose: str) -> None:
+        self.do("revoke_consent", patient, grantee=self.who(grantee), purpose=short(purpose))
+
+    @rule(patient=PATIENT)
+    def revoke_everything(self, patient: str) -> None:
+        self.do("revoke_all", patient)
+
+    @rule(who=GRANTEE, patient=PATIENT, draft=DRAFT, rewarded=st.booleans(), pick=PICK)
+    def ask_for_consent(self, who: str, patient: str, draft: Draft, rewarded: bool, pick: int) -> None:
+        reward = self.offers[pick % len(self.offers)] if rewarded and self.offers else None
+        self.do("request_consent", who, patient=self.who(patient), terms=draft.terms(self.now, reward))
+
+    @rule(patient=PATIENT, grantee=GRANTEE, purpose=PURPOSE, defect=st.integers(0, 5))
+    def refuse(self, patient: str, grantee: str, purpose: str, defect: int) -> None:
+        self.do(
+            "refuse_consent",
+            patient,
+            grantee=0 if defect == 1 else self.who(grantee),
+            purpose=0 if defect == 2 else short(purpose),
+        )
+
+    @rule(patient=PATIENT, opted_out=st.booleans())
+    def opt_out_of_emergencies(self, patient: str, opted_out: bool) -> None:
+        self.do("set_emergency_opt_out", patient, opted_out=opted_out)
+
+    # ---------------------------------------------------------------- signed messages
+
+    @rule(
+        patient=PATIENT,
+        grantee=GRANTEE,
+        draft=DRAFT,
+        life=st.sampled_from([0, 1, 300 * DAY, 300 * DAY]),
+        ahead=st.sampled_from([0, 0, 0, 1]),
+        pick=PICK,
+    )
+    def sign_consent(
+        self, patient: str, grantee: str, draft: Draft, life: int, ahead: int, pick: int
+    ) -> None:
+        reward = self.offers[pick % len(self.offers)] if pick % 2 and self.offers else None
+        terms = draft.terms(self.now, reward)
+        if reward:
+            terms = replace(terms, purpose=reward.purpose)
+        signer, to, deadline = self.who(patient), self.who(grantee), self.now + life
+        nonce = self.world().patient(signer).nonce + ahead
+        version = self.world().consent(signer, to, terms.purpose).version + 1
+        medsync = self.system.medsync.address
+        self.messages.append(
+            {
+                "function": "add_consent_by_sig",
+                "patient": signer,
+                "grantee": to,
+                "terms": terms,
+                "nonce": nonce,
+                "deadline": deadline,
+                "signed": consent_message(
+                    self.world().chain_id, medsync, signer, to, terms, version, nonce, deadline
+                ),
+            }
+        )
+
+    @precondition(lambda self: self.consents())
+    @rule(pick=PICK, life=st.sampled_from([0, 300 * DAY]), never_given=st.sampled_from([False, False, True]))
+    def sign_revocation(self, pick: int, life: int, never_given: bool) -> None:
+        signer, to, purpose = self.consents()[pick % len(self.consents())]
+        purpose = short("DSRCH") if never_given else purpose
+        nonce, deadline = self.world().patient(signer).nonce, self.now + life
+        medsync = self.system.medsync.address
+        self.messages.append(
+            {
+                "function": "revoke_consent_by_sig",
+                "patient": signer,
+                "grantee": to,
+                "purpose": purpose,
+                "nonce": nonce,
+                "deadline": deadline,
+                "signed": revocation_message(
+                    self.world().chain_id, medsync, signer, to, purpose, nonce, deadline
+                ),
+            }
+        )
+
+    @precondition(lambda self: self.messages)
+    @rule(pick=st.integers(0, 2), tampering=st.sampled_from(["", "", "", "grantee", "signer"]))
+    def submit(self, pick: int, tampering: str) -> None:
+        """A relayer submits one of the latest messages: as it is, altered, or signed by somebody else."""
+        message = dict(self.messages[-1 - pick % len(self.messages)])
+        function, signer = message.pop("function"), message["patient"]
+        if tampering == "grantee":
+            message["grantee"] = self.who("hospital")
+        if tampering == "signer":
+            signer = self.who("stranger")
+        signature = self.system.sign(signer, message["signed"])
+        signed = message.pop("signed") if tampering != "signer" else message.pop("signed") * 0
+        self.do(function, "relayer", signed=signed, **message, signature=signature)
+
+    @rule(patient=PATIENT)
+    def cancel_signed_messages(self, patient: str) -> None:
+        self.do("cancel_signatures", patient)
+
+    # ---------------------------------------------------------------- access
+
+    def request_for(self, pick: int, variant: str) -> tuple[int, AccessRequest]:
+        """A request on one of the consents there are, and who makes it."""
+        keys = self.consents()
+        patient, accessor, purpose = keys[pick % len(keys)]
+        consent = self.world().consent(patient, accessor, purpose)
+        campaign = self.terms_of(consent.campaign)
+        categories = consent.categories
+        match variant:
+            case "part":
+                categories &= -categories
+            case "more":
+                categories = (categories | 0b1000) & 0xFFFF
+            case "free":
+                campaign = None
+            case "other campaign":
+                campaign = self.offers[pick % len(self.offers)] if self.offers else self.system.puppet_terms
+            case "other purpose":
+                purpose = short("PUBHLTH")
+        return accessor, AccessRequest(patient, purpose, categories, 1000 + pick, campaign)
+
+    @precondition(lambda self: self.consents())
+    @rule(
+        pick=PICK,
+        variant=st.sampled_from(["", "", "", "", "part", "more", "free", "other campaign", "other purpose"]),
+    )
+    def request(self, pick: int, variant: str) -> None:
+        accessor, request = self.request_for(pick, variant)
+        self.do("request_access", accessor, request=request)
+
+    @rule(patient=PATIENT, who=ANYONE, purpose=PURPOSE)
+    def request_anything(self, patient: str, who: str, purpose: str) -> None:
+        request = AccessRequest(self.who(patient), short(purpose), 1, 0, None)
+        self.do("request_access", who, request=request)
+
+    @precondition(lambda self: self.consents())
+    @rule(
+        picks=st.lists(
+            st.tuples(PICK, st.sampled_from(["", "", "", "more", "free"])), min_size=1, max_size=4
+        ),
+        defect=st.sampled_from(["", "", "", "", "last malformed", "empty", "too large"]),
+    )
+    def request_batch(self, picks: list[tuple[int, str]], defect: str) -> None:
+        made = [self.request_for(pick, variant) for pick, variant in picks]
+        accessor = made[0][0]
+        requests = [request for _, request in made]
+        match defect:
+            case "last malformed":
+                requests.append(replace(requests[-1], categories=0))
+            case "empty":
+                requests = []
+            case "too large":
+                requests = [replace(requests[0], campaign=None)] * (MAX_BATCH + 1)
+        self.do("request_access_batch", accessor, requests=requests)
+
+    @rule(defect=st.sampled_from(["patient", "purpose", "categories", "category", "caller"]))
+    def request_wrongly(self, defect: str) -> None:
+        request = AccessRequest(
+            0 if defect == "patient" else self.who("patient"),
+            short("HMARKT" if defect == "purpose" else "HRESCH"),
+            {"categories": 0, "category": 0x10000}.get(defect, 1),
+            5,
+            None,
+        )
+        self.do("request_access", "relayer" if defect == "caller" else "researcher", request=request)
+
+    @rule(
+        who=st.sampled_from(["hospital", "hospital", "hospital", "researcher"]),
+        patient=PATIENT,
+        defect=st.sampled_from(["", "", "", "", "patient", "categories", "justification", "caller"]),
+    )
+    def break_the_glass(self, who: str, patient: str, defect: str) -> None:
+        self.do(
+            "request_emergency_access",
+            "relayer" if defect == "caller" else who,
+            patient=0 if defect == "patient" else self.who(patient),
+            categories=0 if defect == "categories" else 0b101,
+            record=77,
+            justification_commitment=0 if defect == "justification" else 78,
+        )
+
+    # ---------------------------------------------------------------- rewards
+
+    @initialize(rate=st.integers(1, 10**6), bps=st.sampled_from([0, 2_500]), accesses=st.integers(1, 4))
+    def first_campaign(self, rate: int, bps: int, accesses: int) -> None:
+        self.open(self.system.pool.address, "researcher", "HRESCH", rate, bps, 300 * DAY, accesses)
+
+    @precondition(lambda self: len(self.offers) < 6)
+    @rule(
+        second_pool=st.booleans(),
+        funder=st.sampled_from(["researcher", "second_researcher"]),
+        purpose=PURPOSE,
+        rate=st.sampled_from([1, 3, 9_999, 10_000, 10_001, 10**18]) | st.integers(1, 10**24),
+        bps=st.sampled_from([0, 1, 2_500, 3_333, 9_999, 10_000]),
+        life=st.sampled_from([500 * DAY, 30 * DAY, 30 * DAY, 200, 1]),
+        accesses=st.integers(1, 3),
+    )
+    def open_campaign(
+        self, second_pool: bool, funder: str, purpose: str, rate: int, bps: int, life: int, accesses: int
+    ) -> None:
+        pool = self.system.second_pool if second_pool else self.system.pool
+        self.open(pool.address, funder, purpose, rate, bps, life, accesses)
+
+    def open(
+        self, pool: int, funder: str, purpose: str, rate: int, bps: int, life: int, accesses: int
+    ) -> None:
+        custodian = self.who("hospital") if bps else 0
+        terms = CampaignTerms(
+            pool, self.who(funder), short(purpose), rate, custodian, bps, self.now + life, len(self.offers)
+        )
+        if self.do("deposit", funder, pool=pool, terms=terms, amount=rate * accesses):
+            self.offers.append(terms)
+
+    @precondition(lambda self: self.offers)
+    @rule(pick=PICK, amount=st.sampled_from(["rate", "rate", "one", "all there is and one more"]))
+    def deposit_more(self, pick: int, amount: str) -> None:
+        terms = self.offers[pick % len(self.offers)]
+        balance = self.world().state.tokens[self.system.token.address].balances[terms.funder]
+        units = {"rate": terms.rate, "one": 1}.get(amount, balance + 1)
+        self.do("deposit", terms.funder, pool=terms.pool, terms=terms, amount=units)
+
+    @precondition(lambda self: self.offers)
+    @rule(
+        pick=PICK,
+        defect=st.sampled_from(
+            [
+                "pool",
+                "funder",
+                "amount",
+                "purpose",
+                "rate",
+                "bps",
+                "custodian",
+                "no custodian",
+                "cap",
+                "approval",
+            ]
+        ),
+    )
+    def deposit_wrongly(self, pick: int, defect: str) -> None:
+        terms = replace(self.offers[pick % len(self.offers)], expires_at=self.now + 1)
+        caller, pool, amount = terms.funder, terms.pool, terms.rate
+        match defect:
+            case "pool":
+                terms = replace(terms, pool=self.system.foreign_pool.address)
+            case "funder":
+                caller = self.who("stranger")
+            case "amount":
+                amount = 0
+            case "purpose":
+                terms = replace(terms, purpose=short("HMARKT"))
+            case "rate":
+                terms = replace(terms, rate=0)
+            case "bps":
+                terms = replace(terms, custodian=self.who("hospital"), custodian_bps=10_001)
+            case "custodian":
+                terms = replace(terms, custodian=self.who("hospital"), custodian_bps=0)
+            case "no custodian":
+                terms = replace(terms, custodian=0, custodian_bps=1)
+            case "cap":
+                amount = U123_MAX - self.world().state.pools[pool].lifetime_deposits + 1
+            case "approval":
+                caller = self.who("stranger")
+                terms = replace(terms, funder=caller)
+        self.do("deposit", caller, pool=pool, terms=terms, amount=amount)
+
+    @precondition(lambda self: self.offers)
+    @rule(
+        pick=PICK,
+        accessor=GRANTEE,
+        accesses=st.sampled_from([1, 2, 5, 0]),
+        defect=st.sampled_from(["", "", "", "", "", "", "pool", "funder", "nobody"]),
+    )
+    def allow(self, pick: int, accessor: str, accesses: int, defect: str) -> None:
+        terms = self.offers[pick % len(self.offers)]
+        self.do(
+            "set_allowance",
+            "stranger" if defect == "funder" else terms.funder,
+            pool=self.system.foreign_pool.address if defect == "pool" else terms.pool,
+            terms=terms,
+            accessor=0 if defect == "nobody" else self.who(accessor),
+            amount=terms.rate * accesses,
+        )
+
+    @precondition(lambda self: self.offers)
+    @rule(pick=PICK, by_funder=st.sampled_from([True, True, False]))
+    def announce_close(self, pick: int, by_funder: bool) -> None:
+        terms = self.offers[pick % len(self.offers)]
+        caller = terms.funder if by_funder else self.who("stranger")
+        self.do("announce_close", caller, pool=terms.pool, terms=terms)
+
+    @precondition(lambda self: self.offers)
+    @rule(pick=PICK, by_funder=st.sampled_from([True, True, True, False]), wait=st.booleans())
+    def close(self, pick: int, by_funder: bool, wait: bool) -> None:
+        terms = self.offers[pick % len(self.offers)]
+        campaign = self.world().state.pools[terms.pool].campaigns[campaign_id(terms)]
+        if wait:
+            self.system.now = max(self.now, min(campaign.closing_at or terms.expires_at, terms.expires_at))
+        caller = terms.funder if by_funder else self.who("stranger")
+        self.do("close_campaign", caller, pool=terms.pool, terms=terms)
+
+    @rule(
+        pick=PICK,
+        part=st.sampled_from(["all", "all", "one", "one too many", "none"]),
+        to=st.sampled_from(["owner", "owner", "owner", "relayer", "nobody", "pool"]),
+    )
+    def withdraw(self, pick: int, part: str, to: str) -> None:
+        claims = self.claims() or [(self.system.pool.address, self.who("patient"), 0)]
+        pool, owner, claimable = claims[pick % len(claims)]
+        amount = {"all": claimable, "one": 1, "one too many": claimable + 1, "none": 0}[part]
+        recipient = {"owner": owner, "relayer": self.who("relayer"), "nobody": 0, "pool": pool}[to]
+        self.do("withdraw", owner, pool=pool, amount=amount, recipient=recipient)
+
+    @precondition(lambda self: self.offers)
+    @rule(pick=PICK, who=ANYONE)
+    def accrue_without_access(self, pick: int, who: str) -> None:
+        terms = self.offers[pick % len(self.offers)]
+        arguments = {"patient": self.who("patient"), "accessor": self.who(who)}
+        self.do("accrue", who, pool=terms.pool, terms=terms, **arguments)
+
+    @rule(patient=PATIENT, grantee=GRANTEE, draft=DRAFT)
+    def give_for_reward_of_puppet(self, patient: str, grantee: str, draft: Draft) -> None:
+        """A patient may name any contract as pool; what it does is the patient's own risk."""
+        terms = replace(draft.terms(self.now, self.system.puppet_terms), purpose=short("HRESCH"))
+        self.do("add_consent", patient, grantee=self.who(grantee), terms=terms)
+
+    @rule(accrual=st.sampled_from(["Panic", "Nonsense", "TooMuch", "Paid"]))
+    def instruct_puppet(self, accrual: str) -> None:
+        self.system.instruct_puppet(accrual)
+
+    def claims(self) -> list[tuple[int, int, int]]:
+        """(pool, owner, claimable) of every credit that is not empty."""
+        return [
+            (contract.address, owner, credit.claimable)
+            for contract in self.system.pools
+            for owner, credit in self.world().state.pools[contract.address].credits.items()
+            if credit.claimable
+        ]
+
+    # ---------------------------------------------------------------- what always holds
+
+    @invariant()
+    def money_is_conserved(self) -> None:
+        """On the model, which the step before has shown to be equal to the contracts."""
+        state = self.world().state
+        for contract in self.system.pools:
+            pool = state.pools[contract.address]
+            assert isinstance(pool, Pool)
+            withdrawn = sum(credit.withdrawn for credit in pool.credits.values())
+            assert pool.lifetime_deposits == withdrawn + pool.liabilities()
+            assert state.tokens[pool.token].balances[contract.address] >= pool.liabilities()
+            for key, campaign in pool.campaigns.items():
+                assert campaign.deposited == campaign.remaining + campaign.paid + campaign.refunded
+                assert campaign.paid == campaign.paid_count * self.system.campaigns[key].rate
+
+    @invariant()
+    def the_office_is_never_empty(self) -> None:
+        assert self.admin() != 0
+
+    def settle(self) -> None:
+        """Liveness: in the end every patient takes everything back and every creditor draws all there is."""
+        for patient in ("patient", "second_patient"):
+            for key in self.consents():
+                if key[0] == self.who(patient):
+                    assert self.do("revoke_consent", patient, grantee=key[1], purpose=key[2])
+            assert self.do("revoke_all", patient)
+        for pool, owner, claimable in reversed(self.claims()):
+            assert self.do("withdraw", owner, pool=pool, amount=claimable, recipient=owner)
+        assert not self.claims()
+
+
+def test_contracts_do_what_the_model_does(system: System, capsys: Any) -> None:
+    profile = os.environ.get("HYPOTHESIS_PROFILE", "repeatable")
+    examples, steps = SIZES[profile]
+    default = random.SystemRandom().getrandbits(32) if profile == "deep" else FIXED_SEED
+    number = int(os.environ.get("STATEFUL_SEED", default))
+    MedSyncMachine.system = system
+    with capsys.disabled():
+        print(f"\nstate machine: {profile}, {examples} examples of {steps} steps, STATEFUL_SEED={number}")
+    hypothesis.stateful.run_state_machine_as_test(
+        seed(number)(MedSyncMachine),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    with capsys.disabled():
+        print(reach_table(system))
+    missing = sorted(everything(system) - {key for key, times in system.reach.items() if times})
+    assert not missing, f"never reached: {missing}"
+
+
+def everything(system: System) -> set[tuple[str, str]]:
+    """All there is to reach: rules, and what sources and ABIs say exists, less what is out of reach."""
+    sources = Path(__file__).parents[2] / "contracts" / "src"
+    codes = {
+        code
+        for source in sources.glob("*.cairo")
+        for code in re.findall(r"'([A-Z]+/[A-Z_]+)'", source.read_text().partition("#[cfg(test)]")[0])
+    }
+    there_is = {("error", code) for code in codes if not code.startswith("MEDSYNC/")}
+    there_is |= {("decision", name) for name in DECISIONS} | {("reason", name) for name in REASONS}
+    there_is |= {("rule", r.function.__name__) for r in MedSyncMachine.rules()}
+    for contract in (system.medsync, system.pool):
+        there_is |= {("event", name) for name in contract.abi.event_names()}
+        there_is |= {("operation", name) for name in contract.abi.operations()}
+    return {(kind, name) for kind, name in there_is if name not in OUT_OF_REACH}
+
+
+def reach_table(system: System) -> str:
+    lines = []
+    wanted = everything(system) | set(system.reach)
+    for kind in ("rule", "operation", "error", "event", "decision", "reason", "verify_consent"):
+        rows = sorted((system.reach[key], key[1]) for key in wanted if key[0] == kind)
+        lines.append(f"{kind}: " + ", ".join(f"{name} {times}" for times, name in rows))
+    return "\n".join(lines)

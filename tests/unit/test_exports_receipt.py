@@ -1,0 +1,194 @@
+"""Consent receipts: exact fields, what is disclosed, and what is said to be unknown."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from medsync import commitments, completeness, exports
+from medsync.exports.receipt import Particulars, Party, consent_receipt, dumps
+from medsync.felt import InvalidValue
+from medsync.types import AllConsentsRevoked
+from medsync.vocabulary import Purpose
+from tests.unit.samples import CONSENTS, DELEGATE, EXPORT, FUNDER, HOSPITAL, PATIENT, POOL, RESEARCHER, TERMS
+
+FULL = Particulars(
+    privacy_notice="https://clinic.example/notice/3",
+    language="en",
+    storage_locations="Ireland",
+    retention_period="until the study ends",
+    jurisdiction="IE",
+    parties={
+        PATIENT: Party("the patient", "on file", "on file"),
+        RESEARCHER: Party("Research Institute", "1 Example Street", "consent@institute.example"),
+    },
+    campaigns=[TERMS],
+)
+
+
+def receipt(events=CONSENTS, grantee=RESEARCHER, purpose=Purpose.HRESCH, particulars=None):
+    return consent_receipt(replace(EXPORT, consents=tuple(events)), grantee, purpose, particulars)
+
+
+def test_header():
+    made = receipt()
+    assert list(made) == [
+        "schema_version",
+        "receipt_id",
+        "record_id",
+        "pii_principal_id",
+        "ledger",
+        "processing",
+        "parties",
+        "events",
+        "not_recorded",
+    ]
+    assert made["schema_version"] == "medsync.consent-receipt/1"
+    assert made["record_id"] == "0x7265:HRESCH"
+    assert made["pii_principal_id"] == hex(PATIENT)
+    assert made["ledger"] == {"chain_id": "SN_SEPOLIA", "contract": "0x6d6564"}
+
+
+def test_events_tell_the_whole_life():
+    assert receipt()["events"] == [
+        {
+            "event_time": "2026-01-01T01:00:00Z",
+            "entity_id": "0x7061",
+            "event_type": "explicitly expressed consent",
+            "event_state": "ConsentGiven",
+            "validity_duration": {"from": "2026-01-01T00:00:00Z", "until": "2026-01-31T00:00:00Z"},
+            "version": 1,
+            "transaction": "0xabc001",
+            "block": 1,
+        },
+        {
+            "event_time": "2026-01-01T04:00:00Z",
+            "entity_id": "0x7061",
+            "event_type": "explicitly expressed consent",
+            "event_state": "RenewedConsentGiven",
+            "validity_duration": {"from": "2026-01-01T00:00:00Z", "until": "2026-03-02T00:00:00Z"},
+            "version": 2,
+            "transaction": "0xabc004",
+            "block": 4,
+        },
+        {
+            "event_time": "2026-01-01T06:00:00Z",
+            "entity_id": "0x7061",
+            "event_type": "withdrawal",
+            "event_state": "ConsentWithdrawn",
+            "version": 3,
+            "transaction": "0xabc006",
+            "block": 6,
+        },
+    ]  # revoking everything later did not concern a consent that was withdrawn already
+
+
+def test_revocation_of_everything_by_a_delegate():
+    made = receipt(grantee=HOSPITAL, purpose=Purpose.TREAT)
+    assert [event["event_state"] for event in made["events"]] == ["ConsentGiven", "ConsentRevoked"]
+    assert made["events"][0]["validity_duration"]["until"] == f"unix second {2**40 - 1}"
+    assert made["events"][1]["version"] is None
+    assert [party["party_role"] for party in made["parties"]] == [
+        "PII principal",
+        "PII controller",
+        "representative of the PII principal",
+    ]
+    assert made["parties"][2]["party_id"] == hex(DELEGATE)
+
+
+def test_events_before_the_first_giving_are_not_its_life():
+    early = AllConsentsRevoked(PATIENT, PATIENT, epoch=1, nonce=1)
+    assert receipt([early, *CONSENTS])["events"] == receipt()["events"]
+
+
+def test_purpose_and_data():
+    purpose = receipt(CONSENTS[:1])["processing"]["purposes"][0]
+    assert purpose["purpose"] == "healthcare research"
+    assert purpose["purpose_type"]["code"] == "HRESCH"
+    assert purpose["lawful_basis"] == "consent"
+    assert [item["pii_type"] for item in purpose["pii_information"]] == ["LABORATORY", "OBSERVATION"]
+    assert purpose["pii_information"][0]["ehds_group"].startswith("medical test results")
+    assert purpose["pii_information"][1]["ehds_group"] is None
+    assert purpose["pii_controllers"] == [hex(RESEARCHER)]
+    assert purpose["permitted_accesses"] == 5
+
+
+def test_current_version_is_described():
+    processing = receipt()["processing"]
+    assert processing["terms_commitment"] == "0x7e246"
+    assert [item["pii_type"] for item in processing["purposes"][0]["pii_information"]] == ["LABORATORY"]
+    assert processing["purposes"][0]["permitted_accesses"] is None
+    assert processing["purposes"][0]["remuneration"] is None
+
+
+def test_remuneration_is_disclosed():
+    plain = receipt(CONSENTS[:1])["processing"]["purposes"][0]["remuneration"]
+    assert plain == {"campaign": hex(TERMS.id)}
+    full = receipt(CONSENTS[:1], particulars=FULL)["processing"]["purposes"][0]["remuneration"]
+    assert full == {
+        "campaign": hex(TERMS.id),
+        "pool": hex(POOL),
+        "funder": hex(FUNDER),
+        "rate_per_access": "1000000000000000001",
+        "custodian": hex(HOSPITAL),
+        "custodian_share_bps": 1250,
+        "expires_at": "2026-04-01T00:00:00Z",
+    }
+    other = replace(FULL, campaigns=[replace(TERMS, salt=1)])
+    assert receipt(CONSENTS[:1], particulars=other)["processing"]["purposes"][0]["remuneration"] == plain
+
+
+def test_unknown_is_listed_and_never_guessed():
+    assert receipt()["not_recorded"] == [
+        "processing.privacy_notice",
+        "processing.language",
+        "processing.storage_locations",
+        "processing.retention_period",
+        "processing.jurisdiction",
+        "parties.0x7061",
+        "parties.0x7265",
+    ]
+    full = receipt(particulars=FULL)
+    assert full["not_recorded"] == []
+    assert full["processing"]["jurisdiction"] == "IE"
+    assert full["parties"][1]["party_name"] == "Research Institute"
+    assert full["parties"][1]["party_contact"] == "consent@institute.example"
+    timeless = [replace(event, location=None) for event in CONSENTS]
+    made = receipt(timeless, particulars=FULL)
+    assert made["not_recorded"] == [f"events[{index}].event_time" for index in range(3)]
+    assert "transaction" not in made["events"][0]
+
+
+def test_receipt_id_follows_the_record():
+    ids = [
+        receipt(CONSENTS[:1]),
+        receipt(CONSENTS[:3]),
+        receipt(),
+        receipt(grantee=HOSPITAL, purpose=Purpose.TREAT),
+    ]
+    assert len({made["receipt_id"] for made in ids}) == 4
+    assert receipt(CONSENTS[:4])["receipt_id"] == receipt()["receipt_id"]
+
+
+def test_json_text():
+    made = receipt(particulars=FULL)
+    assert json.loads(dumps(made)) == made
+    assert dumps(made).endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    ("grantee", "purpose"),
+    [(RESEARCHER, Purpose.TREAT), (HOSPITAL, Purpose.HRESCH), (FUNDER, Purpose.HRESCH)],
+)
+def test_consent_that_was_never_given(grantee, purpose):
+    with pytest.raises(InvalidValue, match=f"never gave {hex(grantee)} a consent for {purpose}"):
+        receipt(grantee=grantee, purpose=purpose)
+
+
+def test_nothing_is_claimed_that_is_not_so():
+    folder = Path(exports.__file__).parent
+    sources = [*folder.glob("*.py"), Path(commitments.__file__), Path(completeness.__file__)]
+    text = " ".join(source.read_text() for source in sources) + dumps(receipt(particulars=FULL))
+    assert not re.search(r"anonym|complian|compliant|zero.knowledge", text, re.IGNORECASE)
