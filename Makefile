@@ -17,7 +17,6 @@ help: ## List the targets
 
 $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml scripts/setup.py
 	@$(PYTHON) scripts/setup.py
-	@touch $@
 
 setup: $(READY) ## Create .venv from the locks
 

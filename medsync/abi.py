@@ -1,7 +1,8 @@
 """What the contracts' sources say of themselves: interfaces, events, types and error codes, with their docs.
 
-The ABI has names and types but neither error codes nor documentation, so both are read from the Cairo sources, by
-one parser for all: the table of error codes beside the artifacts and the published specification.
+The ABI has names and types but neither error codes nor documentation, so both are read from the Cairo
+sources, by one parser for all uses: the table of error codes beside the artifacts, and the published
+specification.
 """
 
 import re
@@ -73,6 +74,15 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True)
+class Constant:
+    """A number that the sources name and explain."""
+
+    name: str
+    value: int
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """A deployed contract, put together from its own source and those of its components."""
 
@@ -82,6 +92,8 @@ class Contract:
     interfaces: tuple[Interface, ...]
     events: tuple[Structure, ...]
     errors: tuple[Error, ...]
+    #: Its storage variables.
+    storage: tuple[Member, ...]
 
     @property
     def functions(self) -> tuple[Function, ...]:
@@ -96,6 +108,9 @@ class Reference:
     contracts: tuple[Contract, ...]
     structs: tuple[Structure, ...]
     enums: tuple[Structure, ...]
+    #: The structs that are stored in one cell each; their docs have the layout.
+    packed: tuple[Structure, ...]
+    constants: tuple[Constant, ...]
 
 
 class SourceError(ValueError):
@@ -121,15 +136,21 @@ def contract_reference(sources: Path) -> Reference:
         for function in contract.functions:
             if unknown := set(function.errors) - codes:
                 raise SourceError(f"{function.name} names errors that nothing defines: {sorted(unknown)}")
+    packed = re.findall(r"of StorePacking<(\w+),", text)
     return Reference(
         contracts=tuple(contracts),
         structs=tuple(_structures(text, "struct")),
         enums=tuple(_structures(text, "enum")),
+        packed=tuple(one for one in _structures(text, "struct", derives="Copy") if one.name in packed),
+        constants=tuple(
+            Constant(one["name"], int(one["value"], 0), _prose(_lines(one["doc"])))
+            for one in _CONSTANT.finditer(text)
+        ),
     )
 
 
 def error_table(reference: Reference) -> dict[str, dict[str, Any]]:
-    """Error codes as they are kept beside the artifacts: by code, the contract, the functions and the meaning."""
+    """Error codes as they are kept beside the artifacts: for each its contract, functions and meaning."""
     table: dict[str, dict[str, Any]] = {}
     for contract in reference.contracts:
         for error in contract.errors:
@@ -147,20 +168,27 @@ def error_table(reference: Reference) -> dict[str, dict[str, Any]]:
 _CONTRACT = re.compile(r"#\[starknet::contract\]\npub mod (\w+)")
 _COMPONENT = re.compile(r"#\[starknet::component\]\npub mod (\w+)")
 _TRAIT = re.compile(
-    r"(?P<doc>(?:^///[^\n]*\n)*)#\[starknet::interface\]\npub trait (?P<name>\w+)<TState> \{\n(?P<body>.*?)^\}",
+    r"(?P<doc>(?:^///[^\n]*\n)*)#\[starknet::interface\]\n"
+    r"pub trait (?P<name>\w+)<TState> \{\n(?P<body>.*?)^\}",
     re.M | re.S,
 )
 _FUNCTION = re.compile(
-    r"(?P<doc>(?:^ +///[^\n]*\n)*)(?:^ +#\[[^\n]*\]\n)*^ +(?P<signature>fn (?P<name>\w+)\(.*?\)[^;{]*)[;{]", re.M | re.S
+    r"(?P<doc>(?:^ +///[^\n]*\n)*)(?:^ +#\[[^\n]*\]\n)*"
+    r"^ +(?P<signature>fn (?P<name>\w+)\(.*?\)[^;{]*)[;{]",
+    re.M | re.S,
 )
 _ERRORS = re.compile(r"^pub mod Errors \{\n(.*?)^\}", re.M | re.S)
 _ERROR = re.compile(r"(?P<doc>(?:^ +///[^\n]*\n)*)^ +pub const \w+: felt252 = '(?P<code>[^']+)';", re.M)
+_STORAGE = re.compile(r"#\[storage\]\n +(?:pub )?struct Storage \{\n(.*?)^ +\}", re.M | re.S)
+_CONSTANT = re.compile(r"(?P<doc>(?:^///[^\n]*\n)+)^pub const (?P<name>\w+): u\d+ =\s*(?P<value>\w+);", re.M)
 _STRUCTURE = (
     r"(?P<doc>(?:^ *///[^\n]*\n)*)^ *#\[derive\((?P<derive>[^)]*)\)\]\n"
     r" *pub %s (?P<name>\w+) \{\n(?P<body>.*?)^ *\}"
 )
 _MEMBER = re.compile(
-    r"(?P<doc>(?:^ +///[^\n]*\n)*)(?P<key>^ +#\[key\]\n)?^ +(?:pub )?(?P<name>\w+)(?:: (?P<type>[^\n]*))?,\n", re.M
+    r"(?P<doc>(?:^ +///[^\n]*\n)*)(?P<key>^ +#\[key\]\n)?"
+    r"^ +(?:pub )?(?P<name>\w+)(?:: (?P<type>[^\n]*))?,\n",
+    re.M,
 )
 _HEADING = re.compile(rf"({'|'.join(SECTIONS)})((?:, \w+)*(?: and \w+)?): ?")
 _CODE = re.compile(r"`([A-Z]+/[A-Z_]+)`")
@@ -168,19 +196,25 @@ _CODE = re.compile(r"`([A-Z]+/[A-Z_]+)`")
 
 def _contract(name: str, parts: list[str], everything: str) -> Contract:
     own = parts[-1]
-    interfaces, events, errors = [], [], []
+    interfaces: list[Interface] = []
+    events: list[Structure] = []
+    errors: list[Error] = []
+    storage: list[Member] = []
     for source in parts:
         for implemented in re.findall(r"\bof (?:super::)?(I[A-Z]\w+)<", source):
             (trait,) = (match for match in _TRAIT.finditer(everything) if match["name"] == implemented)
             functions = _resolve(_parse_functions(trait["body"]))
             interfaces.append(Interface(implemented, _prose(_lines(trait["doc"])), functions))
-        events += [event for event in _structures(source, "struct", derives="starknet::Event")]
+        events += _structures(source, "struct", derives="starknet::Event")
         for block in _ERRORS.findall(source):
             for match in _ERROR.finditer(block):
                 errors.append(Error(match["code"], _required(match["doc"], match["code"])))
+        for block in _STORAGE.findall(source):
+            # A component's storage is a part of its own.
+            storage += [one for one in _members(block) if not one.type.endswith("::Storage")]
     (constructor,) = (one for one in _parse_functions(own) if one.name == "constructor")
-    doc = "\n".join(line[3:].strip() for line in own.splitlines() if line.startswith("//!"))
-    return Contract(name, doc, constructor, tuple(interfaces), tuple(events), tuple(errors))
+    doc = _prose([line[3:].strip() for line in own.splitlines() if line.startswith("//!")])
+    return Contract(name, doc, constructor, tuple(interfaces), tuple(events), tuple(errors), tuple(storage))
 
 
 def _parse_functions(body: str) -> list[Function]:
@@ -224,11 +258,14 @@ def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
 def _structures(text: str, kind: str, derives: str = "Serde") -> Iterator[Structure]:
     for match in re.finditer(_STRUCTURE % kind, text, re.M | re.S):
         if derives in match["derive"]:
-            members = tuple(
-                Member(one["name"], one["type"] or "", _prose(_lines(one["doc"])), one["key"] is not None)
-                for one in _MEMBER.finditer(match["body"])
-            )
-            yield Structure(match["name"], _prose(_lines(match["doc"])), members)
+            yield Structure(match["name"], _prose(_lines(match["doc"])), _members(match["body"]))
+
+
+def _members(body: str) -> tuple[Member, ...]:
+    return tuple(
+        Member(one["name"], one["type"] or "", _prose(_lines(one["doc"])), one["key"] is not None)
+        for one in _MEMBER.finditer(body)
+    )
 
 
 def _lines(doc: str) -> list[str]:

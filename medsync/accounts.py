@@ -1,7 +1,7 @@
 """Where accounts come from: encrypted keystores, the environment, or a local devnet's own.
 
-Keystores are the JSON files that starkli and Ethereum's wallets write (Web3 Secret Storage, version 3). No private
-key and no password is ever part of a message, a `repr` or the chain of an error.
+Keystores are the JSON files that starkli and Ethereum's wallets write (Web3 Secret Storage, version 3). No
+private key and no password is ever part of a message, a `repr` or the chain of an error.
 """
 
 import json
@@ -37,8 +37,9 @@ async def load_account(
 ) -> Account:
     """The account that `source` names, ready to send.
 
-    `source` is `devnet:<n>`, the n-th predeployed account of a local devnet (from 0), or `<address>@<keystore>`,
-    an account's address and the path of its keystore, opened with `password`. Without it the environment says:
+    `source` is `devnet:<n>`, the n-th predeployed account of a local devnet (from 0), or
+    `<address>@<keystore>`, an account's address and the path of its keystore, opened with `password`. Without
+    it the environment says:
     `MEDSYNC_ACCOUNT_ADDRESS` with `MEDSYNC_PRIVATE_KEY`, or with `MEDSYNC_KEYSTORE`. A password that is not
     given is taken from `MEDSYNC_KEYSTORE_PASSWORD`.
 
@@ -59,12 +60,12 @@ async def load_account(
 
 
 def make_account(client: FullNodeClient, chain_id: int, address: int, private_key: int) -> Account:
-    """The account at an address with a private key. Raises `InvalidValue`, showing neither, for a false key."""
+    """The account at an address with a private key. Raises `InvalidValue`, not showing it, for a bad key."""
     return Account(address, client, StarkSigner(private_key, chain_id))
 
 
 def read_keystore(path: Path, password: str) -> int:
-    """The private key in a keystore. Raises InputError if there is none, or the password does not open it."""
+    """The private key in a keystore. Raises InputError if there is none or the password does not open it."""
     try:
         content = json.loads(path.read_text())
     except OSError as error:
@@ -84,8 +85,8 @@ def read_keystore(path: Path, password: str) -> int:
 def create_keystore(path: Path, password: str, private_key: int | None = None) -> int:
     """Write a new keystore with a private key, a fresh one if none is given, and return its public key.
 
-    Only the user may read the file. Raises InputError if there is a file already, the folder cannot be written,
-    or the password is empty.
+    Only the user may read the file. Raises InputError if there is a file already, the folder cannot be
+    written, or the password is empty.
     """
     if not password:
         raise InputError("A keystore needs a password.")
@@ -107,7 +108,7 @@ def create_keystore(path: Path, password: str, private_key: int | None = None) -
 
 
 async def predeployed_accounts(connection: Connection) -> list[Account]:
-    """Every predeployed account of a local devnet, in its order. Raises PublicNetworkError on another network."""
+    """A local devnet's predeployed accounts, in its order. Raises PublicNetworkError on another network."""
     answer: list[dict[str, Any]] = await connection.devnet_rpc(
         "devnet_getPredeployedAccounts", with_balance=False
     )

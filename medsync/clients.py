@@ -1,13 +1,14 @@
 """Typed clients of the contracts: one method per entry point, named like it.
 
-A view is awaited and answers a typed value, as of the latest block unless `block` says otherwise. What changes
-state returns an `Invocation`: await it to send it and get a `TransactionResult`, or give several to
-`Account.send` to make them one transaction. A refusal is a ContractError with the contract's own code; silence or
-nonsense from the node a NetworkError. What each entry point requires, does and emits stands in the contracts'
-traits (and in `docs/spec.md`).
+A view is awaited and answers a typed value, as of the latest block unless `block` says otherwise. What
+changes state returns an `Invocation`: await it to send it and get a `TransactionResult`, or give several to
+`Account.send` to make them one transaction. A refusal is a ContractError with the contract's own code;
+silence or nonsense from the node a NetworkError. What each entry point requires, does and emits stands in
+the contracts' traits (and in `docs/spec.md`).
 """
 
 from collections.abc import Sequence
+from types import NoneType
 from typing import ClassVar, Final, Literal, TypeVar
 
 from starknet_py.net.client_errors import ClientError
@@ -38,7 +39,7 @@ from medsync.vocabulary import Category, Power, Purpose, Role
 
 T = TypeVar("T")
 
-#: Which state a view is answered from: a block's number, or the newest block with or without the one being made.
+#: Which state a view is answered from: a block's number, the newest block, or that with what waits to follow.
 BlockId = int | Literal["latest", "pre_confirmed"]
 
 _U128: Final = 2**128
@@ -81,7 +82,7 @@ class ContractClient:
         self,
         function: str,
         calldata: Sequence[int],
-        answer: type[T] = type(None),  # type: ignore[assignment]
+        answer: type[T] = NoneType,  # type: ignore[assignment]
     ) -> Invocation[T]:
         """An invocation of any entry point with raw calldata; `answer` is the type of what it returns."""
         call = Call(self.address, starknet_keccak(function), list(calldata))
@@ -112,7 +113,7 @@ class MedSyncClient(ContractClient):
         return self.invoke("reinstate_entity", [address])
 
     def begin_admin_transfer(self, new_admin: int) -> Invocation[None]:
-        """Begin handing the administration over; for the administrator. It can be accepted after 48 hours."""
+        """Begin handing the administration over; for the administrator. Acceptable after 48 hours."""
         return self.invoke("begin_admin_transfer", [new_admin])
 
     def cancel_admin_transfer(self) -> Invocation[None]:
@@ -142,7 +143,7 @@ class MedSyncClient(ContractClient):
         return self.invoke("add_consent", [grantee, *terms.calldata()], int)
 
     def add_consent_for(self, patient: int, grantee: int, terms: ConsentTerms) -> Invocation[int]:
-        """Give a consent for a patient; for a delegate with `Power.GIVE`. Answers the record's new version."""
+        """Give a consent for a patient; for a delegate with `Power.GIVE`. Answers the new version."""
         return self.invoke("add_consent_for", [patient, grantee, *terms.calldata()], int)
 
     def add_consent_by_sig(
@@ -263,7 +264,7 @@ class MedSyncClient(ContractClient):
         )
 
     async def sign_revocation(self, grantee: int, purpose: Purpose, *, deadline: int) -> SignedRevocation:
-        """A revocation signed by this client's account as patient, for anyone to `submit` until `deadline`."""
+        """A revocation signed by this client's account as patient, to `submit` until `deadline`."""
         patient = self.account.address
         state = await self.patient_state(patient)
         return sign_revocation(
@@ -331,7 +332,7 @@ class RewardPoolClient(ContractClient):
         return await self.account.send(token.approve(self.address, amount), self.deposit(terms, amount))
 
     def set_allowance(self, terms: CampaignTerms, accessor: int, amount: int) -> Invocation[None]:
-        """Let an accessor spend up to `amount` of a campaign, in place of what was set before; for its funder."""
+        """Let an accessor spend up to `amount`, instead of what was set before; for the campaign's funder."""
         return self.invoke("set_allowance", [*terms.calldata(), accessor, amount])
 
     def withdraw(self, amount: int, recipient: int) -> Invocation[None]:
@@ -343,7 +344,7 @@ class RewardPoolClient(ContractClient):
         return self.invoke("announce_close", terms.calldata())
 
     def close_campaign(self, terms: CampaignTerms) -> Invocation[None]:
-        """Close a campaign that has expired or whose notice is over; for its funder, who gets the rest as credit."""
+        """Close a campaign that expired or whose notice is over; for its funder, who is credited the rest."""
         return self.invoke("close_campaign", terms.calldata())
 
     async def token(self, *, block: BlockId = "latest") -> int:
@@ -384,7 +385,7 @@ class RewardPoolClient(ContractClient):
 
 
 class Erc20Client(ContractClient):
-    """The part of an ERC-20 token (SNIP-2) that MedSync's users need. Amounts are in its smallest unit (u256)."""
+    """What MedSync's users need of an ERC-20 token (SNIP-2). Amounts are in its smallest unit (u256)."""
 
     name = "Erc20"
 

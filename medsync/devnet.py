@@ -39,7 +39,12 @@ START_TIMEOUT = 30.0
 """Seconds a new devnet gets until it answers; on an idle machine it takes one."""
 
 # Ends its process group when its standard input ends: when the starting process is gone, however it went.
-_WITH_WATCHDOG = ("sh", "-c", 'exec 3<&0; { read -r _ <&3; kill -KILL 0; } & exec "$@" </dev/null 3<&-', "sh")
+_WITH_WATCHDOG = (
+    "/bin/sh",
+    "-c",
+    'exec 3<&0; { read -r _ <&3; kill -KILL 0; } & exec "$@" </dev/null 3<&-',
+    "sh",
+)
 _LISTENING = re.compile(r"listening on [\d.]+:(\d+)")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from enum import IntEnum
 from typing import ClassVar
 
@@ -27,6 +29,8 @@ class ExitCode(IntEnum):
     """A check ran to its end and its answer is no: incomplete log, drifted artifact, false record."""
     PUBLIC_NETWORK = 8
     """The network is public and that was not explicitly allowed."""
+    NOT_PERMITTED = 9
+    """The question was answered, and the answer is that the data may not be used."""
     INTERRUPTED = 130
     """Stopped from the keyboard."""
 
@@ -106,3 +110,15 @@ class ContractError(MedSyncError):
         self.code = code
         self.function = function
         super().__init__(f"{function} refused: {code}", hint=hint)
+
+
+def exit_code_of(action: Callable[[], object]) -> ExitCode:
+    """Run a script's action and return the code to exit with; an error is printed in words, not as a trace."""
+    try:
+        action()
+    except MedSyncError as error:
+        print(f"{error}\n{error.hint}".rstrip(), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    return ExitCode.OK

@@ -1,8 +1,8 @@
 """The events of both contracts as typed values, decoded from receipts and from a node's event pages.
 
-`AccessLogged` is `medsync.types.LogEntry`, and what changes a consent stands there too; every other event is a
-dataclass here with the names of its Cairo struct. Addresses, ids and commitments are felts, times unix seconds,
-amounts the token's smallest unit. Source: the event structs of the contracts' sources, keys first.
+`AccessLogged` is `medsync.types.LogEntry`, and what changes a consent stands there too; every other event is
+a dataclass here with the names of its Cairo struct. Addresses, ids and commitments are felts, times unix
+seconds, amounts the token's smallest unit. Source: the event structs of the contracts' sources, keys first.
 """
 
 from collections.abc import Mapping
@@ -242,7 +242,8 @@ Event = (
     | CampaignClosed
 )
 
-#: Per contract, the name of each event, its type and how many of its first fields are keys after the selector.
+#: Per contract, the name of each event, its type and how many of its first fields are keys after the
+#: selector.
 EVENTS: Final[Mapping[str, Mapping[str, tuple[type[Event], int]]]] = {
     "MedSync": {
         "EntityRegistered": (EntityRegistered, 1),
@@ -297,8 +298,9 @@ def selector_of(kind: type[Event]) -> int:
 def decode_event(event: RawEvent, contract: str, location: EventLocation | None = None) -> Event:
     """The typed value of an event that a contract, `MedSync` or `RewardPool`, emitted.
 
-    Its location is `location`, else what a node's event page says about it. Raises `UnknownEvent` for a selector
-    that the contract does not have, `DecodingError` for an event that has one and is something else.
+    Its location is `location`, else what a node's event page says about it. Raises `UnknownEvent` for a
+    selector that the contract does not have, `DecodingError` for an event that has one and is something
+    else.
     """
     known = _BY_SELECTOR[contract].get(event.keys[0] if event.keys else 0)
     if known is None:
@@ -314,8 +316,8 @@ def decode_event(event: RawEvent, contract: str, location: EventLocation | None 
 def events_of(receipt: TransactionReceiptWithBlockInfo, contracts: Mapping[int, str]) -> list[Event]:
     """What the given contracts emitted in a transaction, in order; what others did is left out.
 
-    `contracts` names the contract at each address: `MedSync` or `RewardPool`. Only the address tells whose event
-    one is: anyone can emit what looks like theirs. Raises as `decode_event` does.
+    `contracts` names the contract at each address: `MedSync` or `RewardPool`. Only the address tells whose
+    event one is: anyone can emit what looks like theirs. Raises as `decode_event` does.
     """
     location = EventLocation(receipt.block_number, receipt.transaction_hash)
     return [

@@ -1,10 +1,9 @@
 """Networks by name, and the connection to a node: checked, and never a public one by accident.
 
-A node's URL may hold a password or an API key, even in its path, so no message ever shows more of it than scheme,
-host and port.
+A node's URL may hold a password or an API key, even in its path, so no message ever shows more of it than
+scheme, host and port.
 """
 
-import asyncio
 import ipaddress
 import os
 from collections.abc import AsyncIterator
@@ -25,7 +24,6 @@ URL_VARIABLE: Final = "MEDSYNC_RPC_URL"
 
 #: Seconds a node gets for one answer.
 TIMEOUT: Final = 60.0
-
 
 #: The STRK token's address, the same on every network.
 STRK_TOKEN: Final = 0x04718F5A0FC34CC1AF16A1CDEE98FFB20C31F5CD61D6AB07201858F4287C938D
@@ -80,8 +78,8 @@ class Connection:
 def node_url(network: str, url: str | None = None) -> str:
     """The URL of the node to use: `url`, else the environment's, else the network's own.
 
-    The environment's is `MEDSYNC_RPC_URL`, for devnet also `MEDSYNC_DEVNET_URL`, which names devnet without the
-    path of its RPC. Raises InputError for a name that is no network's, and where there is no URL.
+    The environment's is `MEDSYNC_RPC_URL`, for devnet also `MEDSYNC_DEVNET_URL`, which names devnet without
+    the path of its RPC. Raises InputError for a name that is no network's, and where there is no URL.
     """
     if network not in NETWORKS:
         raise InputError(f"{network!r} is no network; known are {', '.join(NETWORKS)}.")
@@ -143,7 +141,7 @@ async def connect(
         version = await _call(session, target, "starknet_specVersion", [])
         if not _is_compatible(version):
             raise NetworkError(
-                f"The node at {shown_url(target)} speaks JSON-RPC {version}; {toolchain.RPC_VERSION} is wanted."
+                f"The node at {shown_url(target)} speaks JSON-RPC {version}, not {toolchain.RPC_VERSION}."
             )
         is_local = loopback and await _is_devnet(session, target)
         if not is_local and not allow_public:
@@ -162,8 +160,9 @@ async def connect(
 
 def _refuse(url: str) -> None:
     raise PublicNetworkError(
-        f"{shown_url(url)} is no local devnet, and what is sent to a public network is seen by all and stays.",
-        hint="If that is intended, say so with --allow-public-network.",
+        f"{shown_url(url)} is no local devnet.",
+        hint="What is sent to a public network is seen by all and stays. If that is intended, say so with "
+        "--allow-public-network.",
     )
 
 
@@ -185,7 +184,7 @@ async def _call(session: aiohttp.ClientSession, url: str, method: str, params: A
     try:
         async with session.post(url, json=body) as response:
             answer = await response.json(content_type=None)
-    except (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         # Neither the error nor its chain is shown: some of them quote the URL.
         raise NetworkError(
             f"No node answers at {shown_url(url)} ({type(error).__name__}).",

@@ -1,8 +1,8 @@
 """Cairo's `Serde`, read back into Python: the felts of a return value or an event become typed values.
 
 What is read is described by ordinary annotations. `int`, `bool` and the protocol's enums take one felt, a
-dataclass its fields in order, `tuple[A, B]` its parts, `list[A]` a length and so many items, `A | None` Cairo's
-`Option` (0 and the value, or 1). Tests hold the annotations against the contracts' ABI.
+dataclass its fields in order, `tuple[A, B]` its parts, `list[A]` a length and so many items, `A | None`
+Cairo's `Option` (0 and the value, or 1). Tests hold the annotations against the contracts' ABI.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,8 +1,8 @@
 """A signer for Starknet accounts that costs about a millisecond, behind starknet-py's `BaseSigner`.
 
-starknet-py's own signer takes over a hundred milliseconds per signature, which is more than ten times what a node
-needs for the whole transaction. This one does the same arithmetic with fastecdsa, and the nonce is the same
-deterministic one (RFC 6979 as Starknet seeds it), so both make the same signature of the same hash.
+starknet-py's own signer takes over a hundred milliseconds per signature, which is more than ten times what a
+node needs for the whole transaction. This one does the same arithmetic with fastecdsa, and the nonce is the
+same deterministic one (RFC 6979 as Starknet seeds it), so both make the same signature of the same hash.
 """
 
 from collections.abc import Callable
@@ -71,7 +71,7 @@ class StarkSigner(BaseSigner):
 
 
 def public_key_of(private_key: int) -> int:
-    """The public key (x coordinate) that belongs to a private key. Raises `InvalidValue` as `StarkSigner` does."""
+    """The public key (x coordinate) of a private key. Raises `InvalidValue` as `StarkSigner` does."""
     return _load(private_key)[0]
 
 

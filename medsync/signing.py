@@ -1,7 +1,7 @@
 """Consents and revocations that a patient signs off-chain, for anyone to submit.
 
-What is handed over is a JSON file: the SNIP-12 message as a wallet shows and signs it, the account that signed,
-and the signature. Whoever submits it can neither change nor repeat it.
+What is handed over is a JSON file: the SNIP-12 message as a wallet shows and signs it, the account that
+signed, and the signature. Whoever submits it can neither change nor repeat it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,8 +86,8 @@ def sign_consent(
 ) -> SignedConsent:
     """Sign, for the account `patient`, a consent that will become `version`.
 
-    `nonce` is the patient's present one on the contract, `deadline` the last second (unix) the signature is good
-    for; the chain is the signer's.
+    `nonce` is the patient's present one on the contract, `deadline` the last second (unix) the signature is
+    good for; the chain is the signer's.
     """
     chain = signer.chain_id
     message = consent_message(chain, contract, grantee, terms, version, nonce, deadline)
@@ -148,7 +148,7 @@ def signed_from_json(document: Any) -> SignedConsent | SignedRevocation:
         version = values["version"]
         signed = SignedConsent(chain_id, contract, patient, grantee, terms, version, *ends)
     if signed.typed_data() != typed_data:
-        raise InvalidValue("the signed message is not written as MedSync writes it, or says more than it hashes")
+        raise InvalidValue("the signed message is not written as MedSync writes it")
     return signed
 
 

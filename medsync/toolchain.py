@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsync.errors import ExitCode, MedSyncError, ToolError
+from medsync.errors import ExitCode, ToolError, exit_code_of
 
 SCARB_VERSION = "2.19.4"
 """Scarb and, inside it, the Cairo compiler. Another version compiles to other class hashes."""
@@ -41,7 +41,8 @@ release profile. A newcomer waits for the build first, and the tests stay well w
 _DEVNET_FROM_ELSEWHERE = f"""\
   - put a prebuilt starknet-devnet {DEVNET_VERSION} on PATH, or
   - run its container image and say where it listens:
-      docker run -d -p 127.0.0.1:5050:5050 shardlabs/starknet-devnet-rs:{DEVNET_VERSION}
+      docker run -d -p 127.0.0.1:5050:5050 shardlabs/starknet-devnet-rs:{DEVNET_VERSION} \\
+        --seed 2026 --accounts 16 --initial-balance 1000000000000000000000000 --chain-id MEDSYNC_DEVNET
       export {DEVNET_URL_VARIABLE}=http://127.0.0.1:5050"""
 
 
@@ -191,15 +192,7 @@ def main(arguments: list[str]) -> int:
     if arguments != ["devnet"]:
         print("usage: python -m medsync.toolchain devnet|scarb", file=sys.stderr)
         return ExitCode.USAGE
-    try:
-        if not os.environ.get(DEVNET_URL_VARIABLE):
-            install_devnet()
-    except MedSyncError as error:
-        print(f"{error}\n{error.hint}".rstrip(), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    return ExitCode.OK
+    return ExitCode.OK if os.environ.get(DEVNET_URL_VARIABLE) else exit_code_of(install_devnet)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Transactions: an account that many of them can be in flight from, what came of each, and why one was refused."""
+"""Transactions: an account with many of them in flight, what came of each, and why one was refused."""
 
 import asyncio
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -66,8 +66,8 @@ class TransactionResult(Generic[T]):
     l1_data_gas: int
     #: What was paid for it, in the smallest unit of STRK (FRI).
     fee: int
-    #: What the contracts that were called emitted, in order. What others did in the same transaction, for one a
-    #: pool that paid, `medsync.events.events_of` reads from the receipt.
+    #: What the contracts that were called emitted, in order. What others did in the same transaction, for
+    #: one a pool that paid, `medsync.events.events_of` reads from the receipt.
     events: tuple[Event, ...]
     #: What the entry point returned; None for one that returns nothing.
     value: T
@@ -102,7 +102,7 @@ class Invocation(Generic[T]):
     async def send(
         self, *, bounds: ResourceBoundsMapping | None = None, tip: int = 0
     ) -> TransactionResult[T]:
-        """Send it as one transaction and wait until it is in a block. Parameters and errors: `Account.send`."""
+        """Send it as one transaction and wait for its block. Parameters and errors: see `Account.send`."""
         result = await self.account.send(self, bounds=bounds, tip=tip)
         value: T = result.value[0]
         return replace(cast(TransactionResult[Any], result), value=value)
@@ -111,9 +111,10 @@ class Invocation(Generic[T]):
 class Account(StarknetAccount):
     """starknet-py's account, for many transactions in flight.
 
-    It counts nonces itself, hands transactions over one after the other and waits for them side by side. After
-    a failure the count is read from the chain again, with the transactions that are still in flight left out.
-    Share one object per account: two would count on their own (and recover, at the price of a refusal each).
+    It counts nonces itself, hands transactions over one after the other and waits for them side by side.
+    After a failure the count is read from the chain again, with the transactions that are still in flight
+    left out. Share one object per account: two would count on their own (and recover, at the price of a
+    refusal each).
     """
 
     client: FullNodeClient
@@ -274,11 +275,13 @@ class Account(StarknetAccount):
         return complete
 
 
-async def bounds_for(client: FullNodeClient, *, l2_gas: int, l1_data_gas: int = 10_000) -> ResourceBoundsMapping:
+async def bounds_for(
+    client: FullNodeClient, *, l2_gas: int, l1_data_gas: int = 10_000
+) -> ResourceBoundsMapping:
     """Fixed bounds for transactions of at most so much gas, at up to twice the latest block's prices.
 
-    They save the estimate, which costs about as much as the transaction itself, and a refusal is then found out
-    on the chain and paid for.
+    They save the estimate, which costs about as much as the transaction itself, and a refusal is then found
+    out on the chain and paid for.
     """
     block = await client.get_block_with_tx_hashes(block_number="latest")
 
@@ -393,7 +396,8 @@ def _rpc_code(error: ClientError) -> int:
 
 def _is_nonce_refusal(error: ClientError) -> bool:
     # A duplicate has the nonce, and all else, of one that was sent before.
-    return _rpc_code(error) in (_INVALID_NONCE, _DUPLICATE) or "nonce is invalid" in _innermost(error.data).lower()
+    refused = _rpc_code(error) in (_INVALID_NONCE, _DUPLICATE)
+    return refused or "nonce is invalid" in _innermost(error.data).lower()
 
 
 # --- waiting and tracing ------------------------------------------------------------------------------------

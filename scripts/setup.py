@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+READY = VENV / ".ready"
 TOOLS = ROOT / ".tools"
 LOCK = "requirements.lock"
 BOOTSTRAP_LOCK = "requirements-bootstrap.lock"
@@ -93,14 +94,20 @@ def find_uv():
 
 
 def install(uv):
-    """Make `.venv` hold exactly what the lock says, and this project in place."""
+    """Make `.venv` hold exactly what the lock says, and this project in place.
+
+    One that an interruption left incomplete is made anew; what was downloaded already is in uv's cache.
+    """
     python = VENV / "bin" / "python"
-    if not python.exists() or subprocess.run([str(python), "-c", ""]).returncode:
+    if not READY.exists() or not python.exists() or subprocess.run([str(python), "-c", ""]).returncode:
         run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV)
+    else:
+        READY.unlink()
     pip = (uv, "pip")
     into = ("--quiet", "--python", python)
     run(*pip, "sync", *into, "--require-hashes", "--build-constraints", BOOTSTRAP_LOCK, LOCK)
     run(*pip, "install", *into, "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    READY.touch()
 
 
 def lock(uv):

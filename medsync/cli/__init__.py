@@ -8,15 +8,16 @@ from types import ModuleType
 
 
 def main() -> None:
-    """Run the command line with the process's arguments and exit with its code (`medsync.errors.ExitCode`)."""
-    _spare_sympy()
+    """Run the command line with the process's arguments and exit with its code, an `ExitCode`."""
+    if "build" not in sys.argv:  # The independent class hashes come from cairo-lang, which does need sympy.
+        _spare_sympy()
     from medsync.cli.app import run
 
     sys.exit(run(sys.argv[1:]))
 
 
 def _spare_sympy() -> None:
-    """Keep one of starknet-py's dependencies from importing sympy for its extended gcd: half of its start-up."""
+    """Keep starknet-py's signing library from importing sympy, which is half the start-up."""
 
     def igcdex(a: int, b: int) -> tuple[int, int, int]:
         inverse = pow(a, -1, b)

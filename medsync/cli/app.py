@@ -53,13 +53,16 @@ def options(
     ] = "devnet",
     rpc_url: Annotated[
         str | None,
-        typer.Option(help="The node to use; else MEDSYNC_RPC_URL, else the network's.", rich_help_panel="Global"),
+        typer.Option(
+            help="The node to use; else MEDSYNC_RPC_URL, else the network's.", rich_help_panel="Global"
+        ),
     ] = None,
     account: Annotated[
         str | None,
         typer.Option(
             help="Who signs: devnet:<n>, or <address>@<keystore>; else the environment says "
             "(MEDSYNC_ACCOUNT_ADDRESS with MEDSYNC_KEYSTORE or MEDSYNC_PRIVATE_KEY), else devnet:0.",
+            envvar="MEDSYNC_ACCOUNT",
             rich_help_panel="Global",
         ),
     ] = None,
@@ -99,9 +102,7 @@ def options(
 
     Begin with: medsync devnet up, medsync deploy, medsync doctor.
     """
-    current.set(
-        Options(network, rpc_url, account, deployment, json, allow_public_network, verbose)
-    )
+    current.set(Options(network, rpc_url, account, deployment, json, allow_public_network, verbose))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -122,7 +123,9 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.FAILED
     except Exception as error:
         # Its text may quote anything, a key among it: only its type is shown.
-        failure = MedSyncError(f"Unexpected {type(error).__name__}.", hint="--verbose shows where it happened.")
+        failure = MedSyncError(
+            f"Unexpected {type(error).__name__}.", hint="--verbose shows where it happened."
+        )
         trace = True
     if verbose and trace:
         traceback.print_exc()

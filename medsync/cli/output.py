@@ -1,7 +1,7 @@
 """What commands answer: values that know how to be shown, as tables for people or as JSON for programs.
 
-Answers go to standard output, everything else to standard error. In JSON, felts are hexadecimal, times ISO 8601 in
-UTC, and amounts decimal text in the token's smallest unit, because both exceed what JSON readers can count.
+Answers go to standard output, everything else to standard error. In JSON, felts are hexadecimal text, times
+ISO 8601 in UTC, and amounts decimal text in the token's smallest unit: JSON readers cannot count that far.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
-from decimal import Decimal
 from enum import Enum, IntFlag
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,9 +30,7 @@ WIDTH: Final = 140
 _TIMES: Final = frozenset(
     {"at", "starts_at", "expires_at", "registered_at", "ready_at", "closing_at", "timestamp"}
 )
-_AMOUNTS: Final = frozenset(
-    {"amount", "rate", "remaining", "patient_share", "custodian_share", "refunded"}
-)
+_AMOUNTS: Final = frozenset({"amount", "rate", "remaining", "patient_share", "custodian_share", "refunded"})
 _NUMBERS: Final = frozenset(
     {
         *("version", "epoch", "nonce", "max_uses", "uses"),
@@ -59,8 +56,9 @@ class Amount:
     symbol: str = ""
 
     def __str__(self) -> str:
-        whole = Decimal(self.value).scaleb(-self.decimals)
-        return f"{whole:f} {self.symbol}".strip()
+        whole, parts = divmod(self.value, 10**self.decimals)
+        fraction = f"{parts:0{self.decimals}d}".rstrip("0") if parts else ""
+        return f"{whole}{'.' if fraction else ''}{fraction} {self.symbol}".strip()
 
 
 def members(value: Any) -> dict[str, Any]:
@@ -193,7 +191,9 @@ def _iso(time: int) -> str | None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False, soft_wrap=True)
+    return Console(
+        width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False, soft_wrap=True
+    )
 
 
 def _show_one(console: Console, answer: Mapping[str, Any]) -> None:
@@ -223,4 +223,3 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         table.add_row(*[shown(row.get(name), short=True) for name in names])
     return table
-

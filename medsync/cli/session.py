@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import inspect
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, get_type_hints
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast, get_type_hints
 
 import typer
 
@@ -22,10 +25,14 @@ if TYPE_CHECKING:
 
     from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
     from medsync.deployments import Record
+    from medsync.events import Event
+    from medsync.exports import PatientExport
     from medsync.network import Connection
     from medsync.transactions import Account, Invocation, TransactionResult
+    from medsync.types import ConsentEvent
 
 P = ParamSpec("P")
+E = TypeVar("E", bound="Event")
 
 #: Stands for an account's own address where an address is asked for.
 ME: Final = "me"
@@ -89,9 +96,9 @@ class Session:
 
             connection = await self.connection()
             source = self.options.account
-            if source is None and connection.is_local and not accounts.in_environment():
+            if source is None and connection.is_local and accounts.ADDRESS_VARIABLE not in os.environ:
                 source = "devnet:0"
-            self._account = await accounts.load_account(connection, source)
+            self._account = await accounts.load_account(connection, source, password=_password(source))
         return self._account
 
     async def address(self, text: str, name: str) -> int:
@@ -112,7 +119,7 @@ class Session:
         return address
 
     async def now(self) -> int:
-        """The present in unix seconds: the clock's, or the latest block's if a devnet was sent ahead of it."""
+        """The present in unix seconds: the clock's, or the latest block's where a devnet was set ahead."""
         client = (await self.connection()).client
         block = await client.get_block_with_tx_hashes(block_number="latest")
         return max(int(time.time()), block.timestamp)
@@ -153,11 +160,51 @@ class Session:
         address = (await self.record()).reward_pool
         return RewardPoolClient(address, await self._sender(signing))
 
-    async def token(self) -> Erc20Client:
-        """The token the reward pool holds."""
+    async def token(self, *, signing: bool = False) -> Erc20Client:
+        """The token the reward pool holds, with the account if something is to be signed."""
         from medsync.clients import Erc20Client
 
-        return Erc20Client((await self.record()).request.token, (await self.connection()).client)
+        return Erc20Client((await self.record()).request.token, await self._sender(signing))
+
+    async def token_unit(self) -> tuple[int, str]:
+        """The token's decimal places, and what it is called here."""
+        from medsync.network import STRK_TOKEN
+
+        token = await self.token()
+        return await token.decimals(), "STRK" if token.address == STRK_TOKEN else "tokens"
+
+    # --- history --------------------------------------------------------------------------------------------
+
+    async def events(self, *kinds: type[E], patient: int | None = None) -> list[E]:
+        """MedSync's events of some kinds, all or one patient's, in the chain's order."""
+        from medsync.events import selector_of
+        from medsync.log import fetch_events
+
+        record = await self.record()
+        keys = [[selector_of(cast("type[Event]", kind)) for kind in kinds]] + (
+            [] if patient is None else [[patient]]
+        )
+        found = await fetch_events(
+            (await self.connection()).client,
+            {record.medsync: "MedSync"},
+            from_block=record.first_block,
+            keys=keys,
+        )
+        return [cast("E", event) for event in found]
+
+    async def history(self, patient: int) -> PatientExport:
+        """A patient's consents and log, the log proven complete."""
+        from medsync.exports import PatientExport
+        from medsync.log import fetch_log
+        from medsync.types import AllConsentsRevoked, ConsentAdded, ConsentRevoked
+
+        record, connection = await self.record(), await self.connection()
+        with self.busy("Reading events"):
+            log = await fetch_log(connection.client, record.medsync, patient, from_block=record.first_block)
+            consents: list[ConsentEvent] = await self.events(
+                ConsentAdded, ConsentRevoked, AllConsentsRevoked, patient=patient
+            )
+        return PatientExport(log.chain_id, log.contract, patient, log.head, log.entries, tuple(consents))
 
     async def _sender(self, signing: bool) -> Any:
         return await self.account() if signing else (await self.connection()).client
@@ -185,11 +232,22 @@ def _url(options: Options) -> str | None:
     """The URL that was asked for, or where `medsync devnet up` left a devnet running."""
     if options.rpc_url is not None or options.network != "devnet":
         return options.rpc_url
-    from medsync.devnet import background_status
-    from medsync.network import in_environment
+    from medsync import devnet, network, toolchain
 
-    running = None if in_environment("devnet") else background_status()
+    if network.URL_VARIABLE in os.environ or toolchain.DEVNET_URL_VARIABLE in os.environ:
+        return None
+    running = devnet.background_status()
     return f"{running.url}/rpc" if running else None
+
+
+def _password(source: str | None) -> str | None:
+    """The keystore's password from the keyboard, if one is needed and somebody sits there."""
+    from medsync.accounts import KEYSTORE_VARIABLE, PASSWORD_VARIABLE
+
+    needed = "@" in source if source else KEYSTORE_VARIABLE in os.environ
+    if not needed or PASSWORD_VARIABLE in os.environ or not sys.stdin.isatty():
+        return None
+    return getpass.getpass("Password of the keystore: ")
 
 
 # --- commands -----------------------------------------------------------------------------------------------
@@ -198,12 +256,12 @@ Command = Callable[Concatenate[Session, P], Awaitable[Answer | None]]
 
 
 def command(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
-    """Make a coroutine function a command: it gets the session and its parameters, and answers what is shown."""
+    """Make a coroutine function a command: it gets the session and its parameters; its answer is shown."""
 
     def register(function: Command[P]) -> Command[P]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> int:
-            return _run(functools.partial(function, *args, **kwargs))  # type: ignore[call-arg]
+            return _run(lambda session: function(session, *args, **kwargs))
 
         # Typer reads the parameters from the signature; the session is none of them.
         hints = get_type_hints(function, include_extras=True)
@@ -243,5 +301,6 @@ def interrupted(sent: list[int]) -> Interrupted:
         return Interrupted("Interrupted; nothing was sent.")
     hashes = ", ".join(map(hex, sent))
     return Interrupted(
-        f"Interrupted. Already sent: {hashes}.", hint="It may still happen: look it up before you send it again."
+        f"Interrupted. Already sent: {hashes}.",
+        hint="It may still happen: look it up before you send it again.",
     )

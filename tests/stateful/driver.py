@@ -168,7 +168,7 @@ class Abi:
         return Raised(source, name, parts["key"], parts["data"])
 
     def _encode(self, kind: str, value: Any) -> list[int]:
-        if kind in self._structs:
+        if kind in self._structs and kind != "core::integer::u256":
             fields = value if isinstance(value, dict) else vars(value)
             members = self._structs[kind]
             assert [member["name"] for member in members] == list(fields), f"{kind} has {members}"
@@ -268,6 +268,11 @@ class Chain:
     def watch(self, address: int, abi: Abi) -> Contract:
         """From now on events and changed cells of this contract are part of every receipt."""
         return self.watched.setdefault(address, Contract(address, abi))
+
+    def abi_of(self, address: int) -> Abi:
+        """The ABI of a contract that is there already."""
+        declared = self.node.call("starknet_getClassAt", contract_address=hex(address), block_id="latest")
+        return Abi(json.loads(declared["abi"]))
 
     def declare(self, caller: int, artifacts: Path, name: str) -> tuple[int, Abi]:
         """Declare a compiled contract class, unless the node has it; return its hash and ABI."""

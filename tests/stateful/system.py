@@ -37,38 +37,6 @@ HRESCH = short("HRESCH")
 SALT = short("STATEFUL")  # so that no address is taken by another test's deployment
 MARK = 1  # a bit that keeps a cell from ever becoming zero again
 
-_ADDRESS = "core::starknet::contract_address::ContractAddress"
-_U256 = "core::integer::u256"
-ERC20 = Abi(
-    [
-        {
-            "type": "interface",
-            "items": [
-                {
-                    "name": "balance_of",
-                    "inputs": [{"name": "account", "type": _ADDRESS}],
-                    "outputs": [{"type": _U256}],
-                },
-                {
-                    "name": "approve",
-                    "inputs": [{"name": "spender", "type": _ADDRESS}, {"name": "amount", "type": _U256}],
-                    "outputs": [{"type": "core::bool"}],
-                },
-            ],
-        },
-        {
-            "type": "event",
-            "kind": "struct",
-            "name": "erc20::Transfer",
-            "members": [
-                {"name": "from", "type": _ADDRESS, "kind": "key"},
-                {"name": "to", "type": _ADDRESS, "kind": "key"},
-                {"name": "value", "type": _U256, "kind": "data"},
-            ],
-        },
-    ]
-)
-
 
 class Actors(NamedTuple):
     """Who takes part, by role: addresses of predeployed accounts."""
@@ -113,7 +81,7 @@ class System:
             address = chain.deploy(admin, kind[0], list(constructor), SALT + len(chain.watched))
             return chain.watch(address, kind[1])
 
-        self.token = chain.watch(ETH, ERC20)
+        self.token = chain.watch(ETH, chain.abi_of(ETH))
         self.medsync = deploy(medsync, admin)
         self.other_medsync = deploy(medsync, admin)
         self.pool = deploy(pool, ETH, self.medsync.address)
@@ -439,7 +407,13 @@ class System:
         """The decision on the consents there are (the latest, up to a limit), and on one never given."""
         consents = list(self.world.state.consents.items())
         asked = [(key, consent.categories) for key, consent in (consents[-limit:] if limit else consents)]
-        asked.append(((self.actors.guardian, self.actors.hospital, HRESCH), 1))
+        if consents:
+            (patient, grantee, purpose), _ = consents[-1]
+            asked += [
+                ((patient, grantee, purpose), 1 << 20 | 1),
+                ((self.actors.guardian, grantee, purpose), 1),
+                ((patient, self.actors.relayer, purpose), 1),
+            ]
         return [
             (
                 View(

@@ -190,7 +190,8 @@ def test_build_without_scarb_is_refused(checkout: Path) -> None:
 MANIFESTS = {
     "Scarb.toml": '[workspace]\nmembers = ["one"]\n',
     "one/Scarb.toml": (
-        '[package]\nname = "one"\nversion = "0.1.0"\nedition = "2024_07"\n[dependencies]\nstarknet = "2.19.4"\n'
+        '[package]\nname = "one"\nversion = "0.1.0"\nedition = "2024_07"\n'
+        '[dependencies]\nstarknet = "2.19.4"\n'
         "[[target.starknet-contract]]\nsierra = true\ncasm = true\n"
     ),
 }

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from medsync import errors, toolchain
+from medsync.devnet import ACCOUNTS, BALANCE, CHAIN_ID, SEED
 from medsync.errors import ExitCode, MedSyncError, ToolError
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +99,10 @@ def test_machine_without_cargo_is_told_the_three_ways(path: Path) -> None:
     assert "prebuilt" in ways[1]
     assert "PATH" in ways[1]
     assert "container image" in ways[2]
+    for (
+        setting
+    ) in f"--seed {SEED}|--accounts {ACCOUNTS}|--initial-balance {BALANCE}|--chain-id {CHAIN_ID}".split("|"):
+        assert setting in ways[2]
     assert "export MEDSYNC_DEVNET_URL=" in ways[2]
 
 
@@ -190,6 +195,18 @@ def test_every_error_has_its_documented_exit_code() -> None:
     }
 
 
+def test_scripts_end_with_the_code_of_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(error: BaseException) -> None:
+        raise error
+
+    assert errors.exit_code_of(lambda: None) == ExitCode.OK
+    assert errors.exit_code_of(lambda: fail(ToolError("no cargo", hint="get it"))) == ExitCode.MISSING_TOOL
+    assert capsys.readouterr().err == "no cargo\nget it\n"
+    assert errors.exit_code_of(lambda: fail(KeyboardInterrupt())) == ExitCode.INTERRUPTED
+    with pytest.raises(ZeroDivisionError):
+        errors.exit_code_of(lambda: fail(ZeroDivisionError()))
+
+
 # scripts/setup.py, which makes the environment these tests run in.
 
 
@@ -245,6 +262,31 @@ def test_recent_uv_on_path_is_used_and_an_old_one_is_not(
             (tmp_path / "tools" / "bin" / "python", "-m", "pip"),
         ]
         assert "--require-hashes" in ran[1]
+
+
+def test_incomplete_environment_is_made_anew(
+    setup: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python, ready = tmp_path / "bin" / "python", tmp_path / ".ready"
+    ran: list[str] = []
+
+    def run(*command: object) -> None:
+        ran.append(" ".join(map(str, command[1:3])))
+        if ran[-1] == "venv --quiet":
+            program(python.parent, "python", "")
+
+    for name, value in {"VENV": tmp_path, "READY": ready, "run": run}.items():
+        monkeypatch.setattr(setup, name, value)
+    fill = ["pip sync", "pip install"]
+    setup.install("uv")
+    assert (ran, ready.exists()) == (["venv --quiet", *fill], True)
+    ran.clear()
+    setup.install("uv")
+    assert ran == fill
+    ran.clear()
+    ready.unlink()
+    setup.install("uv")
+    assert ran == ["venv --quiet", *fill]
 
 
 def test_failed_step_is_named(setup: ModuleType) -> None:

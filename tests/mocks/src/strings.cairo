@@ -24,7 +24,7 @@ pub trait IStrings<TState> {
     /// `forward` that survives the call's failure: whether it succeeded, and its answer or panic.
     fn attempt(
         ref self: TState, to: ContractAddress, entry_point: felt252, calldata: Array<felt252>,
-    ) -> (bool, Span<felt252>);
+    ) -> (bool, Array<felt252>);
 }
 
 #[starknet::component]
@@ -58,7 +58,7 @@ pub mod StringsComponent {
     #[derive(Drop, starknet::Event)]
     pub struct CalledBack {
         pub success: bool,
-        pub answer: Span<felt252>,
+        pub answer: Array<felt252>,
     }
 
     #[embeddable_as(StringsImpl)]
@@ -108,10 +108,10 @@ pub mod StringsComponent {
             to: ContractAddress,
             entry_point: felt252,
             calldata: Array<felt252>,
-        ) -> (bool, Span<felt252>) {
+        ) -> (bool, Array<felt252>) {
             match call_contract_syscall(to, entry_point, calldata.span()) {
-                Ok(felts) => (true, felts),
-                Err(panic) => (false, panic.span()),
+                Ok(felts) => (true, felts.into()),
+                Err(panic) => (false, panic),
             }
         }
     }

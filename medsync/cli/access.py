@@ -1,0 +1,297 @@
+"""`medsync access`: asking for data, breaking the glass, and the log that tells of it."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medsync.cli import campaigns, values
+from medsync.cli.output import Answer, Hex, members
+from medsync.cli.session import ME, Session, command, paid
+from medsync.errors import ExitCode, InputError, VerificationError
+from medsync.vocabulary import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from medsync.exports import PatientExport
+    from medsync.types import AccessReceipt, AccessRequest, LogHead
+
+app = typer.Typer(no_args_is_help=True, help="Ask for access, and read, take home and verify the log of it.")
+
+Patient = Annotated[str, typer.Argument(help="The patient's address: 0x…, devnet:<n> or me.")]
+Record = Annotated[str, typer.Option("--record", help="The record asked for. " + values.COMMITMENT_HELP)]
+
+
+class Format(StrEnum):
+    """What an export is written as."""
+
+    JSON = "json"
+    CSV = "csv"
+    FHIR = "fhir"
+    RECEIPT = "receipt"
+
+
+@command(app, "request")
+async def request(
+    session: Session,
+    patient: Patient,
+    purpose: values.PurposeText,
+    categories: values.CategoriesText,
+    record: Record,
+    campaign: Annotated[
+        Path | None, typer.Option("--campaign", help="Campaign terms that pay, if the consent asks for pay.")
+    ] = None,
+) -> Answer:
+    """Ask for a patient's data; the answer is logged, whatever it is.
+
+    Exit code 9 if it is not permitted. Example: medsync access request devnet:5 --account devnet:2
+    --purpose HRESCH --categories LABORATORY --record labs.json
+    """
+    medsync = await session.medsync(signing=True)
+    wanted = await _request(session, patient, purpose, categories, record, campaign)
+    result = await session.send(medsync.request_access(wanted))
+    return {**_answer(session, [wanted.patient], [result.value[0]])[0], **paid(result)}
+
+
+@command(app, "batch")
+async def batch(
+    session: Session,
+    file: Annotated[
+        Path, typer.Argument(help="JSON: a list of {patient, purpose, categories, record, campaign}.")
+    ],
+) -> Answer:
+    """Ask for up to 100 patients' data in one transaction, each with its own answer.
+
+    In the file, categories are a list of names and campaign is a path of terms, or absent. Exit code 9 unless
+    all are permitted.
+    """
+    medsync = await session.medsync(signing=True)
+    entries = values.read_json(file, "FILE")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"FILE: {file} is not a list of requests.")
+    wanted = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            wanted.append(
+                await _request(
+                    session,
+                    entry["patient"],
+                    entry["purpose"],
+                    ",".join(entry["categories"]),
+                    entry["record"],
+                    Path(entry["campaign"]) if entry.get("campaign") else None,
+                )
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(f"FILE: request {number} of {file} lacks or mistakes {error}.") from None
+    result = await session.send(medsync.request_access_batch(wanted))
+    return {
+        "requests": _answer(session, [one.patient for one in wanted], result.value[0]),
+        **paid(result),
+    }
+
+
+@command(app, "emergency")
+async def emergency(
+    session: Session,
+    patient: Patient,
+    categories: values.CategoriesText,
+    record: Record,
+    justification: Annotated[str, typer.Option(help="Why the glass is broken. " + values.COMMITMENT_HELP)],
+) -> Answer:
+    """Break the glass: access without consent, flagged in the log. For hospitals.
+
+    Exit code 9 if it is refused, as to others, or where the patient opted out.
+    """
+    from medsync.commitments import Domain
+
+    medsync = await session.medsync(signing=True)
+    who = await session.address(patient, "PATIENT")
+    what = values.categories(categories)
+    wanted = _commit(session, record, "--record", Domain.RECORD)
+    why = _commit(session, justification, "--justification", Domain.JUSTIFICATION)
+    result = await session.send(medsync.request_emergency_access(who, what, wanted, why))
+    return {**_answer(session, [who], [result.value[0]])[0], **paid(result)}
+
+
+@command(app, "log")
+async def log(session: Session, patient: Patient = ME) -> Answer:
+    """Show a patient's access log, by default one's own, proven complete against the chain.
+
+    Proven is that every entry is included and that the log is append-only up to its head on the chain.
+    """
+    export = await _fetch(session, patient)
+    session.say(f"Complete: {export.head.count} entries lead to the head {export.head.head:#x} on the chain.")
+    return [
+        {
+            "seq": entry.seq,
+            "at": shown["at"],
+            **{name: shown[name] for name in ("accessor", "purpose", "categories", "decision", "reason")},
+            **{name: shown[name] for name in ("version", "record", "campaign", "justification")},
+        }
+        for entry in export.entries
+        for shown in [members(entry)]
+    ]
+
+
+@command(app, "export")
+async def export(
+    session: Session,
+    output: Annotated[Path, typer.Option("--output", help="New file to write.")],
+    patient: Patient = ME,
+    format: Annotated[
+        Format, typer.Option("--format", help="What to write; receipts are one per consent.")
+    ] = Format.JSON,
+) -> Answer:
+    """Write a patient's consents and access log to a file, by default one's own.
+
+    json and csv carry the log so that access verify can check it; fhir is an R5 bundle of Consent and
+    AuditEvent; receipt is a list of consent receipts after ISO/IEC TS 27560.
+    """
+    taken = await _fetch(session, patient)
+    values.write_new(output, _written(taken, format), "--output", private=True)
+    return {
+        "patient": Hex(taken.patient),
+        "entries": taken.head.count,
+        "head": Hex(taken.head.head),
+        "format": format.value,
+        "file": str(output),
+    }
+
+
+@command(app, "verify")
+async def verify(
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="A json or csv that access export wrote.")],
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only check that the file agrees with itself.")
+    ] = False,
+) -> Answer:
+    """Check that a file holds a patient's whole access log: nothing missing, altered, reordered or invented.
+
+    The head of the log is read from the chain. Offline, a json file's own head is used, which whoever wrote
+    the file chose. The consents in it are not covered. Exit code 7 if anything is wrong.
+    """
+    from medsync.exports import json as json_export
+
+    text = values.read_text(file, "FILE")
+    if not text.lstrip().startswith("{"):
+        if offline:
+            raise InputError("A csv holds no head of the log.", hint="Verify it without --offline.")
+        return await _verify_csv(session, text)
+    stated = json_export.loads(text)
+    head = None if offline else await _head(session, stated.chain_id, stated.contract, stated.patient)
+    verified = json_export.verify_export(text, head)
+    return _verified(stated.patient, verified.export.head, anchored=verified.anchored)
+
+
+async def _verify_csv(session: Session, text: str) -> Answer:
+    from medsync.completeness import log_faults
+    from medsync.exports import csv
+
+    entries = csv.loads_log(text)
+    if not entries:
+        raise InputError("FILE: it holds no entry, so it says nothing of whose log it is.")
+    record, connection = await session.record(), await session.connection()
+    patient = entries[0].patient
+    head = await _head(session, connection.chain_id, record.medsync, patient)
+    faults = log_faults(connection.chain_id, record.medsync, patient, entries, head)
+    if faults:
+        raise VerificationError(
+            "This is not the patient's whole log:", findings=[str(fault) for fault in faults]
+        )
+    return _verified(patient, head, anchored=True)
+
+
+def _verified(patient: int, head: LogHead, *, anchored: bool) -> dict[str, Any]:
+    return {
+        "patient": Hex(patient),
+        "entries": head.count,
+        "head": Hex(head.head),
+        "complete": True,
+        "proven": ["included", "append-only"] if anchored else [],
+        "against": "the head on the chain" if anchored else "the head in the file, which its writer chose",
+    }
+
+
+async def _head(session: Session, chain_id: int, contract: int, patient: int) -> LogHead:
+    """The log's head from the chain, if the log is of the deployment that is meant."""
+    medsync = await session.medsync()
+    if (contract, chain_id) != (medsync.address, (await session.connection()).chain_id):
+        raise VerificationError(
+            f"The file is a log of the contract {contract:#x}, which is not in the deployment that is meant.",
+            hint="Choose its --deployment and --network.",
+        )
+    return await medsync.log_head(patient)
+
+
+async def _request(
+    session: Session, patient: str, purpose: str, categories: str, record: str, campaign: Path | None
+) -> AccessRequest:
+    from medsync.commitments import Domain
+    from medsync.types import AccessRequest
+
+    return AccessRequest(
+        patient=await session.address(patient, "PATIENT"),
+        purpose=values.purpose(purpose),
+        categories=values.categories(categories),
+        record=_commit(session, record, "--record", Domain.RECORD),
+        campaign=campaigns.read(campaign, "--campaign") if campaign else None,
+    )
+
+
+def _commit(session: Session, text: str, name: str, domain: Any) -> int:
+    committed, opening = values.commitment(text, name, domain)
+    if opening is not None:
+        session.say(f"{name}: its opening is in {opening}: keep it.")
+    return committed
+
+
+def _answer(
+    session: Session, patients: Sequence[int], receipts: Sequence[AccessReceipt]
+) -> list[dict[str, Any]]:
+    """Receipts as commands answer them; the command ends with NOT_PERMITTED unless all are permitted."""
+    for receipt in receipts:
+        if receipt.decision not in (Decision.PERMIT, Decision.EMERGENCY):
+            session.exit_code = ExitCode.NOT_PERMITTED
+    return [
+        {"patient": Hex(patient), **members(receipt), "meaning": receipt.reason.meaning}
+        for patient, receipt in zip(patients, receipts, strict=True)
+    ]
+
+
+async def _fetch(session: Session, patient: str) -> PatientExport:
+    return await session.history(await session.address(patient, "PATIENT"))
+
+
+def _written(taken: PatientExport, format: Format) -> str:
+    from medsync.exports import csv
+    from medsync.exports import json as json_export
+
+    if format is Format.JSON:
+        return json_export.dumps(taken)
+    if format is Format.CSV:
+        return csv.dumps_log(taken.entries)
+    if format is Format.FHIR:
+        from medsync.exports import fhir
+
+        return fhir.dumps(taken, int(time.time()))
+    return _receipts(taken)
+
+
+def _receipts(taken: PatientExport) -> str:
+    import json
+
+    from medsync.exports.receipt import consent_receipt
+    from medsync.types import ConsentAdded
+
+    given = dict.fromkeys(
+        (event.grantee, event.purpose) for event in taken.consents if isinstance(event, ConsentAdded)
+    )
+    receipts = [consent_receipt(taken, grantee, purpose) for grantee, purpose in given]
+    return json.dumps(receipts, indent=2, ensure_ascii=False) + "\n"

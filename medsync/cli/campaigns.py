@@ -1,0 +1,73 @@
+"""Campaign terms as a file, to be handed from whoever funds to whoever gives or uses a consent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from medsync.cli.output import Amount, Hex, Time
+from medsync.cli.values import read_json, write_new
+from medsync.errors import InputError
+
+if TYPE_CHECKING:
+    from medsync.types import CampaignTerms
+
+SCHEMA: Final = "medsync.campaign/1"
+
+
+def read(path: Path, name: str) -> CampaignTerms:
+    """The terms in a file. Raises InputError, naming what is wrong, for anything else."""
+    from medsync.felt import InvalidValue, parse_felt
+    from medsync.types import CampaignTerms
+    from medsync.vocabulary import Purpose
+
+    document = read_json(path, name)
+    try:
+        terms = CampaignTerms(
+            pool=parse_felt(document["pool"], "pool"),
+            funder=parse_felt(document["funder"], "funder"),
+            purpose=Purpose(document["purpose"]),
+            rate=int(document["rate"]),
+            custodian=parse_felt(document["custodian"], "custodian"),
+            custodian_bps=document["custodian_bps"],
+            expires_at=document["expires_at"],
+            salt=parse_felt(document["salt"], "salt"),
+        )
+        if document["schema"] != SCHEMA or parse_felt(document["id"], "id") != terms.id:
+            raise InvalidValue("its schema or id does not fit the terms")
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise InputError(f"{name}: {path} holds no campaign terms: {what}.") from None
+    return terms
+
+
+def write(path: Path, terms: CampaignTerms, name: str) -> None:
+    """Write terms to a new file. Times are unix seconds there, so that every reader hashes the same."""
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "id": hex(terms.id),
+        "pool": hex(terms.pool),
+        "funder": hex(terms.funder),
+        "purpose": str(terms.purpose),
+        "rate": str(terms.rate),
+        "custodian": hex(terms.custodian),
+        "custodian_bps": terms.custodian_bps,
+        "expires_at": terms.expires_at,
+        "salt": hex(terms.salt),
+    }
+    write_new(path, json.dumps(document, indent=2) + "\n", name)
+
+
+def shown(terms: CampaignTerms, decimals: int = 0, symbol: str = "") -> dict[str, Any]:
+    """Terms as commands answer them."""
+    return {
+        "campaign": Hex(terms.id),
+        "pool": Hex(terms.pool),
+        "funder": Hex(terms.funder),
+        "purpose": terms.purpose,
+        "rate": Amount(terms.rate, decimals, symbol),
+        "custodian": Hex(terms.custodian) if terms.custodian else None,
+        "custodian_bps": terms.custodian_bps,
+        "campaign_expires_at": Time(terms.expires_at),
+    }

@@ -1,0 +1,353 @@
+"""`medsync consent`: giving, asking for, refusing, revoking and judging consents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medsync.cli import campaigns, values
+from medsync.cli.output import Answer, Hex, Time, members
+from medsync.cli.session import ME, Session, command, paid
+from medsync.errors import ExitCode, InputError
+from medsync.vocabulary import Decision
+
+if TYPE_CHECKING:
+    from medsync.types import ConsentTerms
+
+app = typer.Typer(no_args_is_help=True, help="Give, ask for, refuse, revoke and judge consents.")
+
+Patient = Annotated[str, typer.Argument(help="The patient's address: 0x…, devnet:<n> or me.")]
+Grantee = Annotated[str, typer.Argument(help="The grantee's address: 0x…, devnet:<n> or me.")]
+For = Annotated[
+    str | None, typer.Option("--for", help="Act as a delegate of this patient.", metavar="PATIENT")
+]
+Expires = Annotated[str, typer.Option("--expires", help="When it ends. " + values.TIME_HELP)]
+Starts = Annotated[str, typer.Option("--starts", help="When it begins. " + values.TIME_HELP)]
+MaxUses = Annotated[
+    int,
+    typer.Option("--max-uses", help="How many accesses it allows; 0 sets no limit.", min=0, max=2**32 - 1),
+]
+Reward = Annotated[
+    Path | None,
+    typer.Option("--reward", help="Campaign terms, made by pool fund, that must pay each access."),
+]
+Agreed = Annotated[str, typer.Option("--terms", help="What is agreed off-chain. " + values.COMMITMENT_HELP)]
+
+
+@command(app, "add")
+async def add(
+    session: Session,
+    grantee: Grantee,
+    purpose: values.PurposeText,
+    categories: values.CategoriesText,
+    expires: Expires,
+    starts: Starts = "now",
+    max_uses: MaxUses = 0,
+    reward: Reward = None,
+    terms: Agreed = "0x0",
+    patient: For = None,
+) -> Answer:
+    """Give a consent, or renew one. For the patient, or a delegate of the patient.
+
+    Example: medsync consent add devnet:2 --purpose HRESCH --categories LABORATORY,CONDITION --expires +30d
+    """
+    medsync = await session.medsync(signing=True)
+    who = await session.address(grantee, "GRANTEE")
+    what = await _terms(session, purpose, categories, starts, expires, max_uses, reward, terms)
+    if patient is None:
+        owner, invocation = medsync.account.address, medsync.add_consent(who, what)
+    else:
+        owner = await session.address(patient, "--for")
+        invocation = medsync.add_consent_for(owner, who, what)
+    result = await session.send(invocation)
+    return {
+        "patient": Hex(owner),
+        "grantee": Hex(who),
+        "version": result.value[0],
+        **_shown(what),
+        **paid(result),
+    }
+
+
+@command(app, "revoke")
+async def revoke(
+    session: Session, grantee: Grantee, purpose: values.PurposeText, patient: For = None
+) -> Answer:
+    """Revoke a consent; what is revoked already stays so. For the patient, or a delegate of the patient."""
+    medsync = await session.medsync(signing=True)
+    who, why = await session.address(grantee, "GRANTEE"), values.purpose(purpose)
+    if patient is None:
+        owner, invocation = medsync.account.address, medsync.revoke_consent(who, why)
+    else:
+        owner = await session.address(patient, "--for")
+        invocation = medsync.revoke_consent_for(owner, who, why)
+    result = await session.send(invocation)
+    consent = await medsync.consent(owner, who, why)
+    return {
+        "patient": Hex(owner),
+        "grantee": Hex(who),
+        "purpose": why,
+        "status": consent.status,
+        "version": consent.version,
+        **paid(result),
+    }
+
+
+@command(app, "revoke-all")
+async def revoke_all(session: Session, patient: For = None) -> Answer:
+    """Revoke every consent, and void what was signed and not submitted. For the patient, or a delegate."""
+    medsync = await session.medsync(signing=True)
+    if patient is None:
+        owner, invocation = medsync.account.address, medsync.revoke_all()
+    else:
+        owner = await session.address(patient, "--for")
+        invocation = medsync.revoke_all_for(owner)
+    result = await session.send(invocation)
+    return {"patient": Hex(owner), **members(await medsync.patient_state(owner)), **paid(result)}
+
+
+@command(app, "verify")
+async def verify(
+    session: Session,
+    patient: Patient,
+    grantee: Grantee,
+    purpose: values.PurposeText,
+    categories: values.CategoriesText,
+) -> Answer:
+    """Judge whether a use is permitted now.
+
+    Judged are the consent and the grantee, not whether a campaign can pay: only access request tells that.
+    Exit code 9 if it is not permitted.
+    """
+    medsync = await session.medsync()
+    owner, who = await session.address(patient, "PATIENT"), await session.address(grantee, "GRANTEE")
+    judgement = await medsync.verify_consent(
+        owner, who, values.purpose(purpose), values.categories(categories)
+    )
+    if judgement.decision is not Decision.PERMIT:
+        session.exit_code = ExitCode.NOT_PERMITTED
+    return {**members(judgement), "meaning": judgement.reason.meaning}
+
+
+@command(app, "show")
+async def show(session: Session, patient: Patient, grantee: Grantee, purpose: values.PurposeText) -> Answer:
+    """Show one consent as the contract keeps it."""
+    medsync = await session.medsync()
+    owner, who = await session.address(patient, "PATIENT"), await session.address(grantee, "GRANTEE")
+    why = values.purpose(purpose)
+    return {
+        "patient": Hex(owner),
+        "grantee": Hex(who),
+        "purpose": why,
+        **members(await medsync.consent(owner, who, why)),
+    }
+
+
+@command(app, "list")
+async def list_(session: Session, patient: Patient = ME) -> Answer:
+    """List a patient's consents, by default one's own, with what they permit now."""
+    from medsync.types import ConsentAdded
+
+    medsync = await session.medsync()
+    owner = await session.address(patient, "PATIENT")
+    with session.busy("Reading events"):
+        given = await session.events(ConsentAdded, patient=owner)
+        keys = dict.fromkeys((event.grantee, event.purpose) for event in given)
+        found = []
+        for grantee, purpose in keys:
+            consent = await medsync.consent(owner, grantee, purpose)
+            judgement = await medsync.verify_consent(owner, grantee, purpose, consent.categories)
+            found.append(
+                {
+                    "grantee": Hex(grantee),
+                    "purpose": purpose,
+                    "decision": judgement.decision,
+                    "reason": judgement.reason,
+                    **members(consent),
+                }
+            )
+    return found
+
+
+@command(app, "request")
+async def request(
+    session: Session,
+    patient: Patient,
+    purpose: values.PurposeText,
+    categories: values.CategoriesText,
+    expires: Expires,
+    starts: Starts = "now",
+    max_uses: MaxUses = 0,
+    reward: Reward = None,
+    terms: Agreed = "0x0",
+) -> Answer:
+    """Ask a patient for a consent on these terms. For registered entities."""
+    medsync = await session.medsync(signing=True)
+    owner = await session.address(patient, "PATIENT")
+    what = await _terms(session, purpose, categories, starts, expires, max_uses, reward, terms)
+    result = await session.send(medsync.request_consent(owner, what))
+    return {"patient": Hex(owner), "grantee": Hex(medsync.account.address), **_shown(what), **paid(result)}
+
+
+@command(app, "refuse")
+async def refuse(
+    session: Session, grantee: Grantee, purpose: values.PurposeText, patient: For = None
+) -> Answer:
+    """Say no to a grantee; a consent that stands is not touched. For the patient, or a delegate."""
+    medsync = await session.medsync(signing=True)
+    who, why = await session.address(grantee, "GRANTEE"), values.purpose(purpose)
+    if patient is None:
+        owner, invocation = medsync.account.address, medsync.refuse_consent(who, why)
+    else:
+        owner = await session.address(patient, "--for")
+        invocation = medsync.refuse_consent_for(owner, who, why)
+    return {
+        "patient": Hex(owner),
+        "grantee": Hex(who),
+        "purpose": why,
+        **paid(await session.send(invocation)),
+    }
+
+
+@command(app, "delegate")
+async def delegate(
+    session: Session,
+    delegate: Annotated[str, typer.Argument(help="The delegate's address: 0x… or devnet:<n>.")],
+    powers: Annotated[
+        str, typer.Option(help="give, revoke, refuse, with commas; none removes the delegate.")
+    ],
+    expires: Annotated[str, typer.Option(help="When the powers end. " + values.TIME_HELP)] = "+1y",
+) -> Answer:
+    """Let a delegate act for you, or no longer. For the patient."""
+    medsync = await session.medsync(signing=True)
+    who, what = await session.address(delegate, "DELEGATE"), values.powers(powers)
+    until = values.time(expires, "--expires", await session.now())
+    result = await session.send(medsync.set_delegate(who, what, until))
+    return {"delegate": Hex(who), "powers": what, "expires_at": Time(until), **paid(result)}
+
+
+@command(app, "opt-out")
+async def opt_out(
+    session: Session,
+    undo: Annotated[bool, typer.Option("--undo", help="Allow emergency access again.")] = False,
+) -> Answer:
+    """Forbid emergency access to your data, or allow it again. For the patient."""
+    medsync = await session.medsync(signing=True)
+    result = await session.send(medsync.set_emergency_opt_out(not undo))
+    return {"patient": Hex(medsync.account.address), "emergency_opt_out": not undo, **paid(result)}
+
+
+@command(app, "sign")
+async def sign(
+    session: Session,
+    grantee: Grantee,
+    output: Annotated[Path, typer.Option("--output", help="New file for the signed message.")],
+    purpose: values.PurposeText,
+    categories: Annotated[
+        str, typer.Option("--categories", help="Data categories by name, with commas.")
+    ] = "",
+    expires: Annotated[
+        str, typer.Option("--expires", help="When the consent ends. " + values.TIME_HELP)
+    ] = "",
+    starts: Starts = "now",
+    max_uses: MaxUses = 0,
+    reward: Reward = None,
+    terms: Agreed = "0x0",
+    revoke: Annotated[bool, typer.Option("--revoke", help="Sign a revocation instead of a consent.")] = False,
+    deadline: Annotated[
+        str, typer.Option("--deadline", help="Until when it may be submitted. " + values.TIME_HELP)
+    ] = "+1d",
+) -> Answer:
+    """Sign a consent or a revocation into a file that anybody may submit. Nothing is sent.
+
+    Example: medsync consent sign devnet:2 --purpose HRESCH --categories ALL --expires +30d --output s.json
+    """
+    medsync = await session.medsync(signing=True)
+    who, why = await session.address(grantee, "GRANTEE"), values.purpose(purpose)
+    until = values.time(deadline, "--deadline", await session.now())
+    if revoke:
+        document = (await medsync.sign_revocation(who, why, deadline=until)).to_json()
+    elif categories and expires:
+        what = await _terms(session, purpose, categories, starts, expires, max_uses, reward, terms)
+        document = (await medsync.sign_consent(who, what, deadline=until)).to_json()
+    else:
+        raise InputError("A consent needs --categories and --expires.", hint="A revocation needs --revoke.")
+    values.write_new(output, json.dumps(document, indent=2) + "\n", "--output")
+    return {
+        "message": document["typed_data"]["primaryType"],
+        "patient": Hex(medsync.account.address),
+        "grantee": Hex(who),
+        "deadline": Time(until),
+        "file": str(output),
+    }
+
+
+@command(app, "submit")
+async def submit(
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="What consent sign, or a wallet, has signed.")],
+) -> Answer:
+    """Submit what a patient signed. For anybody; the fee is the submitter's, the consent the patient's."""
+    from medsync.signing import SignedConsent, signed_from_json
+
+    medsync = await session.medsync(signing=True)
+    signed = signed_from_json(values.read_json(file, "FILE"))
+    result = await session.send(medsync.submit(signed))
+    answer: dict[str, Any] = {"patient": Hex(signed.patient), "grantee": Hex(signed.grantee)}
+    if isinstance(signed, SignedConsent):
+        answer |= {"version": result.value[0], **_shown(signed.terms)}
+    else:
+        answer |= {"purpose": signed.purpose, "revoked": True}
+    return {**answer, **paid(result)}
+
+
+@command(app, "cancel-signatures")
+async def cancel_signatures(session: Session) -> Answer:
+    """Void everything you signed that nobody has submitted yet. For the patient."""
+    medsync = await session.medsync(signing=True)
+    result = await session.send(medsync.cancel_signatures())
+    patient = medsync.account.address
+    return {"patient": Hex(patient), **members(await medsync.patient_state(patient)), **paid(result)}
+
+
+async def _terms(
+    session: Session,
+    purpose: str,
+    categories: str,
+    starts: str,
+    expires: str,
+    max_uses: int,
+    reward: Path | None,
+    agreed: str,
+) -> ConsentTerms:
+    from medsync.commitments import Domain
+    from medsync.types import ConsentTerms
+
+    now = await session.now()
+    committed, opening = values.commitment(agreed, "--terms", Domain.TERMS)
+    if opening is not None:
+        session.say(f"The opening of the terms is in {opening}: keep it.")
+    return ConsentTerms(
+        purpose=values.purpose(purpose),
+        categories=values.categories(categories),
+        starts_at=values.time(starts, "--starts", now),
+        expires_at=values.time(expires, "--expires", now),
+        max_uses=max_uses,
+        reward=campaigns.read(reward, "--reward") if reward else None,
+        terms_commitment=committed,
+    )
+
+
+def _shown(terms: ConsentTerms) -> dict[str, Any]:
+    return {
+        "purpose": terms.purpose,
+        "categories": terms.categories,
+        "starts_at": Time(terms.starts_at),
+        "expires_at": Time(terms.expires_at),
+        "max_uses": terms.max_uses,
+        "campaign": Hex(terms.reward.id) if terms.reward else None,
+        "terms_commitment": Hex(terms.terms_commitment),
+    }

@@ -1,0 +1,137 @@
+"""`medsync build` and `medsync deploy`: from sources to contracts on a network."""
+
+from typing import Annotated
+
+import typer
+
+from medsync.cli import values
+from medsync.cli.output import Amount, Answer, Hex
+from medsync.cli.session import ME, Session, command
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    command(app, "build")(build)
+    command(app, "deploy")(deploy)
+
+
+async def build(
+    session: Session,
+    check: Annotated[bool, typer.Option("--check", help="Only compare; write nothing.")] = False,
+) -> Answer:
+    """Compile the contracts and write deployments/artifacts, or check that they are up to date.
+
+    Without the pinned Scarb the committed artifacts are used; it is then checked that they belong to the
+    sources.
+    """
+    from medsync import artifacts, toolchain
+
+    scarb = toolchain.scarb()
+    with session.busy("Building the contracts"):
+        if scarb.ok and not check:
+            artifacts.build()
+            rebuilt = True
+        else:
+            rebuilt = artifacts.check()
+    if not scarb.ok:
+        session.say(f"{scarb}: the committed artifacts are used.")
+    contracts = artifacts.manifest()["contracts"]
+    return {
+        "compiled": rebuilt,
+        "scarb": scarb.version if scarb.ok else None,
+        "contracts": [
+            {
+                "contract": name,
+                "class_hash": Hex(int(facts["class_hash"], 16)),
+                "compiled_class_hash": Hex(int(facts["compiled_class_hash"], 16)),
+                "bytes": facts["class_bytes"],
+            }
+            for name, facts in contracts.items()
+        ],
+    }
+
+
+async def deploy(
+    session: Session,
+    admin: Annotated[str, typer.Option(help="First administrator; by default the signing account.")] = ME,
+    token: Annotated[str, typer.Option(help="ERC-20 that pays rewards; by default STRK.")] = "",
+    salt: Annotated[str, typer.Option(help="Salt of the addresses; another one deploys anew.")] = "0x0",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be sent, where it would be, and what it costs.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a record of another deployment.")] = False,
+) -> Answer:
+    """Deploy MedSync and its reward pool, and record them in deployments/.
+
+    One that was interrupted is resumed by the same command: only what is not on the chain yet is sent. A
+    finished one is checked and left alone.
+
+    Example: medsync --network sepolia --allow-public-network deploy --dry-run
+    """
+    from medsync import deployer
+    from medsync.deployments import Request
+    from medsync.network import STRK_TOKEN
+
+    account = await session.account()
+    connection = await session.connection()
+    request = Request(
+        deployer=account.address,
+        admin=await session.address(admin, "--admin"),
+        token=await session.address(token, "--token") if token else STRK_TOKEN,
+        salt=values.felt(salt, "--salt"),
+    )
+    if dry_run:
+        with session.busy("Estimating"):
+            planned = await deployer.plan(account, request)
+        return {
+            "network": connection.network,
+            "deployer": Hex(request.deployer),
+            "balance": await _balance(session, request.deployer),
+            "estimated_fees": Amount(sum(step.fee for step in planned), 18, "STRK"),
+            "steps": [
+                {
+                    "step": one.step.name,
+                    "state": "on the chain" if one.present else "to be sent",
+                    "class_hash": Hex(one.step.artifact.class_hash),
+                    "address": Hex(one.step.address) if one.step.address else None,
+                    "fee": Amount(one.fee, 18, "STRK"),
+                }
+                for one in planned
+            ],
+        }
+
+    def progress(one: deployer.Progress) -> None:
+        if one.stage == "signed" and one.transaction is not None:
+            session.sent.append(one.transaction)
+        if one.stage in ("present", "sent", "recorded"):
+            session.say(f"{one.step}: {one.stage}" + (f" ({one.transaction:#x})" if one.transaction else ""))
+
+    with session.busy("Deploying"):
+        record = await deployer.deploy(
+            account,
+            connection.network,
+            session.record_path(),
+            admin=request.admin,
+            token=request.token,
+            salt=request.salt,
+            replaceable=connection.is_local,
+            force=force,
+            progress=progress,
+        )
+    return {
+        "network": record.network,
+        "chain_id": record.chain_id,
+        "medsync": Hex(record.medsync),
+        "reward_pool": Hex(record.reward_pool),
+        "admin": Hex(request.admin),
+        "token": Hex(request.token),
+        "record": str(session.record_path()),
+    }
+
+
+async def _balance(session: Session, owner: int) -> Amount:
+    from medsync.clients import Erc20Client
+    from medsync.network import STRK_TOKEN
+
+    strk = Erc20Client(STRK_TOKEN, (await session.connection()).client)
+    return Amount(await strk.balance_of(owner), 18, "STRK")

@@ -1,0 +1,57 @@
+"""`medsync deployments`: the records of what is where, and whether they are true."""
+
+from typing import Any
+
+import typer
+
+from medsync.cli.output import Answer, Hex
+from medsync.cli.session import Session, command
+from medsync.errors import InputError, VerificationError
+
+app = typer.Typer(no_args_is_help=True, help="Look at deployment records.")
+
+
+@command(app, "list")
+async def list_(session: Session) -> Answer:
+    """List the recorded deployments."""
+    from medsync import deployments
+
+    found: list[dict[str, Any]] = []
+    for path in deployments.find_all():
+        try:
+            record = deployments.read(path)
+        except InputError as error:
+            found.append({"deployment": path.stem, "status": "unreadable", "problem": error.message})
+            continue
+        contracts = {name: Hex(contract.address) for name, contract in record.contracts.items()}
+        found.append(
+            {
+                "deployment": path.stem,
+                "status": record.status,
+                "network": record.network,
+                "chain_id": record.chain_id,
+                "medsync": contracts.get(deployments.MEDSYNC),
+                "reward_pool": contracts.get(deployments.REWARD_POOL),
+                "finished_at": record.finished_at.isoformat() if record.finished_at else None,
+            }
+        )
+    return found
+
+
+@command(app, "check")
+async def check(session: Session) -> Answer:
+    """Read everything a record says from the chain and the artifacts again, and name what differs.
+
+    Addresses, class hashes, programs, compiled class hashes, constructor arguments, wiring, interfaces and
+    transactions are compared. Exit code 7 if anything differs.
+    """
+    from medsync import deployer, deployments
+
+    path = session.record_path()
+    record = deployments.read(path)
+    connection = await session.connection()
+    with session.busy("Checking"):
+        differences = await deployer.check(connection.client, record)
+    if differences:
+        raise VerificationError(f"{path} is not what is on the chain:", findings=differences)
+    return {"deployment": path.stem, "network": record.network, "status": record.status, "true": True}

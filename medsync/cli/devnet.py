@@ -1,0 +1,49 @@
+"""`medsync devnet`: a local devnet in the background."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medsync.cli.output import Answer
+from medsync.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from medsync.devnet import Background
+
+app = typer.Typer(no_args_is_help=True, help="Run a local devnet in the background. It proves nothing.")
+
+
+@command(app, "up")
+async def up(
+    session: Session,
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 5050,
+) -> Answer:
+    """Start a devnet, or find the one that runs already."""
+    from medsync import devnet
+
+    with session.busy("Starting devnet"):
+        running = devnet.background_up(port)
+    return _answer(running)
+
+
+@command(app, "down")
+async def down(session: Session) -> Answer:
+    """End the devnet that `up` started; its chain is gone for good."""
+    from medsync import devnet
+
+    return {"ended": devnet.background_down()}
+
+
+@command(app, "status")
+async def status(session: Session) -> Answer:
+    """Say whether a devnet runs, and where."""
+    from medsync import devnet
+
+    running = devnet.background_status()
+    return {"running": False} if running is None else _answer(running)
+
+
+def _answer(running: Background) -> Answer:
+    return {"running": True, "url": running.url, "pid": running.pid, "log": running.log}

@@ -1,0 +1,81 @@
+"""`medsync doctor`: what is there, in which version, what is missing, and how to get it."""
+
+import os
+import platform
+import sys
+
+import typer
+
+from medsync import __version__
+from medsync.cli.output import Answer
+from medsync.cli.session import Session, command
+from medsync.errors import ExitCode, MedSyncError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    command(app, "doctor")(doctor)
+
+
+async def doctor(session: Session) -> Answer:
+    """Look at tools, artifacts, deployments and settings.
+
+    Exit code 4 if something needed is missing.
+    """
+    from medsync import artifacts, devnet, toolchain
+
+    found: list[dict[str, object]] = []
+
+    def report(part: str, state: str, *, ok: bool = True, needed: bool = True, remedy: str = "") -> None:
+        found.append(
+            {"part": part, "ok": ok, "needed": needed, "state": state, "remedy": remedy if not ok else ""}
+        )
+
+    report("medsync", __version__)
+    report("python", f"{platform.python_version()} ({sys.executable})", ok=sys.version_info >= (3, 11))
+    node = toolchain.devnet()
+    report("starknet-devnet", str(node), ok=node.ok, remedy="make devnet builds it; or put one on PATH")
+    scarb = toolchain.scarb()
+    report(
+        "scarb",
+        str(scarb),
+        ok=scarb.ok,
+        needed=False,
+        remedy=f"only to change contracts: install Scarb {toolchain.SCARB_VERSION}",
+    )
+    try:
+        root = artifacts.root()
+        report("checkout", str(root))
+        manifest = artifacts.manifest()
+        fresh = manifest["source_sha256"] == artifacts.source_hash(artifacts.PRODUCT)
+        report(
+            "artifacts",
+            f"built by Scarb {manifest['scarb']}" + ("" if fresh else ", from other sources than these"),
+            ok=fresh,
+            remedy="make build",
+        )
+        report("deployments", _deployments())
+    except MedSyncError as error:
+        report("checkout", error.message, ok=False, remedy=error.hint)
+    running = devnet.background_status()
+    report("devnet", f"runs at {running.url}" if running else "none in the background: medsync devnet up")
+    report("network", session.options.network)
+    report("account", _account(session.options.account))
+    if any(one["needed"] and not one["ok"] for one in found):
+        session.exit_code = ExitCode.MISSING_TOOL
+    return found
+
+
+def _deployments() -> str:
+    from medsync import deployments
+
+    return ", ".join(path.stem for path in deployments.find_all()) or "none recorded: medsync deploy"
+
+
+def _account(named: str | None) -> str:
+    """Where the account would come from, without a word of what is secret."""
+    if named is not None:
+        return named
+    if "MEDSYNC_ACCOUNT_ADDRESS" in os.environ:
+        return f"{os.environ['MEDSYNC_ACCOUNT_ADDRESS']} from the environment"
+    return "devnet:0 on a local devnet, none elsewhere"

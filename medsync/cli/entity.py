@@ -1,0 +1,137 @@
+"""`medsync entity`: hospitals, researchers and auditors, and who administers them."""
+
+from typing import Annotated
+
+import typer
+
+from medsync.cli import values
+from medsync.cli.output import Answer, Hex, Time, members
+from medsync.cli.session import Session, command, paid
+from medsync.errors import InputError
+from medsync.vocabulary import Role
+
+app = typer.Typer(no_args_is_help=True, help="Register and suspend hospitals, researchers and auditors.")
+admin = typer.Typer(no_args_is_help=True, help="See the administrator, or hand the administration over.")
+app.add_typer(admin, name="admin")
+
+Entity = Annotated[str, typer.Argument(help="The entity's address: 0x…, devnet:<n> or me.")]
+
+
+@command(app, "register")
+async def register(
+    session: Session,
+    entity: Entity,
+    role: Annotated[str, typer.Option(help="hospital, researcher or auditor.")],
+    profile: Annotated[str, typer.Option(help="Who it is. " + values.COMMITMENT_HELP)],
+) -> Answer:
+    """Register an entity. For the administrator.
+
+    Example: medsync entity register devnet:1 --role hospital --profile hospital.json
+    """
+    from medsync.commitments import Domain
+
+    medsync = await session.medsync(signing=True)
+    address = await session.address(entity, "ENTITY")
+    committed, opening = values.commitment(profile, "--profile", Domain.PROFILE)
+    result = await session.send(medsync.register_entity(address, _role(role), committed))
+    return {
+        "entity": Hex(address),
+        "role": _role(role),
+        "profile_commitment": Hex(committed),
+        "opening": str(opening) if opening else None,
+        **paid(result),
+    }
+
+
+@command(app, "suspend")
+async def suspend(session: Session, entity: Entity) -> Answer:
+    """Suspend an entity: its requests are refused, and logged. For the administrator."""
+    medsync = await session.medsync(signing=True)
+    address = await session.address(entity, "ENTITY")
+    return {
+        "entity": Hex(address),
+        "suspended": True,
+        **paid(await session.send(medsync.suspend_entity(address))),
+    }
+
+
+@command(app, "reinstate")
+async def reinstate(session: Session, entity: Entity) -> Answer:
+    """Lift a suspension. For the administrator."""
+    medsync = await session.medsync(signing=True)
+    address = await session.address(entity, "ENTITY")
+    result = await session.send(medsync.reinstate_entity(address))
+    return {"entity": Hex(address), "suspended": False, **paid(result)}
+
+
+@command(app, "show")
+async def show(session: Session, entity: Entity) -> Answer:
+    """Show an entity as the contract knows it."""
+    address = await session.address(entity, "ENTITY")
+    found = await (await session.medsync()).entity(address)
+    return {"entity": Hex(address), **members(found)}
+
+
+@command(app, "list")
+async def list_(session: Session) -> Answer:
+    """List all entities that were ever registered, as they are now."""
+    from medsync.events import EntityRegistered
+
+    medsync = await session.medsync()
+    with session.busy("Reading events"):
+        registered = await session.events(EntityRegistered)
+        return [
+            {"entity": Hex(event.entity), **members(await medsync.entity(event.entity))}
+            for event in registered
+        ]
+
+
+@command(admin, "show")
+async def admin_show(session: Session) -> Answer:
+    """Show the administrator, and the successor while a hand-over is under way."""
+    medsync = await session.medsync()
+    pending = await medsync.pending_admin()
+    return {
+        "admin": Hex(await medsync.admin()),
+        "successor": Hex(pending.address) if pending else None,
+        "ready_at": Time(pending.ready_at) if pending else None,
+    }
+
+
+@command(admin, "begin")
+async def admin_begin(session: Session, successor: Entity) -> Answer:
+    """Begin handing over; the successor can accept after 48 hours. For the administrator."""
+    medsync = await session.medsync(signing=True)
+    address = await session.address(successor, "SUCCESSOR")
+    result = await session.send(medsync.begin_admin_transfer(address))
+    pending = await medsync.pending_admin()
+    return {
+        "successor": Hex(address),
+        "ready_at": Time(pending.ready_at) if pending else None,
+        **paid(result),
+    }
+
+
+@command(admin, "cancel")
+async def admin_cancel(session: Session) -> Answer:
+    """Call a hand-over off. For the administrator."""
+    medsync = await session.medsync(signing=True)
+    return {"cancelled": True, **paid(await session.send(medsync.cancel_admin_transfer()))}
+
+
+@command(admin, "accept")
+async def admin_accept(session: Session) -> Answer:
+    """Take the administration over. For the successor, once it is ready."""
+    medsync = await session.medsync(signing=True)
+    result = await session.send(medsync.accept_admin_transfer())
+    return {"admin": Hex(medsync.account.address), **paid(result)}
+
+
+def _role(text: str) -> Role:
+    try:
+        role = Role[text.upper()]
+    except KeyError:
+        role = Role.NONE
+    if role is Role.NONE:
+        raise InputError(f"--role cannot be {text!r}.", hint="One of hospital, researcher, auditor.")
+    return role

@@ -1,0 +1,192 @@
+"""Reading what people type: times, amounts, categories, purposes, and files. Errors name option and value."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
+
+import typer
+
+from medsync.errors import InputError
+from medsync.felt import InvalidValue, parse_felt
+from medsync.vocabulary import Category, Power, Purpose
+
+if TYPE_CHECKING:
+    from medsync.commitments import Domain
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
+
+TIME_HELP: Final = "ISO 8601 (2027-01-31 or 2027-01-31T12:00:00Z), unix seconds, now, or +30d (s m h d w y)."
+COMMITMENT_HELP: Final = "A commitment (0x…), an opening, or any file: it is committed to with a new salt."
+
+
+class Unit(StrEnum):
+    """What amounts are counted in."""
+
+    TOKEN = "token"
+    SMALLEST = "smallest"
+
+
+PurposeText = Annotated[str, typer.Option("--purpose", help="HL7 ActReason code, like HRESCH or TREAT.")]
+CategoriesText = Annotated[
+    str, typer.Option("--categories", help="Data categories by name, with commas; or ALL.")
+]
+UnitChoice = Annotated[
+    Unit, typer.Option("--unit", help="Count amounts in whole tokens or in the smallest unit.")
+]
+
+
+def time(text: str, name: str, now: int) -> int:
+    """Unix seconds from ISO 8601 (UTC unless it says otherwise), digits, `now`, or an offset from `now`."""
+    if text == "now":
+        return now
+    if match := re.fullmatch(r"\+([0-9]{1,9})([smhdwy])", text):
+        return now + int(match[1]) * _SECONDS[match[2]]
+    if re.fullmatch(r"[0-9]{1,20}", text) and not re.fullmatch(r"[0-9]{8}", text):
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        _refuse(name, text, f"write {TIME_HELP}")
+    if moment.tzinfo is None:
+        if "T" in text or " " in text:
+            _refuse(name, text, "say which time zone: end it with Z for UTC, or an offset like +01:00.")
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp())
+
+
+def amount(text: str, name: str, decimals: int, unit: Unit) -> int:
+    """An amount in the smallest unit, written in whole tokens (12.5) or in the smallest unit itself."""
+    places = decimals if unit is Unit.TOKEN else 0
+    if not re.fullmatch(r"[0-9]{1,39}(\.[0-9]{1,39})?", text):
+        _refuse(name, text, "write an amount like 12.5, or with --unit smallest an integer.")
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > places:
+        what = f"a token has {places} decimal places" if places else "the smallest unit has no parts"
+        _refuse(name, text, f"{what}.")
+    return int(whole + fraction.ljust(places, "0"))
+
+
+def purpose(text: str) -> Purpose:
+    """A purpose by its code, in any case."""
+    try:
+        return Purpose(text.upper())
+    except ValueError:
+        _refuse("--purpose", text, f"one of {', '.join(Purpose)}.")
+
+
+def categories(text: str, name: str = "--categories") -> Category:
+    """A set of categories by their names, with commas, in any case."""
+    return _flags(Category, text, name)
+
+
+def powers(text: str) -> Power:
+    """A delegate's powers by their names, with commas, in any case; `none` for none."""
+    return Power(0) if text.lower() == "none" else _flags(Power, text, "--powers")
+
+
+def felt(text: str, name: str) -> int:
+    """A felt in hexadecimal."""
+    try:
+        return parse_felt(text, name)
+    except InvalidValue as error:
+        raise InputError(str(error)) from None
+
+
+def read_text(path: Path, name: str) -> str:
+    """A file's text."""
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise InputError(f"{name}: {path} cannot be read: {reason}.") from None
+
+
+def read_json(path: Path, name: str) -> Any:
+    """A JSON file's content."""
+    try:
+        return json.loads(read_text(path, name))
+    except ValueError as error:
+        raise InputError(f"{name}: {path} is not JSON: {error}.") from None
+
+
+def write_new(path: Path, text: str, name: str, *, private: bool = False) -> None:
+    """Write a file that must not exist yet, for its owner's eyes only if `private`."""
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(path, flags, 0o600 if private else 0o644), "w") as file:
+            file.write(text)
+    except FileExistsError:
+        raise InputError(f"{name}: {path} exists already.", hint="Name another file, or remove it.") from None
+    except OSError as error:
+        raise InputError(f"{name}: {path} cannot be written: {error.strerror}.") from None
+
+
+def commitment(text: str, name: str, domain: Domain) -> tuple[int, Path | None]:
+    """The commitment that an option gives, and where its opening is if it was made now.
+
+    `text` is a commitment in hexadecimal, or a file: an opening, or anything else. Anything else is committed
+    to with a new salt, and the opening is kept beside it as `<file>.opening.json`: without it the commitment
+    can never be shown to belong to the file. Where one is there and fits, it is used again.
+    """
+    from medsync.commitments import Opening
+
+    if text[:2] in ("0x", "0X"):
+        return felt(text, name), None
+    path = Path(text)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: {path} cannot be read: {error.strerror}.", hint=COMMITMENT_HELP) from None
+    if (opening := _opening(content)) is not None:
+        return _of_domain(opening, domain, path, name), None
+    kept = Path(f"{path}.opening.json")
+    if kept.exists():
+        known = _opening(kept.read_bytes())
+        if known is None or known.value != content:
+            raise InputError(f"{name}: {kept} does not open {path}.", hint="Move it away to commit anew.")
+        return _of_domain(known, domain, kept, name), None
+    opening = Opening.of(domain, content)
+    write_new(kept, opening.to_json() + "\n", name, private=True)
+    return opening.commitment, kept
+
+
+def _of_domain(opening: Any, domain: Domain, path: Path, name: str) -> int:
+    opening.verify()
+    if opening.domain is not domain:
+        raise InputError(f"{name}: {path} opens a {opening.domain.name} commitment, not a {domain.name} one.")
+    return int(opening.commitment)
+
+
+def _opening(content: bytes) -> Any:
+    from medsync.commitments import Opening
+
+    if b"medsync.opening/" not in content:
+        return None
+    try:
+        return Opening.from_json(content)
+    except InvalidValue:
+        return None
+
+
+Flags = TypeVar("Flags", Category, Power)
+
+
+def _flags(kind: type[Flags], text: str, name: str) -> Flags:
+    found = kind(0)
+    for part in text.split(","):
+        member = kind.__members__.get(part.strip().upper().replace("-", "_"))
+        if member is None:
+            _refuse(name, part.strip(), f"known are {', '.join(kind.__members__)}.")
+        found |= member
+    return found
+
+
+def _refuse(name: str, text: str, hint: str) -> NoReturn:
+    raise InputError(f"{name} cannot be {text!r}.", hint=hint[0].upper() + hint[1:])

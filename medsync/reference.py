@@ -1,0 +1,431 @@
+"""The published specification, `docs/spec.md`, put together from the sources: it cannot say anything else.
+
+Interfaces, types, events, error codes and storage come from the documentation in the Cairo sources, SRC-5 ids
+from the ABI, vocabularies, message types, hashes and test vectors from this package. Only the words between
+them are written here.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from medsync import artifacts, hashing
+from medsync.abi import (
+    SECTIONS,
+    Contract,
+    Function,
+    Interface,
+    Member,
+    Reference,
+    Structure,
+    contract_reference,
+)
+from medsync.commitments import CHUNK_BYTES, Domain, bytes_digest, commitment
+from medsync.errors import InputError, VerificationError
+from medsync.felt import encode_short_string
+from medsync.types import CampaignTerms, ConsentTerms, LogEntry
+from medsync.vocabulary import (
+    Accrual,
+    CampaignStatus,
+    Category,
+    ConsentStatus,
+    Decision,
+    Power,
+    Purpose,
+    Reason,
+    Role,
+    markdown_table,
+)
+
+#: Where the specification is, relative to the repository.
+PATH: Final = "docs/spec.md"
+
+_VOCABULARIES: Final = (
+    Purpose,
+    Category,
+    Role,
+    Decision,
+    Reason,
+    ConsentStatus,
+    Power,
+    CampaignStatus,
+    Accrual,
+)
+
+
+def specification() -> str:
+    """The specification as the sources have it now.
+
+    Raises InputError if an ABI cannot be read, SourceError if the sources cannot be understood.
+    """
+    folder = artifacts.root()
+    reference = contract_reference(folder / artifacts.PRODUCT.sources[0] / "src")
+    abis = {}
+    for contract in reference.contracts:
+        path = folder / artifacts.PRODUCT.artifacts / f"{contract.name}.abi.json"
+        try:
+            abis[contract.name] = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} cannot be read: {error}.", hint="`make build` writes it.") from error
+    return "\n\n".join(_document(reference, abis)) + "\n"
+
+
+def write() -> None:
+    """Write the specification to its place."""
+    path = artifacts.root() / PATH
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(specification())
+
+
+def check() -> None:
+    """Check that the published specification is what the sources say.
+
+    Raises VerificationError, listing the headings under which it is not.
+    """
+    path = artifacts.root() / PATH
+    if findings := drift(path.read_text() if path.exists() else "", specification()):
+        raise VerificationError(
+            f"{PATH} is not what the sources say:",
+            findings=findings,
+            hint="Run `python scripts/spec.py` and commit the result.",
+        )
+
+
+def drift(published: str, expected: str) -> list[str]:
+    """What differs between two specifications, one line for each heading under which something does."""
+    old, new = _by_heading(published), _by_heading(expected)
+    changed = [heading for heading in new if old.get(heading, new[heading]) != new[heading]]
+    return [
+        *(f"{heading}: changed" for heading in changed),
+        *(f"{heading}: missing" for heading in new if heading not in old),
+        *(f"{heading}: does not belong there" for heading in old if heading not in new),
+    ] or ["the order of the headings"] * (published != expected)
+
+
+def _by_heading(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    heading = "the beginning"
+    for line in text.splitlines():
+        if line.startswith("#") and not line.startswith("#["):
+            heading = line.lstrip("# ")
+        found[heading] = found.get(heading, "") + line + "\n"
+    return found
+
+
+# --- the document -------------------------------------------------------------------------------------------
+
+
+def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+    yield _PREFACE
+    yield "## Contracts and interfaces"
+    interfaces: dict[str, Interface] = {}
+    rows = []
+    for contract in reference.contracts:
+        for interface in contract.interfaces:
+            interfaces[interface.name] = interface
+            interface_id = f"`{hashing.src5_interface_id(abis[contract.name], interface.name):#x}`"
+            rows.append(
+                (f"`{contract.name}`", f"[`{interface.name}`](#{interface.name.lower()})", interface_id)
+            )
+    yield _table(("Contract", "Interface", "SRC-5 id"), rows)
+    for contract in reference.contracts:
+        yield f"### {contract.name}"
+        yield contract.doc
+        yield from _function(contract.constructor)
+    for interface in interfaces.values():
+        yield f"### {interface.name}"
+        yield interface.summary
+        for function in interface.functions:
+            yield f"#### {function.name}"
+            yield from _function(function)
+    yield "## Constants"
+    yield _table(
+        ("Name", "Value", "Meaning"),
+        ((f"`{one.name}`", f"{one.value:,}", one.doc) for one in reference.constants),
+    )
+    yield "## Types"
+    yield "Serialized field by field, in this order. Enums are listed under [Vocabularies](#vocabularies)."
+    for structure in reference.structs:
+        yield from _structure(structure)
+    yield "## Vocabularies"
+    yield _ENUMS
+    for words in _VOCABULARIES:
+        yield f"### {words.__name__}"
+        yield markdown_table(words).strip()
+    yield "## Events"
+    yield _EVENTS
+    for contract in reference.contracts:
+        for event in contract.events:
+            yield from _event(contract, event)
+    yield "## Error codes"
+    yield _ERRORS
+    for contract in reference.contracts:
+        yield f"### Errors of {contract.name}"
+        yield _table(
+            ("Code", "Meaning", "Functions"),
+            ((f"`{error.code}`", error.meaning, _failing(contract, error.code)) for error in contract.errors),
+        )
+    yield "## Storage"
+    yield _STORAGE
+    for contract in reference.contracts:
+        yield f"### Storage of {contract.name}"
+        yield _table(
+            ("Variable", "Type", "Meaning"),
+            ((f"`{one.name}`", f"`{one.type}`", one.doc) for one in contract.storage),
+        )
+    yield "### Packed cells"
+    yield "\n".join(f"- `{one.name}`: {' '.join(one.doc.split())}" for one in reference.packed)
+    yield "## Hashes"
+    yield _HASHES
+    yield from _campaign_ids()
+    yield from _entry_digests()
+    yield from _commitments()
+    yield "## Signed messages"
+    yield from _messages()
+
+
+def _function(function: Function) -> Iterator[str]:
+    yield f"```cairo\n{function.signature}\n```"
+    yield function.summary
+    sections = function.sections
+    if function.errors:
+        # With those that the text takes over from other functions.
+        sections = sections | {"Errors": ", ".join(f"`{code}`" for code in function.errors) + "."}
+    if sections:
+        yield "\n".join(f"- **{name}:** {sections[name]}" for name in SECTIONS if name in sections)
+
+
+def _structure(structure: Structure) -> Iterator[str]:
+    yield f"### {structure.name}"
+    yield structure.doc
+    rows = ((f"`{one.name}`", f"`{one.type}`", one.doc) for one in structure.members)
+    yield _table(("Field", "Type", "Meaning"), rows)
+
+
+def _event(contract: Contract, event: Structure) -> Iterator[str]:
+    def fields(members: Iterable[Member]) -> str:
+        return ", ".join(f"`{one.name}: {one.type}`" for one in members) or "none"
+
+    yield f"### {event.name}"
+    yield event.doc
+    yield "\n".join(
+        (
+            f"- **From:** `{contract.name}`",
+            f"- **First key:** `{hashing.starknet_keccak(event.name):#x}`",
+            f"- **Further keys:** {fields(one for one in event.members if one.key)}",
+            f"- **Data:** {fields(one for one in event.members if not one.key)}",
+        )
+    )
+
+
+def _failing(contract: Contract, code: str) -> str:
+    names = [function.name for function in contract.functions if code in function.errors]
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join("| " + " | ".join(" ".join(cell.split()) for cell in line) + " |" for line in lines)
+
+
+# --- hashes and their test vectors --------------------------------------------------------------------------
+
+#: What the test vectors are made of: addresses and salts that nobody has.
+CHAIN_ID: Final = encode_short_string("SN_SEPOLIA")
+MEDSYNC: Final = 0x111
+PATIENT: Final = 0x222
+RESEARCHER: Final = 0x333
+HOSPITAL: Final = 0x444
+CAMPAIGN: Final = CampaignTerms(
+    pool=0x555,
+    funder=RESEARCHER,
+    purpose=Purpose.HRESCH,
+    rate=2 * 10**18,
+    custodian=HOSPITAL,
+    custodian_bps=2_500,
+    expires_at=1_798_761_600,
+    salt=0x666,
+)
+TERMS: Final = ConsentTerms(
+    purpose=Purpose.HRESCH,
+    categories=Category.LABORATORY | Category.OBSERVATION,
+    starts_at=1_767_225_600,
+    expires_at=1_769_817_600,
+    max_uses=3,
+    reward=CAMPAIGN,
+    terms_commitment=0x777,
+)
+ENTRY: Final = LogEntry(
+    patient=PATIENT,
+    accessor=RESEARCHER,
+    purpose=Purpose.HRESCH,
+    seq=1,
+    at=1_767_225_601,
+    decision=Decision.PERMIT,
+    reason=Reason.GRANTED,
+    version=1,
+    categories=Category.OBSERVATION,
+    record=0x888,
+    campaign=CAMPAIGN.id,
+    justification=0,
+)
+
+
+def _vector(fields: Mapping[str, int], result: str, felt: int) -> str:
+    """A test vector: what is hashed, in order, and what comes out."""
+    lines = [f"{name:<16} {value:#x}" for name, value in fields.items()]
+    return "\n".join(["```text", *lines, "", f"{result:<16} {felt:#x}", "```"])
+
+
+def campaign_fields() -> dict[str, int]:
+    """What the id of the test vectors' campaign is the Poseidon hash of, in order."""
+    names = [name for name, _ in hashing.SNIP12_TYPES["CampaignTerms"]]
+    return {
+        "type_hash": hashing.TYPE_HASHES["CampaignTerms"],
+        **dict(zip(names, CAMPAIGN.calldata(), strict=True)),
+    }
+
+
+def entry_fields() -> dict[str, int]:
+    """What the digest of the test vectors' log entry is the (cut) Poseidon hash of, in order."""
+    return {
+        "tag": hashing.LOG_TAG,
+        "chain_id": CHAIN_ID,
+        "contract": MEDSYNC,
+        "patient": ENTRY.patient,
+        "previous_head": 0,
+        "seq": ENTRY.seq,
+        "at": ENTRY.at,
+        "accessor": ENTRY.accessor,
+        "purpose": ENTRY.purpose.felt,
+        "categories": int(ENTRY.categories),
+        "record": ENTRY.record,
+        "decision": int(ENTRY.decision),
+        "reason": int(ENTRY.reason),
+        "version": ENTRY.version,
+        "campaign": ENTRY.campaign,
+        "justification": ENTRY.justification,
+    }
+
+
+def _campaign_ids() -> Iterator[str]:
+    yield "### Campaign id"
+    yield _CAMPAIGN_ID
+    yield _vector(campaign_fields(), "campaign id", CAMPAIGN.id)
+
+
+def _entry_digests() -> Iterator[str]:
+    yield "### Log entry digest"
+    yield _ENTRY_DIGEST
+    first = hashing.entry_digest(CHAIN_ID, MEDSYNC, 0, ENTRY)
+    yield _vector(entry_fields(), "digest", first)
+    refused = replace(ENTRY, seq=2, at=ENTRY.at + 1, decision=Decision.DENY, reason=Reason.USES_EXHAUSTED)
+    second = hashing.entry_digest(CHAIN_ID, MEDSYNC, first, refused)
+    yield f"The same request one second later, refused for `UsesExhausted` as entry 2, gives `{second:#x}`."
+
+
+def _commitments() -> Iterator[str]:
+    yield "### Commitments"
+    yield _COMMITMENTS
+    uses = {
+        Domain.RECORD: "`AccessRequest.record`",
+        Domain.PROFILE: "`profile_commitment` of `register_entity`",
+        Domain.TERMS: "`ConsentTerms.terms_commitment`",
+        Domain.JUSTIFICATION: "`justification_commitment` of `request_emergency_access`",
+    }
+    yield _table(
+        ("Domain", "Felt", "Committed as"),
+        ((f"`{one}`", f"`{encode_short_string(one):#x}`", uses[one]) for one in Domain),
+    )
+    value, salt = b"a synthetic record, longer than one chunk", 0x999
+    yield f"For the {len(value)} bytes `{value.decode()}`:"
+    fields = {"domain": encode_short_string(Domain.RECORD), "value": bytes_digest(value), "salt": salt}
+    yield _vector(fields, "commitment", commitment(Domain.RECORD, value, salt))
+
+
+def _messages() -> Iterator[str]:
+    yield _MESSAGES
+    for name in hashing.SNIP12_TYPES:
+        yield f"### Message type {name}"
+        yield f"```text\n{hashing.encode_type(name)}\n```"
+        yield f"Type hash `{hashing.TYPE_HASHES[name]:#x}`."
+    yield "### Message hashes"
+    yield (
+        f"For the patient `{PATIENT:#x}`, the chain `SN_SEPOLIA`, the contract `{MEDSYNC:#x}` and the grantee"
+        f" `{RESEARCHER:#x}`, with nonce 0 and deadline {TERMS.starts_at}. The consents are version 1: for"
+        f" `{TERMS.purpose}`, categories {int(TERMS.categories)}, from {TERMS.starts_at} to"
+        f" {TERMS.expires_at}, {TERMS.max_uses} uses, terms commitment `{TERMS.terms_commitment:#x}`;"
+        " the rewarded one names the campaign above."
+    )
+    hashes = {name: hashing.message_hash(message, PATIENT) for name, message in messages().items()}
+    yield _table(("Message", "Hash"), ((f"`{name}`", f"`{felt:#x}`") for name, felt in hashes.items()))
+
+
+def messages() -> dict[str, dict[str, Any]]:
+    """The test vectors' signed messages (SNIP-12 JSON), by primary type."""
+    where, deadline = (CHAIN_ID, MEDSYNC, RESEARCHER), TERMS.starts_at
+    return {
+        "Consent": hashing.consent_message(*where, replace(TERMS, reward=None), 1, 0, deadline),
+        "RewardedConsent": hashing.consent_message(*where, TERMS, 1, 0, deadline),
+        "Revocation": hashing.revocation_message(*where, TERMS.purpose, 0, deadline),
+    }
+
+
+# --- the words between --------------------------------------------------------------------------------------
+
+_PREFACE: Final = """\
+# MedSync: specification
+
+Written by `scripts/spec.py` from the contracts' sources, their ABI and the Python package; do not edit it.
+What it is for stands in the [README](../README.md), what it defends against in the
+[threat model](threat-model.md).
+
+- Times are unix seconds of the block. Windows are half open: `[starts_at, expires_at)`.
+- Amounts are in the token's smallest unit.
+- Purposes, tags and error codes are short strings: at most 31 ASCII characters in one felt.
+- A refusal by policy is an answer (`Decision`, `Reason`), and it is logged. An error reverts the transaction
+  and leaves no trace: the call was malformed, or not the caller's to make."""
+
+_ENUMS: Final = """\
+Purposes are short strings, categories and powers bits. Everything else is an enum without payload, serialized
+as its index."""
+
+_EVENTS: Final = """\
+The first key is the event's selector; the further keys are what events can be filtered by. Fields stand in
+this order, serialized like arguments; `Option` is 0 and the value, or 1."""
+
+_ERRORS: Final = """\
+A code is the whole panic message of the call that failed, innermost in the node's answer. `PACK/RANGE` (a
+value too large for its cell) is not among them: no entry point can reach it."""
+
+_STORAGE: Final = """\
+A new cell is the dearest thing on Starknet, so what belongs together is packed into one felt. Layouts give
+fields and their widths in bits, from the lowest up."""
+
+_HASHES: Final = """\
+All are Starknet's Poseidon over felts (`poseidon_hash_span`). The vectors are for whoever implements this
+anew; the addresses in them are nobody's."""
+
+_CAMPAIGN_ID: Final = """\
+Poseidon of the SNIP-12 type hash of `CampaignTerms` and the fields of the terms in order, which makes it
+their SNIP-12 struct hash: a wallet that shows the terms inside a consent to be signed shows what the id
+commits to. Zero stands for no campaign."""
+
+_ENTRY_DIGEST: Final = f"""\
+Poseidon of these sixteen felts, cut to its lowest {hashing.HEAD_BITS} bits. `tag` is the short string
+`MEDSYNC/LOG/1`; `previous_head` is the digest of the entry before, zero for a patient's first; all else is
+what `AccessLogged` says. The latest entry's digest is the patient's `log_head`."""
+
+_COMMITMENTS: Final = f"""\
+The contracts take any felt as `record`, `profile_commitment`, `terms_commitment` and
+`justification_commitment`. This package makes it `Poseidon(domain, value, salt)` with a random felt as salt.
+Bytes count as Poseidon of their length and their chunks of {CHUNK_BYTES} bytes (big-endian); JSON documents
+are made bytes by RFC 8785."""
+
+_MESSAGES: Final = f"""\
+SNIP-12, revision 1; the domain's name is `{hashing.DOMAIN_NAME}`, its version `{hashing.DOMAIN_VERSION}`. It
+names no contract, so each message does. What is signed is
+`Poseidon('StarkNet Message', domain hash, patient, struct hash)`, and the patient's account judges the
+signature (SNIP-6, `is_valid_signature`). `version` is the one the consent will get, `nonce` the patient's
+present one, `deadline` the last second the message is good for."""

@@ -1,0 +1,91 @@
+"""The vocabulary's words are the contracts': compared with their ABI, and with the sources where it is silent."""
+
+import re
+from dataclasses import is_dataclass
+from typing import get_type_hints
+
+import pytest
+
+from medsync import artifacts, types, vocabulary
+from medsync.felt import encode_short_string
+from medsync.types import AccessRequest, CampaignTerms, Consent, ConsentTerms
+from medsync.vocabulary import Category, Power, Purpose
+from tests.unit.abi_types import MEDSYNC, POOL, assert_same, entry, functions
+
+SOURCES = artifacts.root() / "contracts" / "src"
+ENUMS = ["Role", "Decision", "Reason", "ConsentStatus"]
+POOL_ENUMS = ["CampaignStatus", "Accrual"]
+
+
+@pytest.mark.parametrize(
+    ("abi", "name"),
+    [(MEDSYNC, name) for name in ENUMS] + [(POOL, name) for name in POOL_ENUMS],
+    ids=ENUMS + POOL_ENUMS,
+)
+def test_enums_have_the_contracts_variants_in_their_order(abi: list[dict[str, object]], name: str) -> None:
+    variants = [variant["name"] for variant in entry(abi, "enum", name)["variants"]]
+    kind = getattr(vocabulary, name)
+    assert [member.variant for member in kind] == variants
+    assert [member.value for member in kind] == list(range(len(variants)))
+
+
+def test_purposes_are_those_that_the_contracts_accept() -> None:
+    body = re.search(r"pub fn is_purpose.*?^\}", (SOURCES / "vocabulary.cairo").read_text(), re.M | re.S)
+    assert body is not None
+    accepted = set(re.findall(r"'(\w+)'", body[0])) | {"BTG"}
+    assert "BREAK_THE_GLASS" in body[0]
+    assert {str(purpose) for purpose in Purpose} == accepted
+    assert all(purpose.felt == encode_short_string(purpose) for purpose in Purpose)
+
+
+def test_categories_and_powers_are_the_contracts_bits() -> None:
+    source = (SOURCES / "vocabulary.cairo").read_text() + (SOURCES / "consent_registry.cairo").read_text()
+    constants = {
+        name: int(value, 0) for name, value in re.findall(r"pub const (\w+): u\d+ = (0x\w+|\d+);", source)
+    }
+    assert constants["ALL_CATEGORIES"] == Category.ALL
+    assert sum(Category) == Category.ALL
+    powers = {name.removeprefix("POWER_"): bit for name, bit in constants.items() if name.startswith("POWER_")}
+    assert powers == {power.name: power.value for power in Power}
+
+
+@pytest.mark.parametrize(
+    "name", ["CampaignTerms", "ConsentTerms", "Consent", "PatientState", "Delegation", "Entity", "PendingAdmin"]
+    + ["AccessRequest", "AccessReceipt", "LogHead"]
+)
+def test_structs_of_medsync_are_the_contracts(name: str) -> None:
+    assert_same(getattr(types, name), entry(MEDSYNC, "struct", name)["name"], MEDSYNC)
+
+
+def test_structs_of_the_pool_are_the_contracts() -> None:
+    for name in ("CampaignTerms", "Campaign"):
+        assert_same(getattr(types, name), entry(POOL, "struct", name)["name"], POOL)
+
+
+def test_no_struct_of_the_contracts_is_without_a_type() -> None:
+    for abi in (MEDSYNC, POOL):
+        for one in abi:
+            if one["type"] == "struct" and one["name"].startswith("medsync::"):
+                assert is_dataclass(getattr(types, one["name"].rpartition("::")[2]))
+
+
+def test_verify_consent_answers_a_judgement() -> None:
+    (output,) = functions(MEDSYNC)["verify_consent"]["outputs"]
+    kinds = [kind.strip() for kind in output["type"].strip("()").split(",")]
+    for kind, hint in zip(kinds, get_type_hints(types.Judgement).values(), strict=True):
+        assert_same(hint, kind, MEDSYNC)
+
+
+def test_the_calldata_of_structs_has_their_fields_in_order() -> None:
+    terms = CampaignTerms(1, 2, Purpose.TREAT, 3, 4, 5, 6, 7)
+    consent = ConsentTerms(Purpose.TREAT, Category.IMAGING, 8, 9, 10, None, 11)
+    request = AccessRequest(12, Purpose.TREAT, Category.IMAGING, 13)
+    treat = Purpose.TREAT.felt
+    assert terms.calldata() == [1, 2, treat, 3, 4, 5, 6, 7]
+    assert consent.calldata() == [treat, 8, 8, 9, 10, 1, 11]
+    assert request.calldata() == [12, treat, 8, 13, 1]
+    assert AccessRequest(12, Purpose.TREAT, Category.IMAGING, 13, terms).calldata()[4:] == [
+        0,
+        *terms.calldata(),
+    ]
+    assert Consent.__slots__  # A view's answer, never sent.
