@@ -51,6 +51,8 @@ typecheck: setup ## Check types (mypy --strict)
 
 check: setup ## Check that everything generated still matches its source
 	@$(BIN)/python scripts/build.py --check
+	@$(BIN)/python scripts/spec.py --check
+	@$(BIN)/python scripts/cli.py --check
 
 ci: ## Everything a change must pass
 	@.ci/run

@@ -43,7 +43,7 @@ class Package:
 
 PRODUCT = Package("medsync", ("contracts",), "deployments/artifacts")
 """The contracts that are deployed."""
-MOCKS = Package("medsync_mocks", ("tests/mocks",), "tests/mocks/artifacts")
+MOCKS = Package("medsync_mocks", ("tests/mocks", "contracts"), "tests/mocks/artifacts")
 """Contracts that only tests deploy, hostile ones among them."""
 PACKAGES = (PRODUCT, MOCKS)
 

@@ -9,7 +9,7 @@ the contracts' traits (and in `docs/spec.md`).
 
 from collections.abc import Sequence
 from types import NoneType
-from typing import ClassVar, Final, Literal, TypeVar
+from typing import ClassVar, Final, Literal, TypeVar, overload
 
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import Call
@@ -277,6 +277,10 @@ class MedSyncClient(ContractClient):
             deadline=deadline,
         )
 
+    @overload
+    def submit(self, signed: SignedConsent) -> Invocation[int]: ...
+    @overload
+    def submit(self, signed: SignedRevocation) -> Invocation[None]: ...
     def submit(self, signed: SignedConsent | SignedRevocation) -> Invocation[int] | Invocation[None]:
         """Submit what a patient signed. Raises InputError if it was signed for another contract or chain."""
         if (signed.contract, signed.chain_id) != (self.address, self.account.chain_id):

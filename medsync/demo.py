@@ -1,18 +1,20 @@
-"""The whole story, told on a devnet: deployment, consents, decisions, rewards, revocation, and a log that proves itself.
+"""The whole story, told on a devnet: consents, decisions, rewards, revocation, and a log that proves itself.
 
-Every step states what must come of it and is checked; the first that comes out otherwise ends the story with an
-error. Nobody in it exists: the patients are synthetic, the accounts are devnet's own.
+Every step states what must come of it and is checked; the first that comes out otherwise ends the story with
+an error. Nobody in it exists: the patients are synthetic, the accounts are devnet's own.
 """
 
 import asyncio
-import contextlib
 import json
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -72,7 +74,7 @@ class Narrator:
 
     def tell(self, text: str) -> None:
         """Say something that needs no check."""
-        self.console.print(f"   {text}", style="dim")
+        self.console.print(f"   {text}", style="dim", soft_wrap=True)
 
     def check(self, text: str, found: object, expected: object) -> None:
         """State a fact. Raises VerificationError if it does not hold."""
@@ -82,7 +84,7 @@ class Narrator:
 
     def _holds(self, text: str) -> None:
         self.checks += 1
-        self.console.print(f" [green]✓[/green] {text}")
+        self.console.print(f" [green]✓[/green] {text}", soft_wrap=True)
 
     def sent(self, step: str, outcome: str, l2_gas: int, l1_data_gas: int, fee: int) -> None:
         """Note a transaction that succeeded, and its cost."""
@@ -98,7 +100,11 @@ class Narrator:
         return result.value
 
     async def decided(
-        self, step: str, sending: Awaitable[TransactionResult[AccessReceipt]], decision: Decision, reason: Reason
+        self,
+        step: str,
+        sending: Awaitable[TransactionResult[AccessReceipt]],
+        decision: Decision,
+        reason: Reason,
     ) -> AccessReceipt:
         """Send a request for access that must be decided so."""
         with self.console.status(step):
@@ -113,18 +119,18 @@ class Narrator:
         self.sent(step, outcome, result.l2_gas, result.l1_data_gas, result.fee)
         return receipt
 
-    def must_refuse(self, text: str, error: type[Exception], act: Callable[[], object]) -> None:
-        """State that something is refused. Raises VerificationError if it is not."""
+    def must_fail(self, text: str, verification: Callable[[], object]) -> None:
+        """State that a verification says no. Raises VerificationError if it does not."""
         try:
-            act()
-        except error as refusal:
-            self._holds(f"{text} → caught: {str(refusal).splitlines()[-1].strip()}")
+            verification()
+        except VerificationError as refusal:
+            self._holds(f"{text} → [yellow]caught[/yellow] [dim]{refusal.findings[0]}[/dim]")
         else:
             raise VerificationError(f"{text}: it was accepted")
 
     def cost_table(self) -> Table:
         """What each step cost."""
-        table = Table(title="What each step cost", title_justify="left")
+        table = Table(title="What each step cost", title_justify="left", box=SIMPLE)
         table.add_column("step")
         table.add_column("outcome")
         for name in ("L2 gas", "L1 data gas", "fee in STRK"):
@@ -145,7 +151,7 @@ class Cast:
     researcher: Account
     second_researcher: Account
     relayer: Account
-    patients: tuple[Account, Account, Account, Account]
+    patients: list[Account]
 
 
 @dataclass(frozen=True)
@@ -178,16 +184,18 @@ async def run(console: Console) -> Narrator:
     narrator = Narrator(console)
     console.print("[bold]MedSync[/bold]: patients decide, every request is logged, every use is paid.")
     console.print(
-        "A local devnet runs what follows like Starknet would, but proves nothing: STARK validity is a property of"
-        " Starknet itself. The patients are synthetic.",
+        "A local devnet runs what follows like Starknet would, but proves nothing: STARK validity is a"
+        " property of Starknet itself. The patients are synthetic.",
         style="dim",
+        soft_wrap=True,
     )
     with console.status("starting a devnet"):
         devnet = Devnet.open()
     with devnet, devnet.restored():
         async with connect("devnet", devnet.rpc_url) as connection:
             accounts = await predeployed_accounts(connection)
-            cast = Cast(*accounts[:5], patients=tuple(accounts[5:9]))  # type: ignore[arg-type]
+            administrator, hospital, researcher, second_researcher, relayer, *patients = accounts[:9]
+            cast = Cast(administrator, hospital, researcher, second_researcher, relayer, patients)
             stage = Stage(devnet, await _deploy(narrator, cast), cast)
             await _register(narrator, stage)
             records = _commit(narrator)
@@ -241,9 +249,11 @@ async def _register(narrator: Narrator, stage: Stage) -> None:
             f"register {name}", medsync.register_entity(account.address, role, profile.commitment).send()
         )
     try:
-        await stage.medsync(cast.researcher).register_entity(
-            cast.relayer.address, Role.HOSPITAL, new_salt()
-        ).send()
+        await (
+            stage.medsync(cast.researcher)
+            .register_entity(cast.relayer.address, Role.HOSPITAL, new_salt())
+            .send()
+        )
     except ContractError as refusal:
         narrator.check(f"nobody else can register anybody: {refusal.code}", refusal.code, "ENTITY/NOT_ADMIN")
     else:
@@ -251,7 +261,7 @@ async def _register(narrator: Narrator, stage: Stage) -> None:
 
 
 def _commit(narrator: Narrator) -> dict[str, dict[Category, Opening]]:
-    """Salted commitments of every patient's resources, by patient and category; the first of each category."""
+    """Salted commitments to each patient's resources, the first of every category, by patient."""
     narrator.chapter("Health records stay private: only salted commitments leave")
     committed = {}
     for patient in load_patients():
@@ -320,9 +330,13 @@ async def _tell_the_rest(
     researcher, second_researcher = stage.medsync(cast.researcher), stage.medsync(cast.second_researcher)
 
     narrator.chapter("Two campaigns are funded in STRK")
-    narrator.tell(f"each permitted access pays {RATE / STRK:g} STRK: three quarters to the patient, one to the hospital")
+    narrator.tell(
+        f"each permitted access pays {RATE / STRK:g} STRK: three quarters to the patient, one to the hospital"
+    )
     await narrator.pay_for("fund the study with 10 STRK", stage.pool(cast.researcher).fund(study, 10 * STRK))
-    await narrator.pay_for("fund the pilot with 2 STRK", stage.pool(cast.second_researcher).fund(pilot, 2 * STRK))
+    await narrator.pay_for(
+        "fund the pilot with 2 STRK", stage.pool(cast.second_researcher).fund(pilot, 2 * STRK)
+    )
     await narrator.pay_for(
         "allow the second researcher 2 STRK of the study",
         stage.pool(cast.researcher).set_allowance(study, cast.second_researcher.address, RATE).send(),
@@ -330,7 +344,8 @@ async def _tell_the_rest(
 
     narrator.chapter("Patients decide")
     await narrator.pay_for(
-        "the researcher asks the first patient", researcher.request_consent(first.address, terms(study)).send()
+        "the researcher asks the first patient",
+        researcher.request_consent(first.address, terms(study)).send(),
     )
     await narrator.pay_for(
         "the first patient consents, for the study's pay",
@@ -453,7 +468,9 @@ async def _tell_the_rest(
 
     narrator.chapter("Suspension, emergency, revocation")
     administrator, hospital = stage.medsync(cast.administrator), stage.medsync(cast.hospital)
-    await narrator.pay_for("suspend the researcher", administrator.suspend_entity(cast.researcher.address).send())
+    await narrator.pay_for(
+        "suspend the researcher", administrator.suspend_entity(cast.researcher.address).send()
+    )
     await narrator.decided(
         "the suspended researcher asks",
         researcher.request_access(ask(first, study)).send(),
@@ -530,7 +547,9 @@ async def _prove(narrator: Narrator, stage: Stage, before_revocation: int) -> No
     client, contract = patient.client, stage.record.medsync
     narrator.chapter("The first patient takes the log home and checks it")
     history = await fetch_log(client, contract, patient.address, from_block=stage.record.first_block)
-    narrator.tell("fetched from the node's events; completeness is checked against count and head on the chain")
+    narrator.tell(
+        "fetched from the node's events; completeness is checked against count and head on the chain"
+    )
     for entry in history.entries:
         narrator.tell(
             f"{entry.seq}. {utc_text(entry.at)} {entry.purpose} {entry.categories.name}"
@@ -540,15 +559,13 @@ async def _prove(narrator: Narrator, stage: Stage, before_revocation: int) -> No
     document = json_export.dumps(export)
     verified = json_export.verify_export(document, history.head)
     narrator.check(
-        f"the export is complete: {history.head.count} entries, included and append-only up to the head on the chain",
+        f"the export is complete: {history.head.count} entries, included and append-only up to the head",
         (verified.anchored, len(verified.export.entries)),
         (True, history.head.count),
     )
     for how, tampered in _tamperings(export):
         text = json_export.dumps(tampered)
-        narrator.must_refuse(
-            how, VerificationError, lambda text=text: json_export.verify_export(text, history.head)  # type: ignore[misc]
-        )
+        narrator.must_fail(how, partial(json_export.verify_export, text, history.head))
 
     events = await fetch_events(
         client,
@@ -560,7 +577,10 @@ async def _prove(narrator: Narrator, stage: Stage, before_revocation: int) -> No
         "replaying every event gives the same log head", state.log_head(patient.address), history.head
     )
     question = (patient.address, stage.cast.researcher.address, Purpose.HRESCH, Category.OBSERVATION)
-    then, now = state.decision_at(*question, before_revocation), state.decision_at(*question, stage.devnet.latest_time())
+    then, now = (
+        state.decision_at(*question, before_revocation),
+        state.decision_at(*question, stage.devnet.latest_time()),
+    )
     narrator.check(
         f"before the revocation the answer was {then.decision.name}, now it is {now.decision.name}",
         (then.decision, now.decision),
@@ -580,10 +600,10 @@ def _tamperings(export: PatientExport) -> Iterator[tuple[str, PatientExport]]:
 
 
 def main(*, as_json: bool = False) -> None:
-    """Tell the story on the terminal, or only its costs and outcomes as JSON. Raises MedSyncError, see `run`."""
-    with contextlib.ExitStack() as stack:
-        sink = stack.enter_context(open("/dev/null", "w")) if as_json else None
-        narrator = asyncio.run(run(Console(file=sink, highlight=False)))
+    """Tell the story on the terminal, or only its costs and outcomes as JSON. Raises as `run` does."""
+    # A file has no width of its own, and the table wants some.
+    console = Console(quiet=as_json, highlight=False, width=None if sys.stdout.isatty() else 130)
+    narrator = asyncio.run(run(console))
     if as_json:
-        steps: list[dict[str, Any]] = [vars(cost) for cost in narrator.costs]
+        steps = [asdict(cost) for cost in narrator.costs]
         print(json.dumps({"statements": narrator.checks, "steps": steps}, indent=2))

@@ -113,7 +113,7 @@ class ContractError(MedSyncError):
 
 
 def exit_code_of(action: Callable[[], object]) -> ExitCode:
-    """Run a script's action and return the code to exit with; an error is printed in words, not as a trace."""
+    """Run a script's action and return the code to exit with; an error is printed, not traced."""
     try:
         action()
     except MedSyncError as error:

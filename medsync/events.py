@@ -135,6 +135,14 @@ class SignaturesCancelled(_Located):
     nonce: int
 
 
+@dataclass(frozen=True, slots=True)
+class SignatureUsed(_Located):
+    """A message the patient signed was submitted and burnt this nonce."""
+
+    patient: int
+    nonce: int
+
+
 # --- accesses -----------------------------------------------------------------------------------------------
 
 
@@ -231,6 +239,7 @@ Event = (
     | DelegateSet
     | EmergencyOptOutSet
     | SignaturesCancelled
+    | SignatureUsed
     | LogEntry
     | EmergencyAccessed
     | CampaignOpened
@@ -260,6 +269,7 @@ EVENTS: Final[Mapping[str, Mapping[str, tuple[type[Event], int]]]] = {
         "DelegateSet": (DelegateSet, 2),
         "EmergencyOptOutSet": (EmergencyOptOutSet, 1),
         "SignaturesCancelled": (SignaturesCancelled, 1),
+        "SignatureUsed": (SignatureUsed, 1),
         "AccessLogged": (LogEntry, 3),
         "EmergencyAccessed": (EmergencyAccessed, 2),
     },

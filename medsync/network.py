@@ -19,7 +19,7 @@ from medsync import toolchain
 from medsync.errors import InputError, NetworkError, PublicNetworkError
 from medsync.felt import decode_short_string, encode_short_string, parse_felt
 
-#: Environment variable with the URL of the node to use, for any network.
+#: Environment variable with the URL of the node to use for a public network.
 URL_VARIABLE: Final = "MEDSYNC_RPC_URL"
 
 #: Seconds a node gets for one answer.
@@ -38,11 +38,6 @@ class Network:
     chain: str | None
     #: Where a node of it listens if nobody says otherwise; None for networks that have no such place.
     url: str | None
-
-    @property
-    def is_public(self) -> bool:
-        """Whether what is sent there is seen by everybody and stays."""
-        return self.chain is not None
 
 
 #: The networks that can be named. Every other node is used by its URL, under the name of its chain.
@@ -78,21 +73,20 @@ class Connection:
 def node_url(network: str, url: str | None = None) -> str:
     """The URL of the node to use: `url`, else the environment's, else the network's own.
 
-    The environment's is `MEDSYNC_RPC_URL`, for devnet also `MEDSYNC_DEVNET_URL`, which names devnet without
-    the path of its RPC. Raises InputError for a name that is no network's, and where there is no URL.
+    The environment's is `MEDSYNC_DEVNET_URL` for devnet, which leaves out the path of its RPC, and
+    `MEDSYNC_RPC_URL` for all others. Raises InputError for a name that is no network's, and where there is no
+    URL.
     """
     if network not in NETWORKS:
         raise InputError(f"{network!r} is no network; known are {', '.join(NETWORKS)}.")
-    devnet_url = os.environ.get(toolchain.DEVNET_URL_VARIABLE) if network == "devnet" else None
-    found = (
-        url
-        or os.environ.get(URL_VARIABLE)
-        or (devnet_url and f"{devnet_url.rstrip('/')}/rpc")
-        or NETWORKS[network].url
-    )
+    found = url or NETWORKS[network].url
+    if not url and network != "devnet":
+        found = os.environ.get(URL_VARIABLE)
+    elif not url and (devnet := os.environ.get(toolchain.DEVNET_URL_VARIABLE)):
+        found = f"{devnet.rstrip('/')}/rpc"
     if not found:
         raise InputError(
-            f"There is no node for {network}.", hint=f"Name yours with --url or in {URL_VARIABLE}."
+            f"There is no node for {network}.", hint=f"Name yours with --rpc-url or in {URL_VARIABLE}."
         )
     return found
 
@@ -181,15 +175,19 @@ async def _is_devnet(session: aiohttp.ClientSession, url: str) -> bool:
 
 async def _call(session: aiohttp.ClientSession, url: str, method: str, params: Any) -> Any:
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    answer: Any = None
+    trouble = ""
     try:
         async with session.post(url, json=body) as response:
             answer = await response.json(content_type=None)
-    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        # Neither the error nor its chain is shown: some of them quote the URL.
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        # Only the kind is kept, and not as the cause either: some of them quote the URL.
+        trouble = type(error).__name__
+    if trouble:
         raise NetworkError(
-            f"No node answers at {shown_url(url)} ({type(error).__name__}).",
+            f"No node answers at {shown_url(url)} ({trouble}).",
             hint="Start a devnet with `medsync devnet up`." if is_loopback(url) else "",
-        ) from None
+        )
     if not isinstance(answer, dict) or "result" not in answer:
         detail = answer.get("error") if isinstance(answer, dict) else answer
         raise NetworkError(f"The node at {shown_url(url)} refused {method}: {str(detail)[:300]}.")

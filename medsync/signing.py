@@ -127,7 +127,9 @@ def signed_from_json(document: Any) -> SignedConsent | SignedRevocation:
         if kind not in ("Consent", "RewardedConsent", "Revocation"):
             raise InvalidValue(f"{kind!r} is no message that MedSync knows")
         values = _values(kind, message)
-    except (KeyError, TypeError, AttributeError) as error:
+    except InvalidValue:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise InvalidValue(f"not a signed message: {type(error).__name__} {error}") from None
     signed: SignedConsent | SignedRevocation
     contract, grantee = values["contract"], values["grantee"]

@@ -1,6 +1,7 @@
 """Transactions: an account with many of them in flight, what came of each, and why one was refused."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar, cast
 
 import aiohttp
+import marshmallow
 from starknet_py.net.account.account import Account as StarknetAccount
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import (
@@ -22,6 +24,7 @@ from starknet_py.net.client_models import (
     TransactionReceiptWithBlockInfo,
 )
 from starknet_py.net.full_node_client import FullNodeClient
+from starknet_py.net.http_client import ServerError
 from starknet_py.net.models.transaction import InvokeV3
 
 from medsync import artifacts
@@ -36,8 +39,15 @@ T = TypeVar("T")
 #: Seconds a transaction gets until it is in a block.
 CONFIRMATION_TIMEOUT: Final = 120.0
 
-#: Broken connections and silence, as aiohttp reports them.
-TRANSPORT_ERRORS: Final = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+#: Broken connections, silence, and answers that make no sense, as the libraries report them.
+TRANSPORT_ERRORS: Final = (
+    aiohttp.ClientError,
+    TimeoutError,
+    OSError,
+    json.JSONDecodeError,
+    ServerError,
+    marshmallow.ValidationError,
+)
 
 # Error codes of the Starknet JSON-RPC specification.
 _NOT_FOUND = 29
@@ -51,6 +61,7 @@ _REFUSALS = {
     53: "INSUFFICIENT_RESOURCES",
     54: "INSUFFICIENT_BALANCE",
     55: "VALIDATION_FAILURE",
+    _DUPLICATE: "DUPLICATE_TRANSACTION",
 }
 
 

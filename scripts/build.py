@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compile the contracts into deployments/artifacts, or `--check` that they are as compiled: `medsync build`."""
+"""Compile the contracts into deployments/artifacts, or `--check` them: `medsync build`."""
 
 import sys
 

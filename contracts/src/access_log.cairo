@@ -79,12 +79,12 @@ pub trait IAccessLog<TState> {
     /// consent's campaign (or none if it names none), and the campaign must pay.
     ///
     /// Preconditions: `patient` not zero; a known purpose; known categories, at least one; the
-    /// caller was registered once.
+    ///   caller was registered once.
     /// Effects: writes the patient's log (new for the first entry); on permit the consent (use +
-    /// 1); the pool's cells if it pays.
+    ///   1); the pool's cells if it pays.
     /// Emits: `AccessLogged`; the pool's `RewardAccrued` before it if it pays.
     /// Errors: `ACCESS/ZERO_PATIENT`, `ACCESS/BAD_PURPOSE`, `ACCESS/BAD_CATEGORIES`,
-    /// `ENTITY/UNKNOWN`, `ACCESS/LOG_FULL`.
+    ///   `ENTITY/UNKNOWN`, `ACCESS/LOG_FULL`.
     /// Access: registered entities (suspended ones are refused and logged).
     fn request_access(ref self: TState, request: AccessRequest) -> AccessReceipt;
 
@@ -104,11 +104,11 @@ pub trait IAccessLog<TState> {
     /// patient opted out, break glass.
     ///
     /// Preconditions: `patient` not zero; known categories, at least one;
-    /// `justification_commitment` (salted hash of the reason) not zero.
+    ///   `justification_commitment` (salted hash of the reason) not zero.
     /// Effects: writes the patient's log (new for the first entry).
     /// Emits: `AccessLogged`; `EmergencyAccessed` after it if the decision is `Emergency`.
     /// Errors: `ACCESS/ZERO_PATIENT`, `ACCESS/BAD_CATEGORIES`, `ACCESS/ZERO_JUSTIFICATION`,
-    /// `ENTITY/UNKNOWN`, `ACCESS/LOG_FULL`.
+    ///   `ENTITY/UNKNOWN`, `ACCESS/LOG_FULL`.
     /// Access: registered entities; only hospitals are let in.
     fn request_emergency_access(
         ref self: TState,

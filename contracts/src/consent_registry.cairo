@@ -107,18 +107,17 @@ pub trait IConsentRegistry<TState> {
     /// the record's new version.
     ///
     /// Preconditions: `grantee` registered and not the caller; a known purpose; known categories,
-    /// at least one;
-    ///   `starts_at < expires_at`; `now < expires_at <= 2^40 - 1`; reward terms of the same purpose
-    ///   whose pool knows the campaign as open and listens to this contract. The pool is called
-    ///   once, here: an address that is no pool could not be survived later.
+    ///   at least one; `starts_at < expires_at`; `now < expires_at <= 2^40 - 1`; reward terms of
+    ///   the same purpose whose pool knows the campaign as open and listens to this contract. The
+    ///   pool is called once, here: an address that is no pool could not be survived later.
     /// Effects: writes the consent's cell (new for the first), and the campaign's id in a second
-    /// one if there is a reward.
+    ///   one if there is a reward.
     /// Emits: `ConsentAdded`.
     /// Errors: `CONSENT/ZERO_ADDRESS`, `CONSENT/SELF_GRANT`, `CONSENT/BAD_PURPOSE`,
-    /// `CONSENT/BAD_CATEGORIES`, `CONSENT/EMPTY_WINDOW`,
-    ///   `CONSENT/EXPIRED_AT_BIRTH`, `CONSENT/TIME_RANGE`, `ENTITY/UNKNOWN`,
-    ///   `CONSENT/VERSION_EXHAUSTED`, `CONSENT/CAMPAIGN_PURPOSE`, `CONSENT/NOT_A_POOL`,
-    ///   `CONSENT/FOREIGN_POOL`, `CONSENT/CAMPAIGN_NOT_OPEN`.
+    ///   `CONSENT/BAD_CATEGORIES`, `CONSENT/EMPTY_WINDOW`, `CONSENT/EXPIRED_AT_BIRTH`,
+    ///   `CONSENT/TIME_RANGE`, `ENTITY/UNKNOWN`, `CONSENT/VERSION_EXHAUSTED`,
+    ///   `CONSENT/CAMPAIGN_PURPOSE`, `CONSENT/NOT_A_POOL`, `CONSENT/FOREIGN_POOL`,
+    ///   `CONSENT/CAMPAIGN_NOT_OPEN`.
     /// Access: anyone, as patient, for themselves.
     fn add_consent(ref self: TState, grantee: ContractAddress, terms: ConsentTerms) -> u32;
 
@@ -137,12 +136,11 @@ pub trait IConsentRegistry<TState> {
     /// any change in between voids it, and it is good once.
     ///
     /// Preconditions: as `add_consent`; `nonce` is the patient's; `now <= deadline`; the patient's
-    /// account says that the signature is
-    ///   its own (SNIP-6), asked last.
+    ///   account says that the signature is its own (SNIP-6), asked last.
     /// Effects: as `add_consent`; writes the patient's state (nonce + 1).
-    /// Emits: `ConsentAdded` that names the patient.
+    /// Emits: `SignatureUsed`, then `ConsentAdded` that names the patient.
     /// Errors: as `add_consent`; `CONSENT/SIGNATURE_EXPIRED`, `CONSENT/BAD_NONCE`,
-    /// `CONSENT/BAD_SIGNATURE`.
+    ///   `CONSENT/BAD_SIGNATURE`.
     /// Access: anyone; submitting gives nothing else.
     fn add_consent_by_sig(
         ref self: TState,
@@ -179,11 +177,11 @@ pub trait IConsentRegistry<TState> {
     /// `revoke_consent` by a message the patient signed (SNIP-12 `Revocation`).
     ///
     /// Preconditions: as `revoke_consent`; `nonce` is the patient's; `now <= deadline`; the
-    /// signature is the patient's.
+    ///   signature is the patient's.
     /// Effects: as `revoke_consent`; writes the patient's state (nonce + 1).
-    /// Emits: as `revoke_consent`.
+    /// Emits: `SignatureUsed`, then as `revoke_consent`.
     /// Errors: `CONSENT/SIGNATURE_EXPIRED`, `CONSENT/BAD_NONCE`, `CONSENT/NOT_FOUND`,
-    /// `CONSENT/BAD_SIGNATURE`.
+    ///   `CONSENT/BAD_SIGNATURE`.
     /// Access: anyone; submitting gives nothing else.
     fn revoke_consent_by_sig(
         ref self: TState,
@@ -218,9 +216,8 @@ pub trait IConsentRegistry<TState> {
     /// Effects: none in storage.
     /// Emits: `ConsentRequested`.
     /// Errors: `ENTITY/UNKNOWN`, `ENTITY/SUSPENDED`, `CONSENT/ZERO_ADDRESS`, `CONSENT/SELF_GRANT`,
-    /// `CONSENT/BAD_PURPOSE`,
-    ///   `CONSENT/BAD_CATEGORIES`, `CONSENT/EMPTY_WINDOW`, `CONSENT/EXPIRED_AT_BIRTH`,
-    ///   `CONSENT/TIME_RANGE`, `CONSENT/CAMPAIGN_PURPOSE`.
+    ///   `CONSENT/BAD_PURPOSE`, `CONSENT/BAD_CATEGORIES`, `CONSENT/EMPTY_WINDOW`,
+    ///   `CONSENT/EXPIRED_AT_BIRTH`, `CONSENT/TIME_RANGE`, `CONSENT/CAMPAIGN_PURPOSE`.
     /// Access: registered entities that are not suspended.
     fn request_consent(ref self: TState, patient: ContractAddress, terms: ConsentTerms);
 
@@ -248,11 +245,11 @@ pub trait IConsentRegistry<TState> {
     /// powers removes the delegate. Delegates cannot name delegates.
     ///
     /// Preconditions: `delegate` neither zero nor the caller; known powers; `expires_at <= 2^40 -
-    /// 1`.
+    ///   1`.
     /// Effects: writes the delegation (new for a delegate's first).
     /// Emits: `DelegateSet`.
     /// Errors: `CONSENT/ZERO_ADDRESS`, `CONSENT/SELF_DELEGATE`, `CONSENT/BAD_POWERS`,
-    /// `CONSENT/TIME_RANGE`.
+    ///   `CONSENT/TIME_RANGE`.
     /// Access: anyone, as patient, for themselves.
     fn set_delegate(ref self: TState, delegate: ContractAddress, powers: u8, expires_at: u64);
 
@@ -495,6 +492,7 @@ pub mod ConsentRegistryComponent {
         DelegateSet: DelegateSet,
         EmergencyOptOutSet: EmergencyOptOutSet,
         SignaturesCancelled: SignaturesCancelled,
+        SignatureUsed: SignatureUsed,
     }
 
     /// A consent was given or renewed; `by` is the patient or a delegate, `campaign` zero without
@@ -594,6 +592,15 @@ pub mod ConsentRegistryComponent {
     /// Signed messages with a nonce below `nonce` are void.
     #[derive(Drop, starknet::Event)]
     pub struct SignaturesCancelled {
+        #[key]
+        pub patient: ContractAddress,
+        pub nonce: u64,
+    }
+
+    /// A message the patient signed was submitted; it burnt this nonce, and the next must carry one
+    /// more.
+    #[derive(Drop, starknet::Event)]
+    pub struct SignatureUsed {
         #[key]
         pub patient: ContractAddress,
         pub nonce: u64,
@@ -1050,6 +1057,7 @@ pub mod ConsentRegistryComponent {
             let state = cell.read();
             assert(nonce == state.nonce, Errors::BAD_NONCE);
             cell.write(PatientState { nonce: nonce + 1, ..state });
+            self.emit(SignatureUsed { patient, nonce });
             Signing {
                 chain_id: info.tx_info.chain_id,
                 contract: info.contract_address,

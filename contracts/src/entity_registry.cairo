@@ -37,12 +37,11 @@ pub trait IEntityRegistry<TState> {
     /// Registers an entity.
     ///
     /// Preconditions: `address` not zero and never registered; `role` not `None`;
-    /// `profile_commitment` (salted hash of the entity's
-    ///   off-chain profile) not zero.
+    ///   `profile_commitment` (salted hash of the entity's off-chain profile) not zero.
     /// Effects: writes the entity's cell (new).
     /// Emits: `EntityRegistered`.
     /// Errors: `ENTITY/NOT_ADMIN`, `ENTITY/ZERO_ADDRESS`, `ENTITY/BAD_ROLE`, `ENTITY/ZERO_PROFILE`,
-    /// `ENTITY/ALREADY_REGISTERED`.
+    ///   `ENTITY/ALREADY_REGISTERED`.
     /// Access: the administrator.
     fn register_entity(
         ref self: TState, address: ContractAddress, role: Role, profile_commitment: felt252,
@@ -68,8 +67,8 @@ pub trait IEntityRegistry<TState> {
     fn reinstate_entity(ref self: TState, address: ContractAddress);
 
     /// Begins handing the administration over. The present administrator stays until the new one
-    /// accepts, so the office is never empty;
-    /// beginning again names another successor and starts the delay anew.
+    /// accepts, so the office is never empty; beginning again names another successor and starts
+    /// the delay anew.
     ///
     /// Preconditions: `new_admin` neither zero nor the administrator.
     /// Effects: writes the successor and the time from which it may accept.

@@ -94,17 +94,15 @@ pub trait IRewardPool<TState> {
     /// Puts `amount` into a campaign; the first deposit opens it.
     ///
     /// Preconditions: the terms name this pool and the caller as funder, a known purpose, a rate,
-    /// at most 10,000 basis points and a
-    ///   custodian exactly if it has a share; not expired; not closed; the caller has approved the
-    ///   pool for `amount`.
+    ///   at most 10,000 basis points and a custodian exactly if it has a share; not expired; not
+    ///   closed; the caller has approved the pool for `amount`.
     /// Effects: writes the campaign (new on the first deposit) and the totals, then takes the
-    /// tokens and checks that the pool still
-    ///   holds at least what it owes, so a token that takes a fee or lies cannot open a hole.
+    ///   tokens and checks that the pool still holds at least what it owes, so a token that takes a
+    ///   fee or lies cannot open a hole.
     /// Emits: `CampaignOpened` on the first deposit, `RewardDeposited`.
     /// Errors: `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/ZERO_AMOUNT`, `POOL/BAD_PURPOSE`,
-    /// `POOL/ZERO_RATE`, `POOL/BAD_BPS`,
-    ///   `POOL/BAD_CUSTODIAN`, `POOL/CAMPAIGN_EXPIRED`, `POOL/CAMPAIGN_CLOSED`, `POOL/DEPOSIT_CAP`,
-    ///   `POOL/TRANSFER_FAILED`, `POOL/SHORTFALL`.
+    ///   `POOL/ZERO_RATE`, `POOL/BAD_BPS`, `POOL/BAD_CUSTODIAN`, `POOL/CAMPAIGN_EXPIRED`,
+    ///   `POOL/CAMPAIGN_CLOSED`, `POOL/DEPOSIT_CAP`, `POOL/TRANSFER_FAILED`, `POOL/SHORTFALL`.
     /// Access: the funder.
     fn deposit(ref self: TState, terms: CampaignTerms, amount: u128);
 
@@ -125,8 +123,7 @@ pub trait IRewardPool<TState> {
     /// answer, and the first that does: closed, expired, unfunded, allowance exceeded.
     ///
     /// Effects: if paid, writes the campaign, the patient's credit, the custodian's credit if its
-    /// share is not zero, and the
-    ///   allowance if the accessor is not the funder; otherwise nothing.
+    ///   share is not zero, and the allowance if the accessor is not the funder; otherwise nothing.
     /// Emits: `RewardAccrued` if paid.
     /// Errors: `POOL/NOT_LOG`.
     /// Access: the `MedSync` this pool listens to.
@@ -140,7 +137,7 @@ pub trait IRewardPool<TState> {
     /// Effects: writes the caller's credit and the totals, then sends the tokens.
     /// Emits: `RewardWithdrawn`.
     /// Errors: `POOL/ZERO_AMOUNT`, `POOL/BAD_RECIPIENT`, `POOL/INSUFFICIENT_CREDIT`,
-    /// `POOL/TRANSFER_FAILED`.
+    ///   `POOL/TRANSFER_FAILED`.
     /// Access: the owner of the credit.
     fn withdraw(ref self: TState, amount: u128, recipient: ContractAddress);
 
@@ -157,7 +154,7 @@ pub trait IRewardPool<TState> {
     /// Closes the campaign for good and turns what is left into the funder's credit.
     ///
     /// Preconditions: the terms name this pool and the caller as funder; the campaign is open; it
-    /// has expired or its notice is over.
+    ///   has expired or its notice is over.
     /// Effects: writes the campaign, and the funder's credit if anything is left.
     /// Emits: `CampaignClosed`.
     /// Errors: `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/NOT_OPEN`, `POOL/CLOSE_TOO_EARLY`.

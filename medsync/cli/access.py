@@ -77,18 +77,13 @@ async def batch(
     wanted = []
     for number, entry in enumerate(entries, 1):
         try:
-            wanted.append(
-                await _request(
-                    session,
-                    entry["patient"],
-                    entry["purpose"],
-                    ",".join(entry["categories"]),
-                    entry["record"],
-                    Path(entry["campaign"]) if entry.get("campaign") else None,
-                )
-            )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"FILE: request {number} of {file} lacks or mistakes {error}.") from None
+            patient, purpose, record = entry["patient"], entry["purpose"], entry["record"]
+            categories = ",".join(entry["categories"])
+            campaign = Path(entry["campaign"]) if entry.get("campaign") else None
+            wanted.append(await _request(session, patient, purpose, categories, record, campaign))
+        except (KeyError, TypeError, AttributeError):
+            what = "{patient, purpose, categories: [...], record, campaign}"
+            raise InputError(f"FILE: request {number} of {file} is not {what}.") from None
     result = await session.send(medsync.request_access_batch(wanted))
     return {
         "requests": _answer(session, [one.patient for one in wanted], result.value[0]),
@@ -113,8 +108,8 @@ async def emergency(
     medsync = await session.medsync(signing=True)
     who = await session.address(patient, "PATIENT")
     what = values.categories(categories)
-    wanted = _commit(session, record, "--record", Domain.RECORD)
-    why = _commit(session, justification, "--justification", Domain.JUSTIFICATION)
+    wanted = session.commit(record, "--record", Domain.RECORD)
+    why = session.commit(justification, "--justification", Domain.JUSTIFICATION)
     result = await session.send(medsync.request_emergency_access(who, what, wanted, why))
     return {**_answer(session, [who], [result.value[0]])[0], **paid(result)}
 
@@ -240,16 +235,9 @@ async def _request(
         patient=await session.address(patient, "PATIENT"),
         purpose=values.purpose(purpose),
         categories=values.categories(categories),
-        record=_commit(session, record, "--record", Domain.RECORD),
+        record=session.commit(record, "--record", Domain.RECORD),
         campaign=campaigns.read(campaign, "--campaign") if campaign else None,
     )
-
-
-def _commit(session: Session, text: str, name: str, domain: Any) -> int:
-    committed, opening = values.commitment(text, name, domain)
-    if opening is not None:
-        session.say(f"{name}: its opening is in {opening}: keep it.")
-    return committed
 
 
 def _answer(

@@ -54,7 +54,8 @@ def options(
     rpc_url: Annotated[
         str | None,
         typer.Option(
-            help="The node to use; else MEDSYNC_RPC_URL, else the network's.", rich_help_panel="Global"
+            help="The node to use; else MEDSYNC_RPC_URL (or MEDSYNC_DEVNET_URL).",
+            rich_help_panel="Global",
         ),
     ] = None,
     account: Annotated[
@@ -109,14 +110,15 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Errors are told on standard error."""
     arguments = hoist(arguments)
     as_json, verbose = "--json" in arguments, "--verbose" in arguments
+    failure: MedSyncError
     try:
         return int(app(arguments, prog_name="medsync", standalone_mode=False) or ExitCode.OK)
     except MedSyncError as error:
-        failure, trace = error, bool(error.__cause__)
+        failure = error
     except typer.TyperException as error:
-        failure, trace = _usage(error), False
+        failure = _usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        failure, trace = interrupted([]), False
+        failure = interrupted([])
     except BrokenPipeError:
         # Whoever read the answer had enough of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -125,10 +127,10 @@ def run(arguments: Sequence[str]) -> int:
         # Its text may quote anything, a key among it: only its type is shown.
         failure = MedSyncError(
             f"Unexpected {type(error).__name__}.", hint="--verbose shows where it happened."
-        )
-        trace = True
-    if verbose and trace:
-        traceback.print_exc()
+        ).with_traceback(error.__traceback__)
+        failure.__cause__ = error
+    if verbose and failure.__traceback__ is not None:
+        traceback.print_exception(failure)
     output.show_error(failure, as_json=as_json)
     return failure.exit_code
 

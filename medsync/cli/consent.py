@@ -327,9 +327,6 @@ async def _terms(
     from medsync.types import ConsentTerms
 
     now = await session.now()
-    committed, opening = values.commitment(agreed, "--terms", Domain.TERMS)
-    if opening is not None:
-        session.say(f"The opening of the terms is in {opening}: keep it.")
     return ConsentTerms(
         purpose=values.purpose(purpose),
         categories=values.categories(categories),
@@ -337,7 +334,7 @@ async def _terms(
         expires_at=values.time(expires, "--expires", now),
         max_uses=max_uses,
         reward=campaigns.read(reward, "--reward") if reward else None,
-        terms_commitment=committed,
+        terms_commitment=session.commit(agreed, "--terms", Domain.TERMS),
     )
 
 

@@ -32,13 +32,12 @@ async def register(
 
     medsync = await session.medsync(signing=True)
     address = await session.address(entity, "ENTITY")
-    committed, opening = values.commitment(profile, "--profile", Domain.PROFILE)
+    committed = session.commit(profile, "--profile", Domain.PROFILE)
     result = await session.send(medsync.register_entity(address, _role(role), committed))
     return {
         "entity": Hex(address),
         "role": _role(role),
         "profile_commitment": Hex(committed),
-        "opening": str(opening) if opening else None,
         **paid(result),
     }
 

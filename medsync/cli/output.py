@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 #: What a command answers: one thing, or a list of them.
 Answer = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
-#: Width of tables where there is no terminal to fit them into.
-WIDTH: Final = 140
+#: Width of tables where there is no terminal to fit them into: nothing is cut or folded.
+WIDTH: Final = 1_000
 
 _TIMES: Final = frozenset(
     {"at", "starts_at", "expires_at", "registered_at", "ready_at", "closing_at", "timestamp"}
@@ -219,7 +219,9 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     from rich.table import Table
 
     names = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(*[name.replace("_", " ") for name in names], box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*[shown(row.get(name), short=True) for name in names])
     return table

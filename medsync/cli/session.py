@@ -8,14 +8,14 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Self, TypeVar, cast, get_type_hints
 
 import typer
 
-from medsync.cli import output
+from medsync.cli import output, values
 from medsync.cli.options import Options, current
 from medsync.cli.output import Amount, Answer, Hex
 from medsync.errors import ExitCode, InputError, MedSyncError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
+    from medsync.commitments import Domain
     from medsync.deployments import Record
     from medsync.events import Event
     from medsync.exports import PatientExport
@@ -52,6 +53,8 @@ class Session:
         self.options = options
         #: Hashes of the transactions that were handed over.
         self.sent: list[int] = []
+        #: Files with openings of commitments that were made; whoever loses one can prove nothing with it.
+        self.openings: list[Path] = []
         #: What the command ends with if it does not fail.
         self.exit_code = ExitCode.OK
         self._stack = AsyncExitStack()
@@ -105,6 +108,8 @@ class Session:
         """The address that `text` gives: hexadecimal, `devnet:<n>`, or `me` for the signing account's."""
         from medsync.felt import InvalidValue, check_address, parse_felt
 
+        if not isinstance(text, str):
+            raise InputError(f"{name} must be text, not {text!r}.")
         if text == ME:
             return (await self.account()).address
         if text.startswith("devnet:"):
@@ -117,6 +122,13 @@ class Session:
         except InvalidValue as error:
             raise InputError(str(error), hint="Write 0x and digits, devnet:<n>, or me.") from None
         return address
+
+    def commit(self, text: str, name: str, domain: Domain) -> int:
+        """The commitment that an option gives, made now if it names a file: see `values.commitment`."""
+        committed, opening = values.commitment(text, name, domain)
+        if opening is not None:
+            self.openings.append(opening)
+        return committed
 
     async def now(self) -> int:
         """The present in unix seconds: the clock's, or the latest block's where a devnet was set ahead."""
@@ -232,9 +244,9 @@ def _url(options: Options) -> str | None:
     """The URL that was asked for, or where `medsync devnet up` left a devnet running."""
     if options.rpc_url is not None or options.network != "devnet":
         return options.rpc_url
-    from medsync import devnet, network, toolchain
+    from medsync import devnet, toolchain
 
-    if network.URL_VARIABLE in os.environ or toolchain.DEVNET_URL_VARIABLE in os.environ:
+    if toolchain.DEVNET_URL_VARIABLE in os.environ:
         return None
     running = devnet.background_status()
     return f"{running.url}/rpc" if running else None
@@ -290,6 +302,9 @@ def _run(function: Callable[[Session], Awaitable[Answer | None]]) -> int:
         answer = asyncio.run(whole())
     except KeyboardInterrupt:
         raise interrupted(session.sent) from None
+    if session.openings:
+        assert isinstance(answer, Mapping)
+        answer = {**answer, "keep": [str(path) for path in session.openings]}
     if answer is not None:
         output.show(answer, as_json=session.options.json)
     return session.exit_code

@@ -132,8 +132,8 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, Path | None]:
     """The commitment that an option gives, and where its opening is if it was made now.
 
     `text` is a commitment in hexadecimal, or a file: an opening, or anything else. Anything else is committed
-    to with a new salt, and the opening is kept beside it as `<file>.opening.json`: without it the commitment
-    can never be shown to belong to the file. Where one is there and fits, it is used again.
+    to with a new salt, and the opening is kept beside it, as `<file>.record.opening.json` for a record:
+    without it the commitment can never be shown to belong to the file. Where one fits, it is used again.
     """
     from medsync.commitments import Opening
 
@@ -146,7 +146,7 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, Path | None]:
         raise InputError(f"{name}: {path} cannot be read: {error.strerror}.", hint=COMMITMENT_HELP) from None
     if (opening := _opening(content)) is not None:
         return _of_domain(opening, domain, path, name), None
-    kept = Path(f"{path}.opening.json")
+    kept = Path(f"{path}.{domain.name.lower()}.opening.json")
     if kept.exists():
         known = _opening(kept.read_bytes())
         if known is None or known.value != content:

@@ -70,6 +70,8 @@ class _Source:
         self._session = session
         self._contracts = contracts
         self._client = client
+        #: Nothing before this block is told.
+        self._first = 0
         #: The block that was told of last, where asking again begins.
         self._block = 0
         #: What was told of that block and the one before, by position.
@@ -78,7 +80,7 @@ class _Source:
     async def events(self, url: str | None, from_block: int | None) -> AsyncIterator[Event]:
         """What happens from a block on, by default the next; over a WebSocket at `url` if possible."""
         newest = int(await self._client.get_block_number())
-        self._block = newest + 1 if from_block is None else from_block
+        self._first = self._block = newest + 1 if from_block is None else from_block
         if url is not None:
             try:
                 async for event in self._subscribed(url):
@@ -121,7 +123,7 @@ class _Source:
                 yield event
         elif message["method"] == "starknet_subscriptionReorg":
             self._session.say("The node went back on some blocks: their events may come again.")
-            self._block = int(message["params"]["result"]["starting_block_number"])
+            self._first = self._block = int(message["params"]["result"]["starting_block_number"])
             self._told.clear()
         elif message["method"] == "starknet_subscriptionEvents":
             for event in self._new([_emitted(message["params"]["result"])]):
@@ -148,7 +150,7 @@ class _Source:
 
         for event in found:
             place = position(event)
-            if place in self._told or place[0] < self._block - 1:
+            if place in self._told or place[0] < max(self._first, self._block - 1):
                 continue
             if place[0] > self._block:
                 self._told = {told for told in self._told if told[0] >= self._block}

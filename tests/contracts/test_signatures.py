@@ -55,6 +55,7 @@ def test_anyone_submits_a_signed_consent(world: World, who: str) -> None:
     receipt = world.send(getattr(world, who), "add_consent_by_sig", **message)
     assert receipt.result == 1
     assert receipt.events == [
+        world.raised("SignatureUsed", patient=world.patient, nonce=0),
         world.raised(
             "ConsentAdded",
             patient=world.patient,
@@ -69,7 +70,7 @@ def test_anyone_submits_a_signed_consent(world: World, who: str) -> None:
             max_uses=3,
             campaign=0,
             terms_commitment=terms["terms_commitment"],
-        )
+        ),
     ]
     assert nonce(world) == 1
     assert receipt.cells[world.medsync.address] == 2
@@ -82,7 +83,7 @@ def test_a_signed_consent_can_insist_on_a_reward(world: World) -> None:
     receipt = world.send(
         world.relayer, "add_consent_by_sig", **consent_message(world, terms=world.terms(reward=reward))
     )
-    assert receipt.events[0].data["campaign"] == world.read("campaign", terms=reward)["id"]
+    assert receipt.events[1].data["campaign"] == world.read("campaign", terms=reward)["id"]
     assert world.ask(world.researcher, campaign=reward).result["reason"] == "AllowanceExceeded"
 
 
@@ -92,6 +93,7 @@ def test_anyone_submits_a_signed_withdrawal(world: World, who: str) -> None:
     receipt = world.send(getattr(world, who), "revoke_consent_by_sig", **revocation_message(world))
     assert receipt.result is None
     assert receipt.events == [
+        world.raised("SignatureUsed", patient=world.patient, nonce=0),
         world.raised(
             "ConsentRevoked",
             patient=world.patient,
@@ -99,7 +101,7 @@ def test_anyone_submits_a_signed_withdrawal(world: World, who: str) -> None:
             purpose=HRESCH,
             by=world.patient,
             version=2,
-        )
+        ),
     ]
     assert world.verdict() == ("Deny", "Withdrawn", 2)
     assert nonce(world) == 1
@@ -111,7 +113,7 @@ def test_a_signed_withdrawal_of_what_is_withdrawn_burns_its_nonce_only(world: Wo
     message = revocation_message(world)
     world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
     receipt = world.send(world.relayer, "revoke_consent_by_sig", **message)
-    assert receipt.events == []
+    assert receipt.events == [world.raised("SignatureUsed", patient=world.patient, nonce=0)]
     assert nonce(world) == 1
     assert world.verdict() == ("Deny", "Withdrawn", 2)
 
@@ -454,8 +456,8 @@ def test_an_account_that_submits_its_own_message_again(world: World, account: Co
     act(world, account, "CALL_BACK")
     receipt = world.send(world.relayer, "add_consent_by_sig", **message)
     assert receipt.result == 1
-    assert [event.name for event in receipt.events] == ["ConsentAdded", "CalledBack"]
-    assert receipt.events[1].data == {
+    assert [event.name for event in receipt.events] == ["SignatureUsed", "ConsentAdded", "CalledBack"]
+    assert receipt.events[2].data == {
         "success": False,
         "answer": [felt("CONSENT/BAD_NONCE"), felt("ENTRYPOINT_FAILED")],
     }
@@ -475,5 +477,10 @@ def test_an_account_that_withdraws_while_it_is_asked(world: World, account: Cont
     )
     act(world, account, "CALL_BACK")
     receipt = world.send(world.relayer, "add_consent_by_sig", **unsigned(world, account))
-    assert [event.name for event in receipt.events] == ["ConsentAdded", "ConsentRevoked", "CalledBack"]
+    assert [event.name for event in receipt.events] == [
+        "SignatureUsed",
+        "ConsentAdded",
+        "ConsentRevoked",
+        "CalledBack",
+    ]
     assert world.verdict(patient=account.address) == ("Deny", "Withdrawn", 2)

@@ -252,6 +252,7 @@ class Consents(Entities, Rewards):
         require(now <= deadline, "CONSENT/SIGNATURE_EXPIRED")
         require(nonce == self.patient(patient).nonce, "CONSENT/BAD_NONCE")
         self._own(patient).nonce += 1
+        self.emit(self.medsync, "SignatureUsed", {"patient": patient}, {"nonce": nonce})
 
     def consent(self, patient: int, grantee: int, purpose: int) -> Consent:
         return self.state.consents.get((patient, grantee, purpose), Consent())

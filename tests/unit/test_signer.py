@@ -55,6 +55,7 @@ def test_a_transaction_is_signed_as_by_the_stock_signer(signer: StarkSigner) -> 
         resource_bounds=ResourceBoundsMapping.init_with_zeros(),
         calldata=[1, CONTRACT, 2, 0],
         sender_address=PATIENT,
+        tip=0,
     )
     assert signer.sign_transaction(transaction) == STOCK.sign_transaction(transaction)
 

@@ -6,4 +6,5 @@ pub mod ledger;
 pub mod puppet;
 pub mod raw;
 pub mod strings;
+pub mod study;
 pub mod token;

@@ -10,7 +10,8 @@ pub trait IStrings<TState> {
 
     /// From now on `entry_point` does this before it answers: `PANIC`, `CALL_NOBODY` (calls an
     /// address without a contract), `BURN` (computes until the gas is gone), `CALL_BACK` (makes
-    /// the aimed call, once at a time, and survives its failure), or zero for nothing.
+    /// the aimed call, once at a time, and survives its failure), `CALL_BACK_AND_PANIC`, or zero
+    /// for nothing.
     fn act(ref self: TState, entry_point: felt252, act: felt252);
 
     /// The call that `CALL_BACK` makes.
@@ -134,19 +135,27 @@ pub mod StringsComponent {
                 while count != 0 {
                     count += 1;
                 }
-            } else if act == 'CALL_BACK' && !self.Strings_calling_back.read() {
-                self.Strings_calling_back.write(true);
-                let calldata = self.told('aim', [].span()).felts;
-                let (success, answer) = self
-                    .attempt(
-                        self.Strings_target.read(),
-                        self.Strings_entry_point.read(),
-                        calldata.into(),
-                    );
-                self.Strings_calling_back.write(false);
-                self.emit(CalledBack { success, answer });
+            } else if act == 'CALL_BACK' {
+                self.call_back();
+            } else if act == 'CALL_BACK_AND_PANIC' {
+                self.call_back();
+                core::panic_with_felt252('MOCK/PANIC');
             }
             self.told(entry_point, default)
+        }
+
+        fn call_back(ref self: ComponentState<TContractState>) {
+            if self.Strings_calling_back.read() {
+                return;
+            }
+            self.Strings_calling_back.write(true);
+            let calldata = self.told('aim', [].span()).felts;
+            let (success, answer) = self
+                .attempt(
+                    self.Strings_target.read(), self.Strings_entry_point.read(), calldata.into(),
+                );
+            self.Strings_calling_back.write(false);
+            self.emit(CalledBack { success, answer });
         }
 
         fn told(

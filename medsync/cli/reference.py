@@ -1,0 +1,98 @@
+"""What is written from the command line and the record model: `docs/cli.md` and `deployments/schema.json`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from medsync import artifacts, deployments
+from medsync.cli.app import app
+from medsync.errors import ExitCode, VerificationError
+
+_HEAD = """\
+# The command line
+
+Written by `scripts/cli.py` from the commands themselves; `medsync <command> --help` says the same.
+
+Global options may stand anywhere. Answers go to standard output, everything else to standard error. With
+`--json` both are JSON: felts as hexadecimal text, times as ISO 8601 in UTC, amounts as decimal text in the
+token's smallest unit. An error is one object with `error`, `message`, `hint` and `exit_code`.
+
+Addresses are `0x…`, `devnet:<n>` for a local devnet's predeployed account, or `me` for the signing account's.
+Where a commitment is asked for, `0x…` is taken as it is; of a file a salted commitment is made, and its opening
+is kept beside the file (answered as `keep`): who loses it can prove nothing with the commitment.
+
+"""
+
+
+def pages() -> dict[Path, str]:
+    """Every file that is written from here, with what belongs into it."""
+    root = artifacts.root()
+    return {root / "docs" / "cli.md": _commands(), root / "deployments" / "schema.json": deployments.schema()}
+
+
+def write() -> None:
+    """Write the files."""
+    for path, text in pages().items():
+        path.write_text(text)
+
+
+def check() -> None:
+    """Raise VerificationError, naming them, if files are not what they should be."""
+    drifted = [path.name for path, text in pages().items() if not path.is_file() or path.read_text() != text]
+    if drifted:
+        raise VerificationError(
+            "Not what the sources say:", findings=drifted, hint="Run scripts/cli.py and commit the result."
+        )
+
+
+def _commands() -> str:
+    command = typer.main.get_command(app)
+    return _HEAD + _exit_codes() + "".join(_sections(command, "medsync"))
+
+
+def _exit_codes() -> str:
+    rows = "".join(f"| {code.value} | `{code.name}` | {_meaning(code)} |\n" for code in ExitCode)
+    return f"## Exit codes\n\n| Code | Name | Meaning |\n| --- | --- | --- |\n{rows}\n"
+
+
+def _meaning(code: ExitCode) -> str:
+    """The text below a member, which Python itself does not keep."""
+    source = inspect.getsource(ExitCode)
+    return source.partition(f"    {code.name} = {code.value}\n")[2].split('"""')[1]
+
+
+def _sections(command: Any, path: str) -> Iterator[str]:
+    """A command's section, and those of the commands in it."""
+    text = inspect.cleandoc(command.help or "")
+    usage = " ".join([path, *command.collect_usage_pieces(typer.Context(command, info_name=path))])
+    yield f"## {path}\n\n{text}\n\n```text\n{usage}\n```\n\n"
+    rows = [
+        f"| {_name(parameter)} | {_text(parameter)} |\n"
+        for parameter in command.params
+        if parameter.name not in ("install_completion", "show_completion", "help")
+    ]
+    if rows:
+        yield f"| Argument or option | Meaning |\n| --- | --- |\n{''.join(rows)}\n"
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _sections(inner, f"{path} {name}")
+
+
+def _name(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.name.upper()}`"
+    return ", ".join(f"`{name}`" for name in parameter.opts)
+
+
+def _text(parameter: Any) -> str:
+    text = (parameter.help or "").replace("|", "\\|").rstrip(".")
+    default = parameter.default
+    if parameter.required:
+        text += " (required)"
+    elif not isinstance(default, bool) and default not in (None, ""):
+        text += f" (default: `{getattr(default, 'value', default)}`)"
+    return f"{text}."

@@ -1,0 +1,430 @@
+"""Tokens that lie, charge, panic or call back: whatever they do, a pool's own books stay true or nothing happened."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.stateful.driver import Contract, selector
+from tests.support.chain import Call
+from tests.support.words import DAY, MAX_U128, felt
+from tests.support.world import World, assert_refused
+
+TRANSFER, TRANSFER_FROM, BALANCE_OF = selector("transfer"), selector("transfer_from"), selector("balance_of")
+
+
+@dataclass
+class Scene:
+    """A pool of a token that has been honest so far: 3,000 in a campaign, of which 900 are already the patient's."""
+
+    world: World
+    token: Contract
+    pool: Contract
+    terms: dict[str, Any]
+
+    def answer(self, entry_point: int, *felts: int) -> None:
+        self.world.send(self.world.relayer, "answer", self.token, entry_point=entry_point, felts=list(felts))
+
+    def act(self, entry_point: int, act: str) -> None:
+        self.world.send(self.world.relayer, "act", self.token, entry_point=entry_point, act=felt(act))
+
+    def take_up(self, habit: str, argument: int = 0) -> None:
+        self.world.send(
+            self.world.relayer, "take_up", self.token, habit=felt(habit), argument=argument
+        )
+
+    def call_back(self, entry_point: int, call: Call) -> None:
+        """From now on the token makes this call, as itself, whenever that entry point of its is called."""
+        self.world.send(
+            self.world.relayer,
+            "aim",
+            self.token,
+            to=call.to,
+            entry_point=selector(call.function),
+            calldata=list(call.calldata),
+        )
+        self.act(entry_point, "CALL_BACK")
+
+    def books(self) -> dict[str, Any]:
+        world = self.world
+        state = {
+            "campaign": world.read("campaign", self.pool, terms=self.terms),
+            "liabilities": world.read("liabilities", self.pool),
+            "lifetime": world.read("lifetime_deposits", self.pool),
+        }
+        for who in (world.funder, world.patient, world.hospital, world.stranger, self.token.address):
+            for view in ("claimable", "withdrawn", "accumulated"):
+                state[f"{view} {who:#x}"] = world.read(view, self.pool, owner=who)
+            state[f"balance {who:#x}"] = self.balance(who)
+        return state | {"balance": self.balance(self.pool.address)}
+
+    def balance(self, account: int) -> int:
+        """As the token says it now, read raw: it may say anything."""
+        view = {
+            "contract_address": hex(self.token.address),
+            "entry_point_selector": hex(BALANCE_OF),
+            "calldata": [hex(account)],
+        }
+        low, high = self.world.chain.node.call("starknet_call", request=view, block_id="latest")
+        return int(low, 16) + (int(high, 16) << 128)
+
+    def deposit(self, amount: int = 500) -> Call:
+        return self.world.call("deposit", self.pool, terms=self.terms, amount=amount)
+
+    def withdraw(self, amount: int = 400) -> Call:
+        return self.world.call("withdraw", self.pool, amount=amount, recipient=self.world.stranger)
+
+    def close(self) -> Call:
+        return self.world.call("close_campaign", self.pool, terms=self.terms)
+
+    def assert_nothing_happens(self, sender: int, call: Call, error: str) -> None:
+        """The call fails with that error and every book is as before; also when its caller survives the failure."""
+        before = self.books()
+        assert_refused(self.world.execute(sender, call), error)
+        assert self.books() == before
+
+    def assert_solvent(self, *more: dict[str, Any]) -> None:
+        """What is owed, to these and the scene's campaign and to everybody, is what the books say, and is there."""
+        world = self.world
+        people = (world.funder, world.patient, world.hospital, world.stranger, self.token.address)
+        owed = sum(
+            world.read("campaign", self.pool, terms=terms)["remaining"] for terms in (self.terms, *more)
+        ) + sum(world.read("claimable", self.pool, owner=owner) for owner in people)
+        assert world.read("liabilities", self.pool) == owed
+        assert self.balance(self.pool.address) >= owed
+
+
+@pytest.fixture
+def scene(world: World) -> Scene:
+    token = world.new_hostile_token()
+    pool = world.new_pool(token.address, world.medsync.address)
+    terms = world.campaign(pool=pool.address, expires_at=world.now + DAY)
+    world.fund(terms, 3000, pool)
+    world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
+    assert world.ask(world.funder, campaign=terms).result["decision"] == "Permit"
+    outcome = world.execute(
+        world.funder,
+        Call(token.address, "mint", [world.funder, 10_000, 0]),
+        Call(token.address, "approve", [pool.address, 10_000, 0]),
+    )
+    assert outcome.error is None
+    return Scene(world, token, pool, terms)
+
+
+# --- deposit ----------------------------------------------------------------------------------------------------
+
+BAD_DEPOSITS: list[tuple[str, str, Any]] = [
+    ("POOL/TRANSFER_FAILED", "answer", (0,)),
+    ("POOL/TRANSFER_FAILED", "answer", (0, 1)),
+    ("Returned data too short", "answer", ()),
+    ("MOCK/PANIC", "act", "PANIC"),
+    ("POOL/SHORTFALL", "habit", ("FEE", 1)),
+    ("POOL/SHORTFALL", "habit", ("FEE", 500)),
+    ("POOL/SHORTFALL", "habit", ("STAND_STILL", 0)),
+    ("TOKEN/BLOCKED", "habit", ("BLOCK", "pool")),
+    ("TOKEN/BLOCKED", "habit", ("BLOCK", "funder")),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "how"), BAD_DEPOSITS, ids=str)
+def test_a_bad_transfer_makes_no_deposit(scene: Scene, error: str, kind: str, how: Any) -> None:
+    """Returns false, returns nothing, panics, charges, moves nothing, blocks."""
+    if kind == "answer":
+        scene.answer(TRANSFER_FROM, *how)
+    elif kind == "act":
+        scene.act(TRANSFER_FROM, how)
+    else:
+        habit, argument = how
+        if isinstance(argument, str):
+            argument = scene.pool.address if argument == "pool" else getattr(scene.world, argument)
+        scene.take_up(habit, argument)
+    scene.assert_nothing_happens(scene.world.funder, scene.deposit(), error)
+    scene.assert_solvent()
+
+
+@pytest.mark.parametrize(
+    ("error", "felts"),
+    [
+        ("POOL/SHORTFALL", (0, 0)),
+        ("POOL/SHORTFALL", (3499, 0)),
+        ("Returned data too short", ()),
+        ("Returned data too short", (3500,)),
+        ("Returned data too short", (2**128, 0)),
+    ],
+)
+def test_a_balance_that_does_not_cover_the_books(scene: Scene, error: str, felts: tuple[int, ...]) -> None:
+    """The balance is understated, or said in a shape that is no u256."""
+    before = scene.books()
+    scene.answer(BALANCE_OF, *felts)
+    outcome = scene.world.execute(scene.world.funder, scene.deposit())
+    assert_refused(outcome, error)
+    scene.world.send(
+        scene.world.relayer, "answer", scene.token, entry_point=BALANCE_OF, felts=[3000, 0]
+    )
+    after = scene.books()
+    assert {key: value for key, value in after.items() if not key.startswith("balance")} == {
+        key: value for key, value in before.items() if not key.startswith("balance")
+    }
+
+
+@pytest.mark.parametrize("felts", [(1,), (1, 0), (2,), (felt("yes"),)])
+def test_any_truth_is_true_if_the_money_arrives(scene: Scene, felts: tuple[int, ...]) -> None:
+    """A malformed or wide bool is no reason to lose a deposit: what counts is the balance afterwards."""
+    scene.answer(TRANSFER_FROM, *felts)
+    before = scene.world.read("liabilities", scene.pool)
+    outcome = scene.world.execute(scene.world.funder, scene.deposit())
+    assert outcome.error is None, outcome.reason
+    assert scene.world.read("liabilities", scene.pool) == before + 500
+    scene.assert_solvent()
+
+
+def test_a_fee_can_be_made_good_by_a_donation(scene: Scene) -> None:
+    """The pool asks for solvency, not for the exact amount: whoever pays the fee, the books stay covered."""
+    scene.take_up("FEE", 10)
+    scene.world.send(
+        scene.world.stranger, "mint", scene.token, recipient=scene.pool.address, amount=10
+    )
+    outcome = scene.world.execute(scene.world.funder, scene.deposit())
+    assert outcome.error is None, outcome.reason
+    scene.assert_solvent()
+
+
+def test_a_token_that_mints_to_the_pool(scene: Scene) -> None:
+    """Money out of nothing is this token's affair; the pool's books are covered by it like by any other."""
+    scene.take_up("CONJURE")
+    outcome = scene.world.execute(scene.world.funder, scene.deposit())
+    assert outcome.error is None, outcome.reason
+    assert scene.balance(scene.world.funder) == 10_000
+    scene.assert_solvent()
+
+
+# --- withdraw ---------------------------------------------------------------------------------------------------
+
+BAD_WITHDRAWALS: list[tuple[str, str, Any]] = [
+    ("POOL/TRANSFER_FAILED", "answer", (0,)),
+    ("POOL/TRANSFER_FAILED", "answer", (0, 1)),
+    ("Returned data too short", "answer", ()),
+    ("MOCK/PANIC", "act", "PANIC"),
+    ("TOKEN/BLOCKED", "habit", ("BLOCK", "pool")),
+    ("TOKEN/BLOCKED", "habit", ("BLOCK", "stranger")),
+]
+
+
+@pytest.mark.parametrize(("error", "kind", "how"), BAD_WITHDRAWALS, ids=str)
+def test_a_bad_transfer_makes_no_withdrawal(scene: Scene, error: str, kind: str, how: Any) -> None:
+    """The credit is whole afterwards, and can be drawn once the token is honest again."""
+    if kind == "answer":
+        scene.answer(TRANSFER, *how)
+    elif kind == "act":
+        scene.act(TRANSFER, how)
+    else:
+        habit, who = how
+        scene.take_up(habit, scene.pool.address if who == "pool" else getattr(scene.world, who))
+    scene.assert_nothing_happens(scene.world.patient, scene.withdraw(), error)
+    scene.assert_solvent()
+
+    scene.answer(TRANSFER, 1)
+    scene.world.send(scene.world.relayer, "act", scene.token, entry_point=TRANSFER, act=0)
+    scene.world.send(scene.world.relayer, "take_up", scene.token, habit=0, argument=0)
+    outcome = scene.world.execute(scene.world.patient, scene.withdraw(900))
+    assert outcome.error is None, outcome.reason
+    assert scene.balance(scene.world.stranger) == 900
+
+
+def test_who_is_blocked_draws_to_another_address(scene: Scene) -> None:
+    """A token that blocks the patient cannot block the patient's credit."""
+    scene.take_up("BLOCK", scene.world.patient)
+    to_itself = scene.world.call("withdraw", scene.pool, amount=400, recipient=scene.world.patient)
+    scene.assert_nothing_happens(scene.world.patient, to_itself, "TOKEN/BLOCKED")
+    assert scene.world.execute(scene.world.patient, scene.withdraw(900)).error is None
+    assert scene.balance(scene.world.stranger) == 900
+
+
+@pytest.mark.parametrize("habit", ["FEE", "STAND_STILL", "CONJURE"])
+def test_a_token_that_keeps_what_was_drawn(scene: Scene, habit: str) -> None:
+    """It can rob its own holders; it cannot make the pool owe anyone more, or anyone else less."""
+    before = scene.books()
+    scene.take_up(habit, 400)
+    outcome = scene.world.execute(scene.world.patient, scene.withdraw(400))
+    assert outcome.error is None, outcome.reason
+    after = scene.books()
+    patient = f"{scene.world.patient:#x}"
+    changed = {key for key in before if before[key] != after[key]} - {
+        key for key in before if key.startswith("balance")
+    }
+    assert changed == {"liabilities", f"claimable {patient}", f"withdrawn {patient}"}
+    scene.assert_solvent()
+
+
+# --- close_campaign, accrue -------------------------------------------------------------------------------------
+
+
+def test_closing_and_accruing_ask_no_token(scene: Scene) -> None:
+    """A token that does nothing but panic holds up neither an access nor the end of a campaign."""
+    for entry_point in (TRANSFER, TRANSFER_FROM, BALANCE_OF):
+        scene.act(entry_point, "PANIC")
+    assert scene.world.ask(scene.world.funder, campaign=scene.terms).result["decision"] == "Permit"
+    scene.world.wait(DAY)
+    assert scene.world.execute(scene.world.funder, scene.close()).error is None
+    assert scene.world.read("claimable", scene.pool, owner=scene.world.funder) == 1000
+
+
+def test_a_patient_can_revoke_whatever_the_token_does(scene: Scene) -> None:
+    for entry_point in (TRANSFER, TRANSFER_FROM, BALANCE_OF):
+        scene.act(entry_point, "PANIC")
+    world = scene.world
+    world.send(world.patient, "revoke_consent", grantee=world.funder, purpose=felt("HRESCH"))
+    world.send(world.patient, "revoke_all")
+
+
+# --- re-entry ---------------------------------------------------------------------------------------------------
+
+
+def called_back(outcome: Any) -> list[tuple[bool, list[int]]]:
+    """What became of the token's calls back."""
+    return [
+        (event.data["success"], event.data["answer"]) for event in outcome.events if event.name == "CalledBack"
+    ]
+
+
+def test_a_withdrawal_cannot_be_drawn_twice(scene: Scene) -> None:
+    """The classic: the token, an owner of credit itself, calls `withdraw` again while it is being paid."""
+    world = scene.world
+    terms = scene.terms | {"salt": 2}
+    world.fund(terms, 1000, scene.pool)
+    # The token is a patient of its own, so that it has credit to draw.
+    consent = world.call("add_consent", grantee=world.funder, terms=world.terms(reward=terms))
+    world.puppets[scene.token.address] = scene.token
+    assert world.execute(scene.token.address, consent).error is None
+    request = world.request(patient=scene.token.address, campaign=terms)
+    assert world.send(world.funder, "request_access", request=request).result["decision"] == "Permit"
+    assert world.read("claimable", scene.pool, owner=scene.token.address) == 900
+
+    drain = world.call("withdraw", scene.pool, amount=900, recipient=world.stranger)
+    scene.call_back(TRANSFER, drain)
+    outcome = world.execute(scene.token.address, drain)
+    assert outcome.error is None, outcome.reason
+    assert called_back(outcome) == [
+        (False, [felt("POOL/INSUFFICIENT_CREDIT"), felt("ENTRYPOINT_FAILED")])
+    ]
+    assert scene.balance(world.stranger) == 900
+    assert world.read("claimable", scene.pool, owner=scene.token.address) == 0
+    assert world.read("withdrawn", scene.pool, owner=scene.token.address) == 900
+    scene.assert_solvent(terms)
+
+
+def test_a_token_draws_nothing_of_anothers_withdrawal(scene: Scene) -> None:
+    """It has no credit: its call fails, the patient's withdrawal stands."""
+    world = scene.world
+    scene.call_back(TRANSFER, world.call("withdraw", scene.pool, amount=1, recipient=world.stranger))
+    outcome = world.execute(world.patient, scene.withdraw(400))
+    assert outcome.error is None
+    assert called_back(outcome) == [
+        (False, [felt("POOL/INSUFFICIENT_CREDIT"), felt("ENTRYPOINT_FAILED")])
+    ]
+    assert scene.balance(world.stranger) == 400
+    scene.assert_solvent()
+
+
+def token_as_funder(scene: Scene) -> dict[str, Any]:
+    """A campaign of the token itself, and the token's own money approved for it."""
+    world = scene.world
+    terms = scene.terms | {"funder": scene.token.address, "salt": 3}
+    world.send(world.relayer, "mint", scene.token, recipient=scene.token.address, amount=1000)
+    world.puppets[scene.token.address] = scene.token
+    approve = world.call("approve", scene.token, spender=scene.pool.address, amount=1000)
+    assert world.execute(scene.token.address, approve).error is None
+    return terms
+
+
+def test_a_deposit_within_a_deposit_is_counted_once_each(scene: Scene) -> None:
+    """A before-and-after difference would credit the inner one twice; books written first and compared last do not."""
+    world = scene.world
+    terms = token_as_funder(scene)
+    # Called back when the outer money has arrived and the pool asks for its balance.
+    scene.call_back(BALANCE_OF, world.call("deposit", scene.pool, terms=terms, amount=1000))
+    before = world.read("liabilities", scene.pool)
+    outcome = world.execute(world.funder, scene.deposit(500))
+    assert outcome.error is None, outcome.reason
+    assert called_back(outcome) == [(True, [])]
+    assert world.read("campaign", scene.pool, terms=terms)["remaining"] == 1000
+    assert world.read("campaign", scene.pool, terms=scene.terms)["remaining"] == 2500
+    assert world.read("liabilities", scene.pool) == before + 1500
+    assert scene.balance(scene.pool.address) == before + 1500
+    scene.assert_solvent(terms)
+
+
+def test_a_deposit_within_a_deposit_pays_for_neither(scene: Scene) -> None:
+    """The token moves nothing: the inner deposit fails on the outer one's debt already, and both are gone."""
+    world = scene.world
+    terms = token_as_funder(scene)
+    scene.call_back(TRANSFER_FROM, world.call("deposit", scene.pool, terms=terms, amount=1000))
+    scene.take_up("STAND_STILL")
+    scene.assert_nothing_happens(world.funder, scene.deposit(500), "POOL/SHORTFALL")
+    assert world.read("campaign", scene.pool, terms=terms)["status"] == "None"
+
+
+def test_an_inner_deposit_cannot_lean_on_the_outer_ones_promise(scene: Scene) -> None:
+    """During the outer transfer the pool owes more than it holds: an inner deposit that would only be covered once
+    the outer money is there is refused, though it would have been fine a moment later."""
+    world = scene.world
+    terms = token_as_funder(scene)
+    scene.call_back(TRANSFER_FROM, world.call("deposit", scene.pool, terms=terms, amount=1))
+    outcome = world.execute(world.funder, scene.deposit(500))
+    assert outcome.error is None, outcome.reason
+    assert called_back(outcome) == [(False, [felt("POOL/SHORTFALL"), felt("ENTRYPOINT_FAILED")])]
+    assert world.read("campaign", scene.pool, terms=terms)["status"] == "None"
+    scene.assert_solvent()
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [("close_campaign", "POOL/CLOSE_TOO_EARLY"), ("announce_close", None), ("set_allowance", None)],
+)
+def test_a_funder_token_acts_on_its_campaign_during_its_deposit(
+    scene: Scene, function: str, error: str | None
+) -> None:
+    """The campaign's books are complete when the token is called: whatever it does then is as if done afterwards."""
+    world = scene.world
+    terms = token_as_funder(scene)
+    arguments = {"accessor": world.partner, "amount": MAX_U128} if function == "set_allowance" else {}
+    scene.call_back(TRANSFER_FROM, world.call(function, scene.pool, terms=terms, **arguments))
+    deposit = world.call("deposit", scene.pool, terms=terms, amount=1000)
+    outcome = world.execute(scene.token.address, deposit)
+    assert outcome.error is None, outcome.reason
+    expected = (True, []) if error is None else (False, [felt(error), felt("ENTRYPOINT_FAILED")])
+    assert called_back(outcome) == [expected]
+    campaign = world.read("campaign", scene.pool, terms=terms)
+    assert (campaign["remaining"], campaign["status"]) == (1000, "Open")
+    scene.assert_solvent(terms)
+
+
+def test_a_caller_that_survives_a_failed_deposit_finds_nothing_changed(scene: Scene) -> None:
+    """The transaction succeeds, the deposit inside it does not: not one cell of the pool may differ."""
+    world = scene.world
+    attacker = world.new_puppet()
+    terms = scene.terms | {"funder": attacker.address, "salt": 4}
+    scene.take_up("STAND_STILL")
+    deposit = world.call("deposit", scene.pool, terms=terms, amount=1000)
+    attempt = world.call(
+        "attempt",
+        attacker,
+        to=deposit.to,
+        entry_point=selector(deposit.function),
+        calldata=list(deposit.calldata),
+    )
+    world.execute(
+        world.relayer,
+        Call(scene.token.address, "mint", [attacker.address, 1000, 0]),
+    )
+    world.execute(attacker.address, world.call("approve", scene.token, spender=scene.pool.address, amount=1000))
+    before = scene.books()
+    outcome = world.execute(world.stranger, attempt)
+    assert outcome.error is None
+    assert attacker.abi.decode_result("attempt", outcome.results[0]) == (
+        False,
+        [felt("POOL/SHORTFALL"), felt("ENTRYPOINT_FAILED")],
+    )
+    assert outcome.events == []
+    assert outcome.cells[scene.pool.address] == 0
+    assert scene.books() == before

@@ -1,0 +1,208 @@
+"""Each entry point has its method, which encodes what starknet-py's own serializer encodes from the ABI."""
+
+import inspect
+from typing import Any
+
+import pytest
+from starknet_py.abi.v2 import AbiParser
+from starknet_py.cairo.felt import encode_shortstring
+from starknet_py.net.client_errors import ClientError
+from starknet_py.net.full_node_client import FullNodeClient
+from starknet_py.serialization.factory import serializer_for_function_v1
+
+from medsync.clients import ContractClient, Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.errors import ContractError, InputError, NetworkError
+from medsync.felt import InvalidValue
+from medsync.signer import StarkSigner
+from medsync.signing import sign_consent, sign_revocation
+from medsync.transactions import Account, Invocation
+from medsync.types import AccessRequest, CampaignTerms, ConsentTerms
+from medsync.vocabulary import Category, Power, Purpose, Role
+from tests.unit.abi_types import MEDSYNC, POOL, assert_same, functions
+from tests.unit.samples import CHAIN, CONTRACT, PATIENT, RESEARCHER, START, TERMS
+from tests.unit.samples import POOL as POOL_ADDRESS
+
+NODE = FullNodeClient("http://127.0.0.1:1")
+ACCOUNT = Account(PATIENT, NODE, StarkSigner(5, CHAIN))
+CLIENTS: dict[str, ContractClient] = {
+    "MedSync": MedSyncClient(CONTRACT, ACCOUNT),
+    "RewardPool": RewardPoolClient(POOL_ADDRESS, ACCOUNT),
+}
+ABIS = {"MedSync": MEDSYNC, "RewardPool": POOL}
+#: Called by MedSync only.
+INTERNAL = {"accrue"}
+
+CONSENT = ConsentTerms(Purpose.HRESCH, Category.IMAGING, START, START + 60, 3, TERMS, 99)
+UNPAID = ConsentTerms(Purpose.TREAT, Category.ALL, START, START + 60, 0, None, 0)
+REQUEST = AccessRequest(PATIENT, Purpose.HRESCH, Category.IMAGING, 5, TERMS)
+REQUESTS = [REQUEST, AccessRequest(PATIENT, Purpose.TREAT, Category.ALL, 6)]
+
+#: One set of arguments for each entry point that changes state, in the order of the ABI's parameters.
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "register_entity": (RESEARCHER, Role.RESEARCHER, 7),
+    "suspend_entity": (RESEARCHER,),
+    "reinstate_entity": (RESEARCHER,),
+    "begin_admin_transfer": (RESEARCHER,),
+    "cancel_admin_transfer": (),
+    "accept_admin_transfer": (),
+    "add_consent": (RESEARCHER, CONSENT),
+    "add_consent_for": (PATIENT, RESEARCHER, UNPAID),
+    "add_consent_by_sig": (PATIENT, RESEARCHER, CONSENT, 2, START, [10, 11]),
+    "revoke_consent": (RESEARCHER, Purpose.TREAT),
+    "revoke_consent_for": (PATIENT, RESEARCHER, Purpose.TREAT),
+    "revoke_consent_by_sig": (PATIENT, RESEARCHER, Purpose.TREAT, 2, START, [10, 11, 12]),
+    "revoke_all": (),
+    "revoke_all_for": (PATIENT,),
+    "request_consent": (PATIENT, CONSENT),
+    "refuse_consent": (RESEARCHER, Purpose.TREAT),
+    "refuse_consent_for": (PATIENT, RESEARCHER, Purpose.TREAT),
+    "set_delegate": (RESEARCHER, Power.GIVE | Power.REFUSE, START),
+    "set_emergency_opt_out": (True,),
+    "cancel_signatures": (),
+    "request_access": (REQUEST,),
+    "request_access_batch": (REQUESTS,),
+    "request_emergency_access": (PATIENT, Category.ALL, 5, 6),
+    "deposit": (TERMS, 2**128 - 1),
+    "set_allowance": (TERMS, RESEARCHER, 0),
+    "withdraw": (1, PATIENT),
+    "announce_close": (TERMS,),
+    "close_campaign": (TERMS,),
+}
+VIEWS = {
+    contract: {name for name, one in functions(abi).items() if one["state_mutability"] == "view"}
+    for contract, abi in ABIS.items()
+}
+CHANGES = [
+    (contract, name) for contract, abi in ABIS.items() for name in functions(abi) if name in ARGUMENTS
+]
+
+
+def plain(value: Any) -> Any:
+    """A typed value as starknet-py's serializer takes it."""
+    match value:
+        case CampaignTerms() | ConsentTerms() | AccessRequest():
+            return {name: plain(getattr(value, name)) for name in value.__slots__}
+        case Purpose():
+            return encode_shortstring(value.value)
+        case Role():
+            return {value.variant: ()}
+        case bool():
+            return value
+        case int():
+            return int(value)
+        case list():
+            return [plain(one) for one in value]
+    return value
+
+
+def test_every_entry_point_has_a_method_and_no_more() -> None:
+    for contract, abi in ABIS.items():
+        exported = set(functions(abi)) - INTERNAL
+        client = CLIENTS[contract]
+        assert exported <= set(dir(client))
+        assert exported - VIEWS[contract] == {name for owner, name in CHANGES if owner == contract}
+
+
+@pytest.mark.parametrize(("contract", "name"), CHANGES)
+def test_calldata_is_what_the_abi_demands(contract: str, name: str) -> None:
+    method = getattr(CLIENTS[contract], name)
+    invocation: Invocation[Any] = method(*ARGUMENTS[name])
+    function = functions(ABIS[contract])[name]
+    parsed = next(
+        interface.items[name]
+        for interface in AbiParser(ABIS[contract]).parse().interfaces.values()
+        if name in interface.items
+    )
+    serializer = serializer_for_function_v1(parsed)
+    assert list(invocation.call.calldata) == serializer.serialize(*map(plain, ARGUMENTS[name]))
+    assert invocation.call.to_addr == CLIENTS[contract].address
+    assert invocation.function == f"{contract}.{name}"
+    assert list(inspect.signature(method).parameters) == [one["name"] for one in function["inputs"]]
+    outputs = function["outputs"]
+    if outputs:
+        assert_same(invocation.answer, outputs[0]["type"], ABIS[contract])
+    else:
+        assert invocation.answer is type(None)
+
+
+class _Spy:
+    """A node that answers every view with the same felts and remembers what it was asked."""
+
+    def __init__(self, *felts: int) -> None:
+        self.felts = list(felts)
+        self.trouble: Exception | None = None
+        self.asked: list[tuple[Any, Any]] = []
+
+    async def call_contract(self, call: Any, block_number: Any) -> list[int]:
+        self.asked.append((call, block_number))
+        if self.trouble is not None:
+            raise self.trouble
+        return self.felts
+
+
+async def test_views_ask_for_the_block_that_is_named() -> None:
+    spy = _Spy(1, 2)
+    client = MedSyncClient(CONTRACT, spy)  # type: ignore[arg-type]
+    head = await client.log_head(PATIENT)
+    assert (head.count, head.head) == (1, 2)
+    await client.log_head(PATIENT, block=17)
+    await client.log_head(PATIENT, block="pre_confirmed")
+    assert [block for _, block in spy.asked] == ["latest", 17, "pre_confirmed"]
+
+
+async def test_what_goes_wrong_in_a_view_is_named() -> None:
+    spy = _Spy(1)
+    client = MedSyncClient(CONTRACT, spy)  # type: ignore[arg-type]
+    with pytest.raises(NetworkError, match="LogHead"):
+        await client.log_head(PATIENT)
+    spy.trouble = ClientError("Contract not found", 20)  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match=r"MedSync\.log_head refused: CONTRACT_NOT_FOUND"):
+        await client.log_head(PATIENT)
+    spy.trouble = TimeoutError()
+    with pytest.raises(NetworkError, match=r"MedSync\.log_head \(TimeoutError\)"):
+        await client.log_head(PATIENT)
+
+
+def test_a_client_without_account_only_reads() -> None:
+    with pytest.raises(InputError, match="can only read"):
+        MedSyncClient(CONTRACT, NODE).revoke_all()
+
+
+@pytest.mark.parametrize("address", [-1, 2**251])
+def test_the_contracts_address_must_be_one(address: int) -> None:
+    with pytest.raises(InvalidValue):
+        MedSyncClient(address, NODE)
+
+
+def test_token_amounts_are_two_felts() -> None:
+    token = Erc20Client(0x70, ACCOUNT)
+    assert token.approve(POOL_ADDRESS, 2**130 + 5).call.calldata == [POOL_ADDRESS, 5, 4]
+    assert token.transfer(PATIENT, 2**256 - 1).call.calldata == [PATIENT, 2**128 - 1, 2**128 - 1]
+    with pytest.raises(InvalidValue):
+        token.transfer(PATIENT, 2**256)
+
+
+def test_a_signed_message_is_submitted_as_it_is_and_only_where_it_is_for() -> None:
+    medsync = MedSyncClient(CONTRACT, ACCOUNT)
+    common: dict[str, Any] = {"contract": CONTRACT, "grantee": RESEARCHER, "nonce": 4, "deadline": START}
+    for signer, contract, good in (
+        (StarkSigner(6, CHAIN), CONTRACT, True),
+        (StarkSigner(6, CHAIN + 1), CONTRACT, False),
+        (StarkSigner(6, CHAIN), CONTRACT + 1, False),
+    ):
+        common["contract"] = contract
+        consent = sign_consent(signer, PATIENT, terms=CONSENT, version=1, **common)
+        revocation = sign_revocation(signer, PATIENT, purpose=Purpose.TREAT, **common)
+        if not good:
+            for signed in (consent, revocation):
+                with pytest.raises(InputError, match="another"):
+                    medsync.submit(signed)
+            continue
+        submitted = medsync.submit(consent).call
+        direct = medsync.add_consent_by_sig(PATIENT, RESEARCHER, CONSENT, 4, START, consent.signature).call
+        assert submitted == direct
+        submitted = medsync.submit(revocation).call
+        direct = medsync.revoke_consent_by_sig(
+            PATIENT, RESEARCHER, Purpose.TREAT, 4, START, revocation.signature
+        ).call
+        assert submitted == direct

@@ -1,0 +1,314 @@
+"""The published specification: it is what the sources say, leaves nothing out, and drift is noticed."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starkware.cairo.common.poseidon_hash import poseidon_hash_many
+
+from medsync import reference
+from medsync.abi import SourceError, contract_reference
+from medsync.errors import ExitCode, VerificationError
+
+ROOT = Path(__file__).parents[2]
+SPEC = (ROOT / reference.PATH).read_text()
+SOURCES = {path.name: path.read_text() for path in (ROOT / "contracts/src").glob("*.cairo")}
+ABIS = {
+    name: json.loads((ROOT / f"deployments/artifacts/{name}.abi.json").read_text())
+    for name in ("MedSync", "RewardPool")
+}
+ENTRIES = [(name, entry) for name, abi in ABIS.items() for entry in abi]
+
+
+def section(heading: str) -> str:
+    """What stands under a heading, up to the next one of any level."""
+    found = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", SPEC, re.M | re.S)
+    assert len(found) == 1, f"{heading} is there {len(found)} times"
+    return str(found[0])
+
+
+def short(cairo_type: str) -> str:
+    """A type of the ABI as the sources write it."""
+    return re.sub(r"(?:\w+::)+(?=\w)", "", cairo_type).replace("::<", "<")
+
+
+# --- nothing is left out: the ABI, which the compiler writes, against the text ------------------------------
+
+
+def test_it_is_published() -> None:
+    reference.check()
+
+
+@pytest.mark.parametrize(
+    ("contract", "function"),
+    [
+        (contract, function)
+        for contract, entry in ENTRIES
+        for function in (entry["items"] if entry["type"] == "interface" else [entry])
+        if function["type"] in ("function", "constructor")
+    ],
+    ids=lambda value: value if isinstance(value, str) else value["name"],
+)
+def test_every_entry_point_is_there(contract: str, function: dict[str, Any]) -> None:
+    is_constructor = function["type"] == "constructor"
+    text = section(contract if is_constructor else function["name"])
+    view = not is_constructor and function["state_mutability"] == "view"
+    parameters = [
+        f"{'self: @' if view else 'ref self: '}{'ContractState' if is_constructor else 'TState'}",
+        *(f"{one['name']}: {short(one['type'])}" for one in function["inputs"]),
+    ]
+    answer = "".join(f" -> {short(one['type'])}" for one in function.get("outputs", ()))
+    assert f"```cairo\nfn {function['name']}({', '.join(parameters)}){answer}\n```" in text
+    if not view and not is_constructor:
+        assert {"**Effects:**", "**Emits:**", "**Access:**"} <= set(re.findall(r"\*\*\w+:\*\*", text))
+
+
+@pytest.mark.parametrize(
+    ("contract", "event"),
+    [(name, entry) for name, entry in ENTRIES if entry["type"] == "event" and entry["kind"] == "struct"],
+    ids=lambda value: value if isinstance(value, str) else short(value["name"]),
+)
+def test_every_event_is_there(contract: str, event: dict[str, Any]) -> None:
+    text = section(short(event["name"]))
+    assert f"- **From:** `{contract}`" in text
+    for line, kind in (("Further keys", "key"), ("Data", "data")):
+        members = [one for one in event["members"] if one["kind"] == kind]
+        fields = ", ".join(f"`{one['name']}: {short(one['type'])}`" for one in members)
+        assert f"- **{line}:** {fields or 'none'}\n" in text
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [entry for _, entry in ENTRIES if entry["type"] == "struct" and entry["name"].startswith("medsync")],
+    ids=lambda structure: short(structure["name"]),
+)
+def test_every_struct_is_there(structure: dict[str, Any]) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", section(short(structure["name"])), re.M)
+    assert rows == [(one["name"], short(one["type"])) for one in structure["members"]]
+
+
+@pytest.mark.parametrize(
+    "enum",
+    [entry for _, entry in ENTRIES if entry["type"] == "enum" and entry["name"].startswith("medsync")],
+    ids=lambda enum: short(enum["name"]),
+)
+def test_every_enum_is_there(enum: dict[str, Any]) -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| .", section(short(enum["name"])), re.M)
+    assert rows == [(str(index), one["name"]) for index, one in enumerate(enum["variants"])]
+
+
+def test_every_error_code_is_there_and_can_happen() -> None:
+    in_sources = set(re.findall(r"felt252 = '([A-Z]+/[A-Z_]+)'", "".join(SOURCES.values())))
+    rows = re.findall(r"^\| `([A-Z]+/[A-Z_]+)` \| (.+) \| (.*) \|$", SPEC, re.M)
+    assert {code for code, _, _ in rows} == in_sources
+    assert len(rows) == len(in_sources)
+    for code, meaning, functions in rows:
+        assert meaning, code
+        assert functions, f"no function says that it fails with {code}"
+
+
+def test_every_interface_id_is_the_sources() -> None:
+    in_sources = re.findall(r"const (I\w+)_ID: felt252 =\s+(0x[0-9a-f]+);", "".join(SOURCES.values()))
+    assert len(in_sources) == 5
+    rows = re.findall(r"^\| `\w+` \| \[`(I\w+)`\]\(#\w+\) \| `(0x[0-9a-f]+)` \|$", SPEC, re.M)
+    assert {(name.replace("_", "").lower(), felt) for name, felt in in_sources} == {
+        (name.lower(), felt) for name, felt in rows
+    }
+
+
+def test_every_storage_variable_and_packed_struct_is_there() -> None:
+    variables = re.findall(r"(?:^|\s)(\w+): (?:Map<|Totals,)", "".join(SOURCES.values()))
+    assert set(variables) <= set(re.findall(r"^\| `(\w+)` \| `\S+.*` \|", SPEC, re.M))
+    packed = re.findall(r"of StorePacking<(\w+),", "".join(SOURCES.values()))
+    assert sorted(re.findall(r"^- `(\w+)`: .*`\w+:\d+", section("Packed cells"), re.M)) == sorted(packed)
+
+
+@pytest.mark.parametrize("layout", re.findall(r"^- `\w+`: .*", section("Packed cells"), re.M))
+def test_every_layout_fits_a_felt(layout: str) -> None:
+    assert 0 < sum(int(width) for width in re.findall(r"\w+:(\d+)", layout)) <= 251
+
+
+# --- test vectors, recomputed with cairo-lang ---------------------------------------------------------------
+
+
+def vector(heading: str) -> list[int]:
+    """The felts of the vector under a heading; the last one is the result."""
+    block = re.search(r"```text\n(.*?)```", section(heading), re.S)
+    assert block is not None
+    return [int(line.split()[-1], 16) for line in block[1].splitlines() if line]
+
+
+def test_campaign_id_vector() -> None:
+    *fields, result = vector("Campaign id")
+    assert len(fields) == 9
+    assert poseidon_hash_many(fields) == result
+
+
+def test_entry_digest_vectors() -> None:
+    *fields, first = vector("Log entry digest")
+    assert len(fields) == 16
+    assert poseidon_hash_many(fields) % 2**219 == first
+    # The second entry: what the sentence below the vector says, and nothing else.
+    fields[4:7] = [first, 2, fields[6] + 1]
+    fields[11:13] = [1, 11]
+    assert f"gives `{poseidon_hash_many(fields) % 2**219:#x}`" in section("Log entry digest")
+
+
+def test_commitment_vector() -> None:
+    domain, digest, salt, result = vector("Commitments")
+    text = re.search(r"For the 41 bytes `(.*)`:", section("Commitments"))
+    assert text is not None
+    data = text[1].encode()
+    assert (
+        poseidon_hash_many([len(data), *(int.from_bytes(part) for part in (data[:31], data[31:]))]) == digest
+    )
+    assert poseidon_hash_many([domain, digest, salt]) == result
+
+
+def test_message_vectors() -> None:
+    def short_string(text: str) -> int:
+        return int.from_bytes(text.encode())
+
+    def type_hash(name: str) -> int:
+        found = re.search(r"^Type hash `(0x[0-9a-f]+)`\.$", section(f"Message type {name}"), re.M)
+        assert found is not None
+        return int(found[1], 16)
+
+    def signed(*fields: int) -> str:
+        domain = [short_string("MedSync"), short_string("v1"), short_string("SN_SEPOLIA"), 1]
+        domain_hash = poseidon_hash_many([type_hash("StarknetDomain"), *domain])
+        parts = [short_string("StarkNet Message"), domain_hash, 0x222, poseidon_hash_many(fields)]
+        return f"`{poseidon_hash_many(parts):#x}`"
+
+    start, end, purpose = 1_767_225_600, 1_769_817_600, short_string("HRESCH")
+    consent = [0x111, 0x333, purpose, 144, start, end, 3, 0x777, 1, 0, start]
+    *_, campaign = vector("Campaign id")
+    text = section("Message hashes")
+    assert f"| `Consent` | {signed(type_hash('Consent'), *consent)} |" in text
+    assert f"| `RewardedConsent` | {signed(type_hash('RewardedConsent'), *consent, campaign)} |" in text
+    assert f"| `Revocation` | {signed(type_hash('Revocation'), 0x111, 0x333, purpose, 0, start)} |" in text
+
+
+# --- drift is noticed ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what the specification is made of, and of the specification."""
+    for name in ("Scarb.toml", reference.PATH, *(f"deployments/artifacts/{name}.abi.json" for name in ABIS)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copytree(ROOT / "contracts/src", tmp_path / "contracts/src")
+    monkeypatch.setenv("MEDSYNC_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def rewrite(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+DRIFTS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
+    "none": (lambda root: None, []),
+    "effect added": (
+        lambda root: rewrite(
+            root / "contracts/src/access_log.cairo",
+            "/// Effects: writes the patient's log",
+            "/// Effects: writes the accessor's cell and the patient's log",
+        ),
+        ["request_access: changed"],
+    ),
+    "error code added": (
+        lambda root: rewrite(
+            root / "contracts/src/reward_pool.cairo",
+            "    /// The amount is zero.\n",
+            "    /// The moon is full.\n    pub const FULL_MOON: felt252 = 'POOL/FULL_MOON';\n"
+            "    /// The amount is zero.\n",
+        ),
+        ["Errors of RewardPool: changed"],
+    ),
+    "event renamed": (
+        lambda root: rewrite(
+            root / "contracts/src/entity_registry.cairo",
+            "pub struct EntitySuspended",
+            "pub struct EntityHalted",
+        ),
+        ["EntityHalted: missing", "EntitySuspended: does not belong there"],
+    ),
+    "layout changed": (
+        lambda root: rewrite(
+            root / "contracts/src/entity_registry.cairo", "`role:8 | suspended:1", "`role:7 | suspended:1"
+        ),
+        ["Entity: changed", "Packed cells: changed"],
+    ),
+    "interface changed in the ABI": (
+        lambda root: rewrite(
+            root / "deployments/artifacts/RewardPool.abi.json", '"name": "liabilities"', '"name": "debts"'
+        ),
+        ["Contracts and interfaces: changed"],
+    ),
+    "edited by hand": (
+        lambda root: rewrite(root / reference.PATH, "## Storage\n", "## Storage\n\nAll is well.\n"),
+        ["Storage: changed"],
+    ),
+    "headings exchanged": (
+        lambda root: (root / reference.PATH).write_text(
+            SPEC.replace("## Storage\n" + section("Storage"), "") + "## Storage\n" + section("Storage")
+        ),
+        ["the order of the headings"],
+    ),
+    "lost": (lambda root: (root / reference.PATH).unlink(), ["MedSync: specification: missing"]),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFTS)
+def test_drift_is_noticed(checkout: Path, drift: str) -> None:
+    happen, expected = DRIFTS[drift]
+    happen(checkout)
+    if not expected:
+        reference.check()
+        return
+    with pytest.raises(VerificationError) as caught:
+        reference.check()
+    assert caught.value.findings[: len(expected)] == expected
+    assert drift == "lost" or len(caught.value.findings) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("    /// Lifts a suspension.\n    ///\n", "", "reinstate_entity has no documentation"),
+        ("    /// The address is zero.\n", "", "ENTITY/ZERO_ADDRESS has no documentation"),
+        ("`ENTITY/BAD_ROLE`,", "`ENTITY/MAD_ROLE`,", "nothing defines: ['ENTITY/MAD_ROLE']"),
+    ],
+)
+def test_undocumented_sources_are_refused(checkout: Path, old: str, new: str, message: str) -> None:
+    rewrite(checkout / "contracts/src/entity_registry.cairo", old, new)
+    with pytest.raises(SourceError, match=re.escape(message)):
+        contract_reference(checkout / "contracts/src")
+
+
+def test_script_writes_checks_and_says_what_drifted(
+    checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = ROOT / "scripts/spec.py"
+    main = runpy.run_path(str(script))["main"]
+    (checkout / reference.PATH).write_text(SPEC.replace("## Hashes\n", "## Hash\n"))
+    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
+    assert done.returncode == ExitCode.NOT_VERIFIED
+    assert "  Hashes: missing\n  Hash: does not belong there\n" in done.stderr
+    assert main([]) == ExitCode.OK
+    assert (checkout / reference.PATH).read_text() == SPEC
+    assert main(["--check"]) == ExitCode.OK
+    assert main(["--chekc"]) == ExitCode.USAGE
+    assert capsys.readouterr() == ("docs/spec.md is what the sources say.\n", "usage: spec.py [--check]\n")

@@ -1,0 +1,292 @@
+"""Nonces are counted right whatever the node does, and every shape of refusal is read to its innermost code."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+from starknet_py.net.client_errors import ClientError
+from starknet_py.net.client_models import (
+    Call,
+    ResourceBoundsMapping,
+    SentTransactionResponse,
+    TransactionExecutionStatus,
+    TransactionFinalityStatus,
+)
+from starknet_py.net.models.transaction import InvokeV3
+
+from medsync.errors import ContractError, NetworkError
+from medsync.signer import StarkSigner
+from medsync.transactions import Account, Invocation, refusal, revert_code
+from tests.unit.samples import CHAIN, CONTRACT, PATIENT
+
+BOUNDS = ResourceBoundsMapping.init_with_zeros()
+INVALID_NONCE = ClientError("Invalid transaction nonce", 52)  # type: ignore[arg-type]
+NOT_FOUND = ClientError("Transaction hash not found", 29)  # type: ignore[arg-type]
+
+
+class FakeNode:
+    """A node with a mempool: it accepts any nonce from the chain's on, once, and makes blocks when told to.
+
+    `trouble` are exceptions that the next submissions meet; `swallow` says that the transaction arrives first.
+    """
+
+    def __init__(self) -> None:
+        self.nonce = 0
+        self.pool: dict[int, int] = {}
+        self.trouble: list[Exception] = []
+        self.swallow = False
+        self.asked = 0
+        self.reverts = False
+
+    async def get_contract_nonce(self, address: int, **_: Any) -> int:
+        self.asked += 1
+        await asyncio.sleep(0)
+        return self.nonce
+
+    async def send_transaction(self, transaction: InvokeV3) -> SentTransactionResponse:
+        await asyncio.sleep(0)
+        trouble = self.trouble.pop(0) if self.trouble else None
+        if trouble is not None and not self.swallow:
+            raise trouble
+        if transaction.nonce < self.nonce or transaction.nonce in self.pool.values():
+            raise INVALID_NONCE
+        transaction_hash = transaction.calculate_hash(CHAIN)
+        self.pool[transaction_hash] = transaction.nonce
+        if trouble is not None:
+            raise trouble
+        return SentTransactionResponse(transaction_hash)
+
+    async def get_transaction_status(self, transaction_hash: int) -> None:
+        if transaction_hash not in self.pool:
+            raise NOT_FOUND
+
+    async def get_transaction_receipt(self, transaction_hash: int) -> Any:
+        await asyncio.sleep(0)
+        nonce = self.pool.get(transaction_hash)
+        if nonce is None or nonce >= self.nonce:
+            raise NOT_FOUND
+        status = TransactionExecutionStatus
+        return _Receipt(
+            transaction_hash,
+            status.REVERTED if self.reverts else status.SUCCEEDED,
+            "0x1 ('CONSENT/NOT_FOUND')" if self.reverts else None,
+        )
+
+    def make_block(self) -> None:
+        while self.nonce in self.pool.values():
+            self.nonce += 1
+
+
+class _Receipt:
+    finality_status = TransactionFinalityStatus.ACCEPTED_ON_L2
+
+    def __init__(self, transaction_hash: int, status: TransactionExecutionStatus, reason: str | None) -> None:
+        self.transaction_hash = transaction_hash
+        self.execution_status = status
+        self.revert_reason = reason
+
+
+@pytest.fixture
+def node() -> FakeNode:
+    return FakeNode()
+
+
+@pytest.fixture
+def account(node: FakeNode) -> Account:
+    return Account(PATIENT, node, StarkSigner(5, CHAIN))  # type: ignore[arg-type]
+
+
+def call(account: Account, function: str = "revoke_all", calldata: int = 0) -> Invocation[None]:
+    return Invocation(account, "MedSync", function, Call(CONTRACT, 77, [calldata]), type(None))
+
+
+async def submit(account: Account, calldata: int) -> int:
+    return await account.submit(call(account, calldata=calldata), bounds=BOUNDS)
+
+
+# --- nonces -------------------------------------------------------------------------------------------------
+
+
+async def test_many_in_flight_take_one_nonce_each(node: FakeNode, account: Account) -> None:
+    node.nonce = 4
+    await asyncio.gather(*(submit(account, number) for number in range(20)))
+    assert sorted(node.pool.values()) == list(range(4, 24))
+    assert node.asked == 1
+
+
+async def test_a_foreign_transaction_is_noticed_and_the_nonce_read_again(
+    node: FakeNode, account: Account
+) -> None:
+    await submit(account, 1)
+    node.make_block()
+    node.nonce += 3
+    await submit(account, 2)
+    assert sorted(node.pool.values()) == [0, 4]
+
+
+async def test_what_is_in_flight_is_left_out_when_the_nonce_is_read_again(
+    node: FakeNode, account: Account
+) -> None:
+    """The chain does not count what waits, so its nonce alone would name one that is spent."""
+    await submit(account, 1)
+    await submit(account, 2)
+    node.trouble = [aiohttp.ServerDisconnectedError()]
+    with pytest.raises(NetworkError, match="0x"):
+        await submit(account, 3)
+    await submit(account, 4)
+    assert sorted(node.pool.values()) == [0, 1, 2]
+
+
+async def test_a_transaction_that_arrived_before_the_connection_broke_is_accounted_for(
+    node: FakeNode, account: Account
+) -> None:
+    node.trouble, node.swallow = [TimeoutError()], True
+    transaction_hash = await submit(account, 1)
+    await submit(account, 2)
+    assert node.pool[transaction_hash] == 0
+    assert sorted(node.pool.values()) == [0, 1]
+
+
+async def test_a_chain_that_went_back_is_followed(node: FakeNode, account: Account) -> None:
+    """As after a devnet's revert to a snapshot."""
+    node.nonce = 9
+    transaction_hash = await submit(account, 1)
+    node.make_block()
+    await account.confirm(transaction_hash)
+    node.nonce, node.pool, node.trouble = 2, {}, [INVALID_NONCE]
+    await submit(account, 1)
+    assert list(node.pool.values()) == [2]
+
+
+async def test_a_nonce_that_is_refused_for_ever_is_given_up(node: FakeNode, account: Account) -> None:
+    node.trouble = [INVALID_NONCE] * 3
+    with pytest.raises(ContractError) as refused:
+        await submit(account, 1)
+    assert refused.value.code == "INVALID_NONCE"
+    assert not node.pool
+
+
+async def test_a_duplicate_is_never_taken_for_success(node: FakeNode, account: Account) -> None:
+    """It would be another transaction's result."""
+    node.trouble = [ClientError("Duplicate", 59)] * 3  # type: ignore[arg-type]
+    with pytest.raises(ContractError) as refused:
+        await submit(account, 1)
+    assert refused.value.code == "DUPLICATE_TRANSACTION"
+
+
+async def test_a_failure_before_anything_is_sent_says_so(node: FakeNode, account: Account) -> None:
+    async def silent(*_: Any, **__: Any) -> int:
+        raise aiohttp.ClientConnectionError
+
+    node.get_contract_nonce = silent  # type: ignore[method-assign]
+    with pytest.raises(NetworkError, match="nothing was sent"):
+        await submit(account, 1)
+
+
+# --- waiting ------------------------------------------------------------------------------------------------
+
+
+async def test_a_receipt_is_waited_for(node: FakeNode, account: Account) -> None:
+    transaction_hash = await submit(account, 1)
+    waiting = asyncio.create_task(account.confirm(transaction_hash))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    node.make_block()
+    assert (await waiting).transaction_hash == transaction_hash
+
+
+async def test_waiting_ends(node: FakeNode, account: Account) -> None:
+    transaction_hash = await submit(account, 1)
+    with pytest.raises(NetworkError, match=hex(transaction_hash)) as late:
+        await account.confirm(transaction_hash, within=0.05)
+    assert "look it up" in late.value.hint
+
+
+async def test_a_reverted_transaction_names_its_code_and_its_hash(node: FakeNode, account: Account) -> None:
+    node.reverts = True
+    one = call(account, "revoke_consent")
+    transaction_hash = await submit(account, 1)
+    node.make_block()
+    with pytest.raises(ContractError) as refused:
+        await account.confirm(transaction_hash, one)
+    assert (refused.value.code, refused.value.function) == ("CONSENT/NOT_FOUND", "MedSync.revoke_consent")
+    assert hex(transaction_hash) in refused.value.hint
+    assert "No consent was ever given" in refused.value.hint
+
+
+# --- reading refusals ---------------------------------------------------------------------------------------
+
+TRACE = (
+    "Transaction execution has failed:\n0: Error in the called contract (contract address: 0x0722, class hash:"
+    " 0x05b4, selector: 0x015d):\nExecution failed. Failure reason:\nError in contract (contract address: 0x07,"
+    " class hash: 0x05, selector: 0x01):\nError in contract (contract address: {address:#066x}, class hash:"
+    " 0x06e2, selector: {selector:#066x}):\n{reason}.\n"
+)
+CODE = "0x434f4e53454e542f4e4f545f464f554e44 ('CONSENT/NOT_FOUND')"
+WRAPPED = f"({CODE}, 0x454e545259504f494e545f4641494c4544 ('ENTRYPOINT_FAILED'))"
+
+
+@pytest.mark.parametrize("reason", [CODE, WRAPPED, f"(0x617267 ('argent/multicall-failed'), 0x1, {CODE})"])
+def test_codes_in_a_receipts_text(reason: str) -> None:
+    assert revert_code(TRACE.format(address=CONTRACT, selector=77, reason=reason)) == "CONSENT/NOT_FOUND"
+
+
+def test_codes_in_nested_data() -> None:
+    inner = {"contract_address": "0x1", "class_hash": "0x2", "selector": "0x3", "error": TRACE.format(
+        address=CONTRACT, selector=77, reason=CODE)}
+    data = {"transaction_index": 0, "execution_error": {**inner, "error": {**inner, "error": inner}}}
+    assert revert_code(data) == "CONSENT/NOT_FOUND"
+
+
+def test_codes_in_a_views_data() -> None:
+    felts = '["0x434f4e53454e542f4e4f545f464f554e44", "0x454e545259504f494e545f4641494c4544"]'
+    assert revert_code({"revert_error": {"selector": "0x1", "error": felts}}) == "CONSENT/NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ("Requested contract address 0x1234 is not deployed.\n", "CONTRACT_NOT_FOUND"),
+        ("Error at pc=0:7331:\nCairo traceback", "UNKNOWN"),
+        (None, "UNKNOWN"),
+        ({}, "UNKNOWN"),
+        ("0x753332 ('u32_add Overflow').", "u32_add Overflow"),
+    ],
+)
+def test_other_reasons(data: Any, code: str) -> None:
+    assert revert_code(data) == code
+
+
+async def test_the_failing_call_of_several_is_named(account: Account) -> None:
+    first = Invocation(account, "Erc20", "approve", Call(0x70, 66, []), bool)
+    second = call(account, "revoke_consent")
+    text = TRACE.format(address=CONTRACT, selector=77, reason=CODE)
+    error = ClientError("Transaction execution error", 41, {"execution_error": text})  # type: ignore[arg-type]
+    failed = refusal(error, first, second)
+    assert isinstance(failed, ContractError)
+    assert failed.function == "MedSync.revoke_consent"
+    unclear = refusal(ClientError("x", 41, "no trace"), first, second)  # type: ignore[arg-type]
+    assert isinstance(unclear, ContractError)
+    assert (unclear.code, unclear.function) == ("UNKNOWN", "Erc20.approve + MedSync.revoke_consent")
+    assert "no trace" in unclear.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "name"),
+    [
+        (20, ContractError, "CONTRACT_NOT_FOUND"),
+        (21, ContractError, "ENTRYPOINT_NOT_FOUND"),
+        (54, ContractError, "INSUFFICIENT_BALANCE"),
+        (55, ContractError, "VALIDATION_FAILURE"),
+        ("503", NetworkError, "UNREACHABLE"),
+        (-32603, NetworkError, "UNREACHABLE"),
+        (None, NetworkError, "UNREACHABLE"),
+    ],
+)
+def test_other_refusals_of_the_node(code: Any, kind: type, name: str) -> None:
+    error = refusal(ClientError("A page of text " * 100, code), function="MedSync.admin")
+    assert type(error) is kind
+    assert error.code == name
+    assert "MedSync.admin" in str(error)
+    assert len(str(error)) < 400
