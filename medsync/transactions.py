@@ -245,7 +245,9 @@ class Account(StarknetAccount):
     async def _hand_over(self, transaction: InvokeV3, nonce: int) -> int:
         try:
             transaction_hash = (await self.client.send_transaction(transaction)).transaction_hash
-        except TRANSPORT_ERRORS:
+        except (ClientError, *TRANSPORT_ERRORS) as error:
+            if isinstance(error, ClientError) and not _is_http_status(error):
+                raise
             # It may have arrived all the same.
             transaction_hash = transaction.calculate_hash(self.chain_id)
             if not await self._is_known(transaction_hash):
@@ -403,6 +405,11 @@ def _rpc_code(error: ClientError) -> int:
         return int(error.code or 0)
     except ValueError:
         return 0
+
+
+def _is_http_status(error: ClientError) -> bool:
+    """Whether something on the way to the node answered, not the node itself."""
+    return _rpc_code(error) >= 300
 
 
 def _is_nonce_refusal(error: ClientError) -> bool:

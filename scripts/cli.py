@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/cli.md and deployments/schema.json from the sources, or `--check` that they are what these say."""
+"""Write docs/cli.md and deployments/schema.json from the sources, or `--check` that they are up to date."""
 
 import sys
 

@@ -23,8 +23,8 @@ Global options may stand anywhere. Answers go to standard output, everything els
 token's smallest unit. An error is one object with `error`, `message`, `hint` and `exit_code`.
 
 Addresses are `0x…`, `devnet:<n>` for a local devnet's predeployed account, or `me` for the signing account's.
-Where a commitment is asked for, `0x…` is taken as it is; of a file a salted commitment is made, and its opening
-is kept beside the file (answered as `keep`): who loses it can prove nothing with the commitment.
+Where a commitment is asked for, `0x…` is taken as it is; of a file a salted commitment is made, and its
+opening is kept beside the file (answered as `keep`): who loses it can prove nothing with the commitment.
 
 """
 

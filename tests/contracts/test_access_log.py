@@ -144,9 +144,7 @@ def test_a_refusal_is_logged_and_survives(
         "digest": digest(world, head, entry),
     }
     assert log_head(world) == {"count": seq, "head": receipt.result["digest"]}
-    assert record == world.read(
-        "consent", patient=world.patient, grantee=world.researcher, purpose=HRESCH
-    )
+    assert record == world.read("consent", patient=world.patient, grantee=world.researcher, purpose=HRESCH)
     assert receipt.cells[world.medsync.address] == 1
 
 
@@ -175,9 +173,7 @@ def test_break_the_glass_is_an_ordinary_purpose_at_the_ordinary_door(world: Worl
 def test_who_was_never_registered_cannot_write_into_a_log(world: World, who: str) -> None:
     world.give()
     world.refuses("ENTITY/UNKNOWN", getattr(world, who), "request_access", request=world.request())
-    world.refuses(
-        "ENTITY/UNKNOWN", getattr(world, who), "request_access_batch", requests=[world.request()]
-    )
+    world.refuses("ENTITY/UNKNOWN", getattr(world, who), "request_access_batch", requests=[world.request()])
     assert log_head(world) == {"count": 0, "head": 0}
 
 

@@ -17,7 +17,9 @@ def reward(world: World) -> dict[str, Any]:
     """A campaign of 10,000 that pays 1,000 for each access of its funder, and a consent that insists on it."""
     terms = world.campaign()
     world.fund(terms, 10_000)
-    world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms, max_uses=5))
+    world.send(
+        world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms, max_uses=5)
+    )
     return terms
 
 
@@ -26,9 +28,7 @@ def campaign(world: World, terms: dict[str, Any]) -> Any:
 
 
 def uses(world: World, grantee: int | None = None) -> int:
-    consent = world.read(
-        "consent", patient=world.patient, grantee=grantee or world.funder, purpose=HRESCH
-    )
+    consent = world.read("consent", patient=world.patient, grantee=grantee or world.funder, purpose=HRESCH)
     return int(consent["uses"])
 
 
@@ -142,7 +142,9 @@ def test_a_mismatch_calls_no_pool(world: World, reward: dict[str, Any]) -> None:
     assert receipt.result["reason"] == "CampaignMismatch"
 
 
-def test_a_refusal_for_another_reason_names_the_requests_campaign(world: World, reward: dict[str, Any]) -> None:
+def test_a_refusal_for_another_reason_names_the_requests_campaign(
+    world: World, reward: dict[str, Any]
+) -> None:
     world.send(world.patient, "revoke_consent", grantee=world.funder, purpose=HRESCH)
     receipt = ask(world, reward)
     assert receipt.events == [
@@ -183,9 +185,12 @@ def test_an_empty_campaign_permits_nothing(world: World) -> None:
 
 
 def test_a_closed_campaign_permits_nothing(world: World, reward: dict[str, Any]) -> None:
-    world.send(world.patient, "add_consent", grantee=world.partner, terms=world.terms(
-        reward=reward, expires_at=world.now + 2 * CLOSE_NOTICE
-    ))
+    world.send(
+        world.patient,
+        "add_consent",
+        grantee=world.partner,
+        terms=world.terms(reward=reward, expires_at=world.now + 2 * CLOSE_NOTICE),
+    )
     world.send(world.funder, "announce_close", terms=reward)
     world.wait(CLOSE_NOTICE)
     world.send(world.funder, "set_allowance", terms=reward, accessor=world.partner, amount=MAX_U128)

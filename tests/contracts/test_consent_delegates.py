@@ -129,7 +129,17 @@ def test_a_delegation_ends_to_the_second(world: World, function: str, offset: in
 @pytest.mark.parametrize("function", ACTS)
 @pytest.mark.parametrize(
     "who",
-    ["admin", "hospital", "researcher", "auditor", "suspended", "patient", "neighbour", "stranger", "relayer"],
+    [
+        "admin",
+        "hospital",
+        "researcher",
+        "auditor",
+        "suspended",
+        "patient",
+        "neighbour",
+        "stranger",
+        "relayer",
+    ],
 )
 def test_nobody_else_acts_for_a_patient(world: World, function: str, who: str) -> None:
     """Not the administrator, not the grantee, not even the patient through the delegates' door."""

@@ -76,9 +76,7 @@ def test_gives_a_consent(world: World) -> None:
 
 
 def test_a_consent_never_given_is_empty(world: World) -> None:
-    assert stored(world) == record(
-        world, starts_at=0, expires_at=0, categories=0, version=0, status="None"
-    )
+    assert stored(world) == record(world, starts_at=0, expires_at=0, categories=0, version=0, status="None")
 
 
 def test_renewal_replaces_everything(world: World) -> None:
@@ -176,9 +174,7 @@ BAD_TERMS = [
 
 @pytest.mark.parametrize(("error", "change"), BAD_TERMS, ids=str)
 @pytest.mark.parametrize("function", ["add_consent", "request_consent"])
-def test_malformed_terms_are_refused(
-    world: World, function: str, error: str, change: dict[str, int]
-) -> None:
+def test_malformed_terms_are_refused(world: World, function: str, error: str, change: dict[str, int]) -> None:
     terms = world.terms(**change)
     if function == "add_consent":
         world.refuses(error, world.patient, function, grantee=world.researcher, terms=terms)
@@ -234,7 +230,9 @@ def test_values_wider_than_their_type_are_refused(world: World, field: str, plac
     call = world.call("add_consent", grantee=world.researcher, terms=world.terms())
     felts = list(call.calldata)
     felts[1 + place] = value
-    assert_refused(world.execute(world.patient, call._replace(calldata=felts)), "Failed to deserialize param #2")
+    assert_refused(
+        world.execute(world.patient, call._replace(calldata=felts)), "Failed to deserialize param #2"
+    )
 
 
 @pytest.mark.parametrize("change", ["longer", "shorter", "option"])
@@ -293,7 +291,9 @@ def test_a_campaign_must_be_open(world: World) -> None:
     world.refuses("CONSENT/CAMPAIGN_NOT_OPEN", world.patient, "add_consent", **arguments)
 
 
-@pytest.mark.parametrize("change", [{"rate": 1001}, {"custodian_bps": 999}, {"salt": 2}, {"custodian": 1}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"rate": 1001}, {"custodian_bps": 999}, {"salt": 2}, {"custodian": 1}], ids=str
+)
 def test_other_terms_are_another_campaign(world: World, change: dict[str, int]) -> None:
     world.fund(world.campaign(), 1000)
     terms = world.terms(reward=world.campaign(**change))
@@ -308,9 +308,7 @@ def test_a_pool_of_another_medsync_is_refused(world: World) -> None:
     reward = world.campaign(pool=pool.address)
     world.fund(reward, 1000, pool)
     terms = world.terms(reward=reward)
-    world.refuses(
-        "CONSENT/FOREIGN_POOL", world.patient, "add_consent", grantee=world.researcher, terms=terms
-    )
+    world.refuses("CONSENT/FOREIGN_POOL", world.patient, "add_consent", grantee=world.researcher, terms=terms)
 
 
 @pytest.mark.parametrize("who", ["token", "medsync"])
@@ -457,9 +455,7 @@ def test_everything_can_be_withdrawn_before_anything_was_given(world: World) -> 
 @pytest.mark.parametrize("grantee", ["researcher", "suspended", "stranger", "patient"])
 def test_refusing_says_so_and_changes_nothing(world: World, grantee: str) -> None:
     world.give()
-    receipt = world.send(
-        world.patient, "refuse_consent", grantee=getattr(world, grantee), purpose=HRESCH
-    )
+    receipt = world.send(world.patient, "refuse_consent", grantee=getattr(world, grantee), purpose=HRESCH)
     assert receipt.result is None
     assert receipt.events == [
         world.raised(

@@ -126,7 +126,9 @@ def test_the_administration_is_handed_over(world: World) -> None:
     ready_at = world.now + ADMIN_DELAY
     receipt = world.send(world.admin, "begin_admin_transfer", new_admin=world.successor)
     assert receipt.result is None
-    assert receipt.events == [world.raised("AdminTransferBegun", new_admin=world.successor, ready_at=ready_at)]
+    assert receipt.events == [
+        world.raised("AdminTransferBegun", new_admin=world.successor, ready_at=ready_at)
+    ]
     assert world.read("pending_admin") == {"address": world.successor, "ready_at": ready_at}
     assert world.read("admin") == world.admin
 
@@ -195,13 +197,9 @@ def test_who_accepted_can_hand_back(world: World) -> None:
     assert world.read("pending_admin") is None
 
 
-@pytest.mark.parametrize(
-    ("error", "who"), [("ENTITY/ZERO_ADDRESS", None), ("ENTITY/ALREADY_ADMIN", "admin")]
-)
+@pytest.mark.parametrize(("error", "who"), [("ENTITY/ZERO_ADDRESS", None), ("ENTITY/ALREADY_ADMIN", "admin")])
 def test_not_everybody_can_succeed(world: World, error: str, who: str | None) -> None:
-    world.refuses(
-        error, world.admin, "begin_admin_transfer", new_admin=getattr(world, who) if who else 0
-    )
+    world.refuses(error, world.admin, "begin_admin_transfer", new_admin=getattr(world, who) if who else 0)
 
 
 @pytest.mark.parametrize("who", ["admin", "hospital", "stranger"])
@@ -214,7 +212,10 @@ def test_only_the_named_successor_accepts(world: World, who: str) -> None:
 
 def test_a_transfer_writes_no_new_cell_but_its_time(world: World) -> None:
     """The successor's cell holds the administrator when nobody is named, so it is never cleared."""
-    assert world.send(world.admin, "begin_admin_transfer", new_admin=world.successor).cells[
-        world.medsync.address
-    ] == 2
+    assert (
+        world.send(world.admin, "begin_admin_transfer", new_admin=world.successor).cells[
+            world.medsync.address
+        ]
+        == 2
+    )
     assert world.send(world.admin, "cancel_admin_transfer").cells[world.medsync.address] == 1

@@ -63,9 +63,7 @@ class Scene:
         )
 
     def request(self, **changes: Any) -> Call:
-        return self.world.call(
-            "request_access", request=self.world.request(campaign=self.terms, **changes)
-        )
+        return self.world.call("request_access", request=self.world.request(campaign=self.terms, **changes))
 
     def ask(self, **changes: Any) -> Receipt:
         return self.world.ask(campaign=self.terms, **changes)
@@ -96,9 +94,7 @@ def scene(world: World) -> Scene:
     scene = Scene(world, pool, terms, campaign)
     scene.answer("campaign", *open_campaign(scene))
     scene.answer("accrue", PAID)
-    world.send(
-        world.admin, "register_entity", address=pool.address, role="Researcher", profile_commitment=1
-    )
+    world.send(world.admin, "register_entity", address=pool.address, role="Researcher", profile_commitment=1)
     return scene
 
 
@@ -217,9 +213,7 @@ def test_nonsense_is_a_refusal(scene: Scene, nonsense: Any, max_uses: int) -> No
         assert scene.uses() == 0
         assert receipt.cells[scene.world.medsync.address] == 1
     # Once it behaves, the very same use is there.
-    scene.world.send(
-        scene.world.relayer, "act", scene.pool, entry_point=selector("accrue"), act=0
-    )
+    scene.world.send(scene.world.relayer, "act", scene.pool, entry_point=selector("accrue"), act=0)
     scene.answer("accrue", PAID)
     assert scene.ask().result["decision"] == "Permit"
     assert scene.uses() == 1
@@ -354,9 +348,7 @@ def test_a_consent_revoked_while_the_pool_is_asked(scene: Scene, function: str) 
     receipt = scene.ask()
     assert scene.assert_log(receipt.events) == [("Permit", "Granted")]
     assert receipt.events[-1].data["version"] == 1
-    assert scene.ask().result["reason"] == (
-        "Revoked" if function == "revoke_consent_for" else "AllRevoked"
-    )
+    assert scene.ask().result["reason"] == ("Revoked" if function == "revoke_consent_for" else "AllRevoked")
 
 
 def test_the_use_of_a_consent_revoked_meanwhile_is_not_given_back(scene: Scene) -> None:
@@ -414,9 +406,7 @@ def test_a_contract_that_lost_its_entry_point_is_a_refusal(world: World) -> None
     """A contract without `accrue` cannot be named in a consent; were it called all the same, it could be caught."""
     attacker = world.new_puppet()
     inner = Call(world.token.address, "accrue", [])
-    attempt = world.call(
-        "attempt", attacker, to=inner.to, entry_point=selector(inner.function), calldata=[]
-    )
+    attempt = world.call("attempt", attacker, to=inner.to, entry_point=selector(inner.function), calldata=[])
     outcome = world.execute(world.stranger, attempt)
     assert outcome.error is None
     success, answer = attacker.abi.decode_result("attempt", outcome.results[0])

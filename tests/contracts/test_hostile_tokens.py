@@ -29,9 +29,7 @@ class Scene:
         self.world.send(self.world.relayer, "act", self.token, entry_point=entry_point, act=felt(act))
 
     def take_up(self, habit: str, argument: int = 0) -> None:
-        self.world.send(
-            self.world.relayer, "take_up", self.token, habit=felt(habit), argument=argument
-        )
+        self.world.send(self.world.relayer, "take_up", self.token, habit=felt(habit), argument=argument)
 
     def call_back(self, entry_point: int, call: Call) -> None:
         """From now on the token makes this call, as itself, whenever that entry point of its is called."""
@@ -158,9 +156,7 @@ def test_a_balance_that_does_not_cover_the_books(scene: Scene, error: str, felts
     scene.answer(BALANCE_OF, *felts)
     outcome = scene.world.execute(scene.world.funder, scene.deposit())
     assert_refused(outcome, error)
-    scene.world.send(
-        scene.world.relayer, "answer", scene.token, entry_point=BALANCE_OF, felts=[3000, 0]
-    )
+    scene.world.send(scene.world.relayer, "answer", scene.token, entry_point=BALANCE_OF, felts=[3000, 0])
     after = scene.books()
     assert {key: value for key, value in after.items() if not key.startswith("balance")} == {
         key: value for key, value in before.items() if not key.startswith("balance")
@@ -181,9 +177,7 @@ def test_any_truth_is_true_if_the_money_arrives(scene: Scene, felts: tuple[int, 
 def test_a_fee_can_be_made_good_by_a_donation(scene: Scene) -> None:
     """The pool asks for solvency, not for the exact amount: whoever pays the fee, the books stay covered."""
     scene.take_up("FEE", 10)
-    scene.world.send(
-        scene.world.stranger, "mint", scene.token, recipient=scene.pool.address, amount=10
-    )
+    scene.world.send(scene.world.stranger, "mint", scene.token, recipient=scene.pool.address, amount=10)
     outcome = scene.world.execute(scene.world.funder, scene.deposit())
     assert outcome.error is None, outcome.reason
     scene.assert_solvent()
@@ -283,7 +277,9 @@ def test_a_patient_can_revoke_whatever_the_token_does(scene: Scene) -> None:
 def called_back(outcome: Any) -> list[tuple[bool, list[int]]]:
     """What became of the token's calls back."""
     return [
-        (event.data["success"], event.data["answer"]) for event in outcome.events if event.name == "CalledBack"
+        (event.data["success"], event.data["answer"])
+        for event in outcome.events
+        if event.name == "CalledBack"
     ]
 
 
@@ -304,9 +300,7 @@ def test_a_withdrawal_cannot_be_drawn_twice(scene: Scene) -> None:
     scene.call_back(TRANSFER, drain)
     outcome = world.execute(scene.token.address, drain)
     assert outcome.error is None, outcome.reason
-    assert called_back(outcome) == [
-        (False, [felt("POOL/INSUFFICIENT_CREDIT"), felt("ENTRYPOINT_FAILED")])
-    ]
+    assert called_back(outcome) == [(False, [felt("POOL/INSUFFICIENT_CREDIT"), felt("ENTRYPOINT_FAILED")])]
     assert scene.balance(world.stranger) == 900
     assert world.read("claimable", scene.pool, owner=scene.token.address) == 0
     assert world.read("withdrawn", scene.pool, owner=scene.token.address) == 900
@@ -319,9 +313,7 @@ def test_a_token_draws_nothing_of_anothers_withdrawal(scene: Scene) -> None:
     scene.call_back(TRANSFER, world.call("withdraw", scene.pool, amount=1, recipient=world.stranger))
     outcome = world.execute(world.patient, scene.withdraw(400))
     assert outcome.error is None
-    assert called_back(outcome) == [
-        (False, [felt("POOL/INSUFFICIENT_CREDIT"), felt("ENTRYPOINT_FAILED")])
-    ]
+    assert called_back(outcome) == [(False, [felt("POOL/INSUFFICIENT_CREDIT"), felt("ENTRYPOINT_FAILED")])]
     assert scene.balance(world.stranger) == 400
     scene.assert_solvent()
 
@@ -417,7 +409,9 @@ def test_a_caller_that_survives_a_failed_deposit_finds_nothing_changed(scene: Sc
         world.relayer,
         Call(scene.token.address, "mint", [attacker.address, 1000, 0]),
     )
-    world.execute(attacker.address, world.call("approve", scene.token, spender=scene.pool.address, amount=1000))
+    world.execute(
+        attacker.address, world.call("approve", scene.token, spender=scene.pool.address, amount=1000)
+    )
     before = scene.books()
     outcome = world.execute(world.stranger, attempt)
     assert outcome.error is None

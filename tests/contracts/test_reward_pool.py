@@ -86,9 +86,7 @@ def test_a_pool_needs_a_token_and_a_log(world: World, error: str, token: Any, lo
 def test_a_log_that_denies_being_one(world: World) -> None:
     puppet = world.new_puppet()
     for felts, error in (([0], "POOL/NOT_A_LOG"), ([], "Returned data too short")):
-        world.send(
-            world.relayer, "answer", puppet, entry_point=selector("supports_interface"), felts=felts
-        )
+        world.send(world.relayer, "answer", puppet, entry_point=selector("supports_interface"), felts=felts)
         arguments = [world.token.address, puppet.address]
         _, deployment = world.chain.deployment(world.chain.declared("RewardPool"), arguments)
         assert_refused(world.execute(world.relayer, deployment), error)
@@ -136,7 +134,11 @@ def test_the_first_deposit_opens_a_campaign(world: World) -> None:
 
 def test_campaigns_do_not_share_their_money(world: World) -> None:
     """Whoever has other terms has another campaign; the predecessor overwrote the pool."""
-    several = [world.campaign(salt=salt, funder=funder) for salt in (1, 2) for funder in (world.funder, world.partner)]
+    several = [
+        world.campaign(salt=salt, funder=funder)
+        for salt in (1, 2)
+        for funder in (world.funder, world.partner)
+    ]
     for amount, terms in enumerate(several, 1):
         world.fund(terms, amount)
     assert [world.read("campaign", terms=terms)["remaining"] for terms in several] == [1, 2, 3, 4]
@@ -258,9 +260,7 @@ def test_a_deposit_needs_the_money(world: World) -> None:
 def test_the_cap_on_lifetime_deposits_is_exact(world: World) -> None:
     terms = world.campaign(rate=1)
     mint_and_approve(world, world.funder, 2**124)
-    world.refuses(
-        "POOL/DEPOSIT_CAP", world.funder, "deposit", terms=terms, amount=MAX_LIFETIME_DEPOSITS + 1
-    )
+    world.refuses("POOL/DEPOSIT_CAP", world.funder, "deposit", terms=terms, amount=MAX_LIFETIME_DEPOSITS + 1)
     world.refuses("POOL/DEPOSIT_CAP", world.funder, "deposit", terms=terms, amount=MAX_U128)
     world.send(world.funder, "deposit", terms=terms, amount=MAX_LIFETIME_DEPOSITS - 1)
     world.refuses("POOL/DEPOSIT_CAP", world.funder, "deposit", terms=terms, amount=2)
@@ -293,9 +293,7 @@ def test_a_donation_is_nobodys(world: World) -> None:
     before = books(world, terms)
     world.send(world.stranger, "mint", world.token, recipient=world.pool.address, amount=500)
     assert books(world, terms) == before | {"balance": 1500}
-    world.refuses(
-        "POOL/INSUFFICIENT_CREDIT", world.stranger, "withdraw", amount=1, recipient=world.stranger
-    )
+    world.refuses("POOL/INSUFFICIENT_CREDIT", world.stranger, "withdraw", amount=1, recipient=world.stranger)
 
 
 # --- set_allowance ----------------------------------------------------------------------------------------------
@@ -308,9 +306,7 @@ def test_a_funder_allows_an_accessor(world: World, funded: bool, amount: int) ->
     if funded:
         world.fund(terms, 1000)
     campaign = world.read("campaign", terms=terms)["id"]
-    receipt = world.send(
-        world.funder, "set_allowance", terms=terms, accessor=world.partner, amount=amount
-    )
+    receipt = world.send(world.funder, "set_allowance", terms=terms, accessor=world.partner, amount=amount)
     assert receipt.result is None
     assert receipt.events == [
         world.raised("AllowanceSet", campaign=campaign, accessor=world.partner, amount=amount)
@@ -336,9 +332,7 @@ def test_errors_of_an_allowance(world: World) -> None:
         ("POOL/NOT_FUNDER", {"funder": world.partner}, 0),
         ("POOL/ZERO_ADDRESS", {}, 0),
     ):
-        world.refuses(
-            error, world.funder, "set_allowance", terms=terms | change, accessor=accessor, amount=1
-        )
+        world.refuses(error, world.funder, "set_allowance", terms=terms | change, accessor=accessor, amount=1)
 
 
 # --- withdraw ---------------------------------------------------------------------------------------------------
@@ -353,9 +347,7 @@ def test_an_owner_draws_its_credit_to_anyone(world: World, recipient: str) -> No
     before = books(world, terms)
     receipt = world.send(world.patient, "withdraw", amount=700, recipient=to)
     assert receipt.result is None
-    assert receipt.events == [
-        world.raised("RewardWithdrawn", owner=world.patient, recipient=to, amount=700)
-    ]
+    assert receipt.events == [world.raised("RewardWithdrawn", owner=world.patient, recipient=to, amount=700)]
     assert receipt.cells[world.pool.address] == 2
     # Nothing but the owner's credit, what the pool owes and the tokens.
     assert books(world, terms) == before | {
@@ -585,9 +577,7 @@ class Bench:
     def __init__(self, world: World) -> None:
         self.world = world
         self.log = world.new_puppet()
-        world.send(
-            world.relayer, "answer", self.log, entry_point=selector("supports_interface"), felts=[1]
-        )
+        world.send(world.relayer, "answer", self.log, entry_point=selector("supports_interface"), felts=[1])
         self.pool: Contract = world.new_pool(world.token.address, self.log.address)
 
     def terms(self, **changes: Any) -> dict[str, Any]:
@@ -695,9 +685,7 @@ def test_the_funder_needs_no_allowance_and_uses_none(bench: Bench) -> None:
     world, terms = bench.world, bench.terms()
     world.fund(terms, 1000, bench.pool)
     campaign = world.read("campaign", bench.pool, terms=terms)["id"]
-    world.send(
-        world.funder, "set_allowance", bench.pool, terms=terms, accessor=world.funder, amount=5
-    )
+    world.send(world.funder, "set_allowance", bench.pool, terms=terms, accessor=world.funder, amount=5)
     assert bench.accrue(terms, world.patient, world.funder).result == "Paid"
     assert world.read("allowance", bench.pool, campaign=campaign, accessor=world.funder) == 5
 

@@ -46,6 +46,7 @@ DOMAIN_TYPE = (
 )
 
 
+@cache
 def campaign_id(terms: CampaignTerms) -> int:
     """The SNIP-12 struct hash of the terms."""
     return poseidon(starknet_keccak(CAMPAIGN_TERMS_TYPE), *astuple(terms))

@@ -33,8 +33,6 @@ class Outcome:
     events: list[Raised] = field(default_factory=list)
     cells: dict[int, int] = field(default_factory=dict)
     """How many storage cells changed, by watched contract."""
-    calls: list[dict[str, Any]] = field(default_factory=list)
-    """The trace of each call."""
 
 
 class Class(NamedTuple):
@@ -65,7 +63,7 @@ class Chain(driver.Chain):
 
     def set_clock(self, now: int) -> None:
         """Make an empty block at second `now`, which may lie in the past."""
-        self.node.call("devnet_setTime", time=now, generate_block=True)
+        self.node.batch([driver._clock(now)])
 
     def declared(self, name: str, package: artifacts.Package = artifacts.PRODUCT) -> Class:
         """The class of a built contract, declared when it is first asked for."""
@@ -113,8 +111,25 @@ class Chain(driver.Chain):
 
     def execute(self, sender: int, calls: Sequence[Call], now: int) -> Outcome:
         """One transaction in a block of its own at second `now`."""
-        clock = ("devnet_setTime", {"time": now, "generate_block": True})
-        *_, trace = self.node.batch([clock, *self._transaction(sender, calls)])
+        transaction, transaction_hash = self._transaction(sender, calls)
+        self.accounts[sender].nonce += 1
+        *_, trace = self.node.batch(
+            [
+                driver._clock(now),
+                ("starknet_addInvokeTransaction", {"invoke_transaction": transaction}),
+                ("starknet_traceTransaction", {"transaction_hash": hex(transaction_hash)}),
+            ]
+        )
+        return self._outcome(trace)
+
+    def simulate(self, sender: int, calls: Sequence[Call], now: int) -> Outcome:
+        """What `execute` would do; nothing is done."""
+        transaction, _ = self._transaction(sender, calls)
+        simulation = {"block_id": "latest", "transactions": [transaction], "simulation_flags": []}
+        _, (answer,) = self.node.batch([driver._clock(now), ("starknet_simulateTransactions", simulation)])
+        return self._outcome(answer["transaction_trace"])
+
+    def _outcome(self, trace: dict[str, Any]) -> Outcome:
         cells = dict.fromkeys(self.watched, 0)
         for diff in trace["state_diff"]["storage_diffs"]:
             address = int(diff["address"], 16)
@@ -129,11 +144,10 @@ class Chain(driver.Chain):
             results=_split(execution["result"]),
             events=[event for _, event in sorted(events, key=lambda pair: pair[0])],
             cells=cells,
-            calls=execution["calls"],
         )
 
-    def _transaction(self, sender: int, calls: Sequence[Call]) -> list[tuple[str, dict[str, Any]]]:
-        """Like the driver's own, with any number of calls."""
+    def _transaction(self, sender: int, calls: Sequence[Call]) -> tuple[dict[str, Any], int]:
+        """A signed transaction of any number of calls, and its hash."""
         calldata = [len(calls)]
         for call in calls:
             calldata += [call.to, selector(call.function), len(call.calldata), *call.calldata]
@@ -149,11 +163,7 @@ class Chain(driver.Chain):
             "calldata": [hex(felt) for felt in calldata],
             "signature": [hex(felt) for felt in driver.sign(transaction_hash, account.key)],
         }
-        account.nonce += 1
-        return [
-            ("starknet_addInvokeTransaction", {"invoke_transaction": transaction}),
-            ("starknet_traceTransaction", {"transaction_hash": hex(transaction_hash)}),
-        ]
+        return transaction, transaction_hash
 
 
 def _split(result: Sequence[str]) -> list[list[int]]:

@@ -52,7 +52,13 @@ _TYPES["RewardedConsent"] = [*_TYPES["Consent"], ("reward", "CampaignTerms")]
 
 
 def consent_hash(
-    world: World, patient: int, grantee: int, terms: Mapping[str, Any], version: int, nonce: int, deadline: int
+    world: World,
+    patient: int,
+    grantee: int,
+    terms: Mapping[str, Any],
+    version: int,
+    nonce: int,
+    deadline: int,
 ) -> int:
     """What the patient's wallet signs to give this consent."""
     message = dict(terms) | {"grantee": grantee, "version": version, "nonce": nonce, "deadline": deadline}
@@ -60,9 +66,7 @@ def consent_hash(
     return message_hash(world, patient, kind, message)
 
 
-def revocation_hash(
-    world: World, patient: int, grantee: int, purpose: int, nonce: int, deadline: int
-) -> int:
+def revocation_hash(world: World, patient: int, grantee: int, purpose: int, nonce: int, deadline: int) -> int:
     """What the patient's wallet signs to withdraw a consent."""
     message = {"grantee": grantee, "purpose": purpose, "nonce": nonce, "deadline": deadline}
     return message_hash(world, patient, "Revocation", message)
@@ -84,8 +88,7 @@ def message_hash(
     typed_data = {
         "types": {name: [{"name": f, "type": t} for f, t in _TYPES[name]] for name in used},
         "primaryType": kind,
-        "domain": dict(domain)
-        | {"chainId": hex(world.chain.chain_id if chain_id is None else chain_id)},
+        "domain": dict(domain) | {"chainId": hex(world.chain.chain_id if chain_id is None else chain_id)},
         "message": _values(kind, fields),
     }
     return TypedData.from_dict(typed_data).message_hash(patient)  # type: ignore[arg-type]

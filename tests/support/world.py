@@ -11,9 +11,7 @@ from tests.stateful.driver import Contract, Raised, Receipt, View, selector
 from tests.support.chain import Call, Chain, Outcome
 from tests.support.words import ALL_CATEGORIES, DAY, NO_REWARD, felt
 
-SUSPENDED_ERROR = "ENTITY/SUSPENDED"
 PROFILE = 0x9807
-TOKENS = 10**24
 
 
 class World:
@@ -25,7 +23,8 @@ class World:
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
-        chain.watched.clear()
+        self._contracts: dict[int, Contract] = {}
+        chain.watched = self._contracts
         self.now = chain.refresh() + 1
         (
             self.admin,
@@ -65,7 +64,9 @@ class World:
 
     # --- contracts ------------------------------------------------------------------------------------------
 
-    def deploy(self, name: str, *constructor: int, package: artifacts.Package = artifacts.PRODUCT) -> Contract:
+    def deploy(
+        self, name: str, *constructor: int, package: artifacts.Package = artifacts.PRODUCT
+    ) -> Contract:
         """A further contract of that class."""
         contract = self._plan(name, *constructor, package=package)
         self._carry_out(self.relayer)
@@ -85,9 +86,8 @@ class World:
         self.puppets[puppet.address] = puppet
         return puppet
 
-    def _plan(
-        self, name: str, *constructor: int, package: artifacts.Package = artifacts.PRODUCT
-    ) -> Contract:
+    def _plan(self, name: str, *constructor: int, package: artifacts.Package = artifacts.PRODUCT) -> Contract:
+        self.chain.watched = self._contracts
         contract, call = self.chain.deployment(self.chain.declared(name, package), constructor)
         self._setup.append(call)
         return contract
@@ -107,13 +107,21 @@ class World:
 
     def execute(self, sender: int, *calls: Call) -> Outcome:
         """One transaction of any calls, whatever becomes of it. A puppet's call is sent on by the relayer."""
-        if sender in self.puppets:
-            calls = tuple(
-                Call(sender, "forward", [call.to, selector(call.function), len(call.calldata), *call.calldata])
-                for call in calls
-            )
-            sender = self.relayer
-        return self.chain.execute(sender, calls, self.now)
+        return self.chain.execute(*self._from(sender, calls), self.now)
+
+    def simulate(self, sender: int, *calls: Call) -> Outcome:
+        """What `execute` would do; nothing is done."""
+        return self.chain.simulate(*self._from(sender, calls), self.now)
+
+    def _from(self, sender: int, calls: Sequence[Call]) -> tuple[int, Sequence[Call]]:
+        # Worlds take turns on one chain: this one's contracts are those to watch now.
+        self.chain.watched = self._contracts
+        if sender not in self.puppets:
+            return sender, calls
+        return self.relayer, [
+            Call(sender, "forward", [call.to, selector(call.function), len(call.calldata), *call.calldata])
+            for call in calls
+        ]
 
     def send(self, sender: int, function: str, to: Contract | None = None, /, **arguments: Any) -> Receipt:
         """A transaction of one call that must succeed."""
@@ -211,7 +219,7 @@ class World:
         assert outcome.error is None, outcome.reason
 
     def _token_of(self, pool: Contract) -> Contract:
-        return self.chain.watched[self.read("token", pool)]
+        return self._contracts[self.read("token", pool)]
 
     def ask(self, sender: int | None = None, **changes: Any) -> Receipt:
         """An access request, by the researcher if nobody else is named."""
@@ -235,7 +243,9 @@ class World:
 def assert_refused(outcome: Outcome, error: str) -> None:
     """The transaction failed with exactly this error, and no contract changed."""
     assert outcome.error is not None, f"{error} was expected, but the call succeeded"
-    assert outcome.error == error, f"{error} was expected, but it failed with {outcome.error}\n{outcome.reason}"
+    assert outcome.error == error, (
+        f"{error} was expected, but it failed with {outcome.error}\n{outcome.reason}"
+    )
     assert not any(outcome.cells.values()), f"a failed transaction changed cells: {outcome.cells}"
 
 

@@ -1,4 +1,4 @@
-"""Which Python annotation stands for a Cairo type: what the tests hold the typed values against the ABI with."""
+"""Which Python annotation stands for which Cairo type: holds the typed values against the ABI."""
 
 import types
 from dataclasses import fields, is_dataclass
@@ -25,9 +25,7 @@ INTEGERS = {
 
 def entry(abi: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     """The ABI's struct, enum or event with that last part of its path."""
-    (found,) = (
-        one for one in abi if one["type"] == kind and one["name"].rpartition("::")[2] == name
-    )
+    (found,) = (one for one in abi if one["type"] == kind and one["name"].rpartition("::")[2] == name)
     return found
 
 
@@ -69,5 +67,3 @@ def assert_same_members(kind: Any, members: list[dict[str, Any]], abi: list[dict
     assert named == [member["name"] for member in members]
     for member in members:
         assert_same(hints[member["name"]], member["type"], abi, member["name"])
-
-

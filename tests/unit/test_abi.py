@@ -43,7 +43,9 @@ def test_what_changes_state_is_documented_in_full() -> None:
     for contract in CONTRACTS.values():
         for function in contract.functions[1:]:
             if not function.is_view:
-                assert {"Effects", "Emits", "Access"} <= set(function.sections) <= set(SECTIONS), function.name
+                assert {"Effects", "Emits", "Access"} <= set(function.sections) <= set(SECTIONS), (
+                    function.name
+                )
 
 
 def test_every_code_in_the_sources_has_a_meaning_and_a_function() -> None:

@@ -130,7 +130,15 @@ def test_a_wrong_password_does_not_open_it(keystore: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "not json", "[]", "{}", '{"version": 3}', '{"version": 4}', '{"version": 3, "crypto": {"kdf": "md5"}}'],
+    [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        '{"version": 3}',
+        '{"version": 4}',
+        '{"version": 3, "crypto": {"kdf": "md5"}}',
+    ],
 )
 def test_what_is_no_keystore_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "file"
@@ -211,7 +219,9 @@ async def test_a_false_key_in_the_environment_is_not_shown(
     assert_silent(refused.value, *([text] if len(text) > 2 else []), f"{VECTOR_KEY:x}", str(VECTOR_KEY))
 
 
-@pytest.mark.parametrize("source", ["", "0x1", "patient", "patient@key.json", f"{2**251:#x}@key.json", "@key.json"])
+@pytest.mark.parametrize(
+    "source", ["", "0x1", "patient", "patient@key.json", f"{2**251:#x}@key.json", "@key.json"]
+)
 async def test_what_names_no_account_is_refused(source: str) -> None:
     with pytest.raises(InputError):
         await load_account(connection(), source, password=PASSWORD)

@@ -13,7 +13,8 @@ from medsync.serde import DecodingError
 from medsync.types import ConsentRevoked, EventLocation, LogEntry
 from medsync.vocabulary import Category, Decision, Purpose, Reason, Role
 from tests.unit.abi_types import MEDSYNC, POOL, assert_same_members, entry
-from tests.unit.samples import CONTRACT, ENTRIES, HOSPITAL, PATIENT, POOL as POOL_ADDRESS, RESEARCHER, TERMS
+from tests.unit.samples import CONTRACT, ENTRIES, HOSPITAL, PATIENT, RESEARCHER, TERMS
+from tests.unit.samples import POOL as POOL_ADDRESS
 
 ABIS = {"MedSync": MEDSYNC, "RewardPool": POOL}
 
@@ -29,8 +30,10 @@ def logged(seq: int = 1) -> RawEvent:
     return RawEvent(
         CONTRACT,
         [selector("AccessLogged"), one.patient, one.accessor, one.purpose.felt],
-        [one.seq, one.at, one.decision, one.reason, one.version, int(one.categories), one.record]
-        + [one.campaign, one.justification],
+        [
+            *(one.seq, one.at, one.decision, one.reason, one.version, int(one.categories)),
+            *(one.record, one.campaign, one.justification),
+        ],
     )
 
 

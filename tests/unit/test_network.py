@@ -1,4 +1,4 @@
-"""A node is checked before it is used, a public one is never used by accident, and no URL is ever shown whole."""
+"""A node is checked before it is used, a public one never by accident, and no URL is shown whole."""
 
 import warnings
 from collections.abc import AsyncIterator, Callable
@@ -91,7 +91,14 @@ async def test_the_wrong_chain_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("version", "good"),
-    [("0.10.2", True), ("0.10.0", True), ("0.10.9", True), ("0.9.0", False), ("0.11.0", False), (None, False)],
+    [
+        ("0.10.2", True),
+        ("0.10.0", True),
+        ("0.10.9", True),
+        ("0.9.0", False),
+        ("0.11.0", False),
+        (None, False),
+    ],
 )
 async def test_the_protocol_version_must_be_compatible(version: str | None, good: bool) -> None:
     async with node(DEVNET | {"starknet_specVersion": version}) as url:
@@ -141,7 +148,9 @@ async def test_silence_is_a_network_error() -> None:
     assert "medsync devnet up" in failed.value.hint
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/rpc", "127.0.0.1:5050", "ws://127.0.0.1:5050/ws", "http//x"])
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/rpc", "127.0.0.1:5050", "ws://127.0.0.1:5050/ws", "http//x"]
+)
 async def test_an_unusable_url_is_refused(url: str) -> None:
     with pytest.raises(InputError):
         async with connect("devnet", url):
@@ -174,7 +183,10 @@ def test_loopback(url: str, loopback: bool) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        (f"https://user:{SECRET}@node.example:8443/v2/{SECRET}?key={SECRET}#{SECRET}", "https://node.example:8443"),
+        (
+            f"https://user:{SECRET}@node.example:8443/v2/{SECRET}?key={SECRET}#{SECRET}",
+            "https://node.example:8443",
+        ),
         (f"http://[::1]:5050/{SECRET}", "http://[::1]:5050"),
         (f"https://node.example:{SECRET}/", "(malformed URL)"),
         (f"https:{SECRET}", "(malformed URL)"),
@@ -185,7 +197,9 @@ def test_only_the_host_is_shown(url: str, shown: str) -> None:
     assert shown_url(url) == shown
 
 
-def test_the_url_is_the_given_one_or_the_environments_or_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_url_is_the_given_one_or_the_environments_or_the_networks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert node_url("devnet") == "http://127.0.0.1:5050/rpc"
     monkeypatch.setenv(toolchain.DEVNET_URL_VARIABLE, "http://127.0.0.1:6060/")
     assert node_url("devnet") == "http://127.0.0.1:6060/rpc"

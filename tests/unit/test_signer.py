@@ -95,7 +95,7 @@ def test_only_felts_are_signed(signer: StarkSigner, message_hash: int) -> None:
 
 
 def test_signing_is_no_bottleneck(signer: StarkSigner) -> None:
-    """About 1 ms on an idle machine, where the stock signer takes 130; the bound leaves room for a busy one."""
+    """About 1 ms on an idle machine, where the stock signer takes 130; the bound has room for a busy one."""
     times = []
     for message_hash in range(1, 12):
         start = time.perf_counter()

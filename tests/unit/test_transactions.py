@@ -1,4 +1,4 @@
-"""Nonces are counted right whatever the node does, and every shape of refusal is read to its innermost code."""
+"""Nonces are counted right whatever the node does, and refusals are read to their innermost code."""
 
 import asyncio
 from typing import Any
@@ -26,9 +26,9 @@ NOT_FOUND = ClientError("Transaction hash not found", 29)  # type: ignore[arg-ty
 
 
 class FakeNode:
-    """A node with a mempool: it accepts any nonce from the chain's on, once, and makes blocks when told to.
+    """A node with a mempool: accepts any nonce from the chain's on, once, and makes blocks on demand.
 
-    `trouble` are exceptions that the next submissions meet; `swallow` says that the transaction arrives first.
+    `trouble` are exceptions that the next submissions meet; with `swallow` the transaction arrives first.
     """
 
     def __init__(self) -> None:
@@ -148,6 +148,16 @@ async def test_a_transaction_that_arrived_before_the_connection_broke_is_account
     assert sorted(node.pool.values()) == [0, 1]
 
 
+async def test_a_gateway_that_gives_up_is_no_refusal(node: FakeNode, account: Account) -> None:
+    node.trouble, node.swallow = [ClientError("Gateway timeout", "504")], True
+    assert await submit(account, 1) in node.pool
+    node.trouble, node.swallow = [ClientError("Bad gateway", "502")], False
+    with pytest.raises(NetworkError, match="broke"):
+        await submit(account, 2)
+    await submit(account, 3)
+    assert sorted(node.pool.values()) == [0, 1]
+
+
 async def test_a_chain_that_went_back_is_followed(node: FakeNode, account: Account) -> None:
     """As after a devnet's revert to a snapshot."""
     node.nonce = 9
@@ -218,10 +228,12 @@ async def test_a_reverted_transaction_names_its_code_and_its_hash(node: FakeNode
 # --- reading refusals ---------------------------------------------------------------------------------------
 
 TRACE = (
-    "Transaction execution has failed:\n0: Error in the called contract (contract address: 0x0722, class hash:"
-    " 0x05b4, selector: 0x015d):\nExecution failed. Failure reason:\nError in contract (contract address: 0x07,"
-    " class hash: 0x05, selector: 0x01):\nError in contract (contract address: {address:#066x}, class hash:"
-    " 0x06e2, selector: {selector:#066x}):\n{reason}.\n"
+    "Transaction execution has failed:\n"
+    "0: Error in the called contract (contract address: 0x07, class hash: 0x05, selector: 0x015d):\n"
+    "Execution failed. Failure reason:\n"
+    "Error in contract (contract address: 0x07, class hash: 0x05, selector: 0x01):\n"
+    "Error in contract (contract address: {address:#066x}, class hash: 0x06, selector: {selector:#066x}):\n"
+    "{reason}.\n"
 )
 CODE = "0x434f4e53454e542f4e4f545f464f554e44 ('CONSENT/NOT_FOUND')"
 WRAPPED = f"({CODE}, 0x454e545259504f494e545f4641494c4544 ('ENTRYPOINT_FAILED'))"
@@ -233,8 +245,12 @@ def test_codes_in_a_receipts_text(reason: str) -> None:
 
 
 def test_codes_in_nested_data() -> None:
-    inner = {"contract_address": "0x1", "class_hash": "0x2", "selector": "0x3", "error": TRACE.format(
-        address=CONTRACT, selector=77, reason=CODE)}
+    inner = {
+        "contract_address": "0x1",
+        "class_hash": "0x2",
+        "selector": "0x3",
+        "error": TRACE.format(address=CONTRACT, selector=77, reason=CODE),
+    }
     data = {"transaction_index": 0, "execution_error": {**inner, "error": {**inner, "error": inner}}}
     assert revert_code(data) == "CONSENT/NOT_FOUND"
 

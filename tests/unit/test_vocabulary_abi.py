@@ -1,4 +1,4 @@
-"""The vocabulary's words are the contracts': compared with their ABI, and with the sources where it is silent."""
+"""The vocabulary's words are the contracts': compared with their ABI, or the sources where it is silent."""
 
 import re
 from dataclasses import is_dataclass
@@ -45,13 +45,18 @@ def test_categories_and_powers_are_the_contracts_bits() -> None:
     }
     assert constants["ALL_CATEGORIES"] == Category.ALL
     assert sum(Category) == Category.ALL
-    powers = {name.removeprefix("POWER_"): bit for name, bit in constants.items() if name.startswith("POWER_")}
+    powers = {
+        name.removeprefix("POWER_"): bit for name, bit in constants.items() if name.startswith("POWER_")
+    }
     assert powers == {power.name: power.value for power in Power}
 
 
 @pytest.mark.parametrize(
-    "name", ["CampaignTerms", "ConsentTerms", "Consent", "PatientState", "Delegation", "Entity", "PendingAdmin"]
-    + ["AccessRequest", "AccessReceipt", "LogHead"]
+    "name",
+    [
+        *("CampaignTerms", "ConsentTerms", "Consent", "PatientState", "Delegation", "Entity", "PendingAdmin"),
+        *("AccessRequest", "AccessReceipt", "LogHead"),
+    ],
 )
 def test_structs_of_medsync_are_the_contracts(name: str) -> None:
     assert_same(getattr(types, name), entry(MEDSYNC, "struct", name)["name"], MEDSYNC)

@@ -1,6 +1,8 @@
 //! Contracts that only tests deploy: an honest ERC-20, one with every bad habit, and a puppet that
-//! plays pool, account, log, patient or entity as badly as it is told to.
+//! plays pool, account, log, patient or entity as badly as it is told to; to measure what things
+//! cost, a yardstick and the smallest account; and `Study`, the README's example.
 
+pub mod account;
 pub mod hostile_token;
 pub mod ledger;
 pub mod puppet;
@@ -8,3 +10,4 @@ pub mod raw;
 pub mod strings;
 pub mod study;
 pub mod token;
+pub mod yardstick;

@@ -1,0 +1,277 @@
+"""Every operation and case whose cost is measured, told as one story: each case finds what those before it left."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from medsync.bench.lab import CROWD, Lab
+from medsync.transactions import Account, Invocation
+from medsync.types import AccessRequest, CampaignTerms, ConsentTerms
+from medsync.vocabulary import Category, Power, Purpose, Role
+
+#: Measures one invocation under the name of its case.
+Measure = Callable[[str, Invocation[Any]], Awaitable[None]]
+
+DAY: Final = 86_400
+ADMIN_DELAY: Final = 2 * DAY
+CLOSE_NOTICE: Final = 7 * DAY
+
+#: What one paid access costs, in the token's smallest unit; the custodian gets a quarter.
+RATE: Final = 1_000
+#: What accessors ask for, and what consents cover.
+ASKED: Final = Category.LABORATORY
+COVERED: Final = Category.LABORATORY | Category.GENOMICS
+
+# Salted commitments, as the contracts see them: felts that say nothing.
+COMMITMENT: Final = 0x5EED
+RECORD: Final = 0xDA7A
+
+
+class Story:
+    """The cases in their order, on a laboratory's contracts.
+
+    All in all two consents per patient would do; different purposes keep the cases apart on fewer accounts.
+    """
+
+    def __init__(self, lab: Lab, measure: Measure) -> None:
+        self._lab = lab
+        self._measure = measure
+        self._main = self._campaign(Purpose.HRESCH)
+        self._scarce = self._campaign(Purpose.CLINTRCH)
+        self._brief = replace(self._campaign(Purpose.TREAT), expires_at=lab.now + 10 * DAY)
+        self._closing = self._campaign(Purpose.BIORCH)
+
+    async def tell(self) -> None:
+        """Go through every case."""
+        await self._entities()
+        await self._deposits()
+        await self._consents()
+        await self._delegates()
+        await self._signatures()
+        await self._accesses()
+        await self._revocations()
+        await self._payments()
+        await self._emergencies()
+        await self._batches()
+        await self._withdrawals()
+        await self._times_pass()
+
+    async def _entities(self) -> None:
+        administrator = self._lab.medsync_as("administrator")
+        hospital, researcher, partner = map(self._lab.address, ("hospital", "researcher", "partner"))
+        await self._measure("", administrator.register_entity(hospital, Role.HOSPITAL, COMMITMENT))
+        await self._do(administrator.register_entity(researcher, Role.RESEARCHER, COMMITMENT))
+        await self._do(administrator.register_entity(partner, Role.RESEARCHER, COMMITMENT))
+        await self._measure("", administrator.suspend_entity(partner))
+        await self._measure("", administrator.reinstate_entity(partner))
+        successor, other = map(self._lab.address, ("successor", "relayer"))
+        await self._measure("first", administrator.begin_admin_transfer(other))
+        await self._measure("again", administrator.begin_admin_transfer(successor))
+        await self._measure("", administrator.cancel_admin_transfer())
+
+    async def _deposits(self) -> None:
+        funder = self._lab.pool_as("researcher")
+        await self._measure("the pool's first", funder.deposit(self._main, 1_000 * RATE))
+        await self._measure("a campaign's first", funder.deposit(self._brief, 10 * RATE))
+        await self._measure("again", funder.deposit(self._main, 1_000 * RATE))
+        await self._do(funder.deposit(self._scarce, RATE))
+        await self._do(funder.deposit(self._closing, 10 * RATE))
+        partner = self._lab.address("partner")
+        await self._measure("first", funder.set_allowance(self._main, partner, 10 * RATE))
+        await self._measure("again", funder.set_allowance(self._main, partner, 2 * RATE))
+
+    async def _consents(self) -> None:
+        researcher = self._lab.medsync_as("researcher")
+        patient, rewarded = self._lab.medsync_as("patient"), self._lab.medsync_as("rewarded")
+        grantee = self._lab.address("researcher")
+        await self._measure("", researcher.request_consent(self._lab.address("patient"), self._terms()))
+        request = researcher.request_consent(self._lab.address("rewarded"), self._terms(reward=self._main))
+        await self._measure("with reward", request)
+        await self._measure("", patient.refuse_consent(grantee, Purpose.HRESCH))
+        await self._measure("first", patient.add_consent(grantee, self._terms()))
+        await self._measure("renewal", patient.add_consent(grantee, self._terms()))
+        consent = rewarded.add_consent(grantee, self._terms(reward=self._main))
+        await self._measure("first, with reward", consent)
+        await self._measure("renewal, with reward", consent)
+        for reward in (self._scarce, self._brief, self._closing):
+            await self._do(rewarded.add_consent(grantee, self._terms(reward.purpose, reward=reward)))
+        partner = self._lab.address("partner")
+        await self._do(rewarded.add_consent(partner, self._terms(reward=self._main)))
+
+    async def _delegates(self) -> None:
+        ward, delegate = self._lab.medsync_as("ward"), self._lab.medsync_as("delegate")
+        of, by, grantee = map(self._lab.address, ("ward", "delegate", "researcher"))
+        powers = Power.GIVE | Power.REVOKE | Power.REFUSE
+        await self._measure("first", ward.set_delegate(by, powers, self._lab.now + DAY))
+        await self._measure("again", ward.set_delegate(by, powers, self._lab.now + 9 * DAY))
+        await self._measure("first", delegate.add_consent_for(of, grantee, self._terms()))
+        await self._measure("renewal", delegate.add_consent_for(of, grantee, self._terms()))
+        await self._measure("", delegate.refuse_consent_for(of, grantee, Purpose.HRESCH))
+        await self._do(self._ask("ward"))
+        await self._measure("", delegate.revoke_consent_for(of, grantee, Purpose.HRESCH))
+        await self._measure("refused: revoked", self._ask("ward"))
+        await self._measure("first", delegate.revoke_all_for(of))
+        await self._measure("again", delegate.revoke_all_for(of))
+
+    async def _signatures(self) -> None:
+        signing, relayer = self._lab.medsync_as("signing"), self._lab.medsync_as("relayer")
+        grantee, deadline = self._lab.address("researcher"), self._lab.now + DAY
+        for case in ("first", "renewal"):
+            signed = await signing.sign_consent(grantee, self._terms(), deadline=deadline)
+            await self._measure(case, relayer.submit(signed))
+        reward = self._terms(reward=self._main)
+        signed = await signing.sign_consent(grantee, reward, deadline=deadline)
+        await self._measure("renewal, with its first reward", relayer.submit(signed))
+        revocation = await signing.sign_revocation(grantee, Purpose.HRESCH, deadline=deadline)
+        await self._measure("", relayer.submit(revocation))
+        await self._measure("", signing.cancel_signatures())
+
+    async def _accesses(self) -> None:
+        patient, researcher = self._lab.medsync_as("patient"), self._lab.address("researcher")
+        await self._measure("permit, the patient's first", self._ask("patient"))
+        await self._measure("permit", self._ask("patient"))
+        asked = [self._lab.address("patient"), researcher, Purpose.HRESCH.felt, int(ASKED)]
+        view = self._lab.medsync_as("relayer").invoke("verify_consent", asked)
+        await self._measure("permit, called in a transaction", view)
+        await self._measure("refused: never given", self._ask("patient", by="hospital"))
+        other = replace(self._request("patient"), categories=Category.IMAGING)
+        refused = self._lab.medsync_as("researcher").request_access(other)
+        await self._measure("refused: category not covered", refused)
+
+        once = replace(self._terms(Purpose.CLINTRCH), max_uses=1)
+        await self._do(patient.add_consent(researcher, once))
+        await self._do(self._ask("patient", Purpose.CLINTRCH))
+        await self._measure("refused: uses exhausted", self._ask("patient", Purpose.CLINTRCH))
+        later = replace(self._terms(Purpose.TREAT), starts_at=self._lab.now + 9 * DAY)
+        await self._do(patient.add_consent(researcher, later))
+        await self._measure("refused: not started", self._ask("patient", Purpose.TREAT))
+
+        administrator, partner = self._lab.medsync_as("administrator"), self._lab.address("partner")
+        await self._do(administrator.suspend_entity(partner))
+        await self._measure("refused: entity suspended", self._ask("patient", by="partner"))
+        await self._do(administrator.reinstate_entity(partner))
+
+    async def _revocations(self) -> None:
+        patient, researcher = self._lab.medsync_as("patient"), self._lab.address("researcher")
+        await self._measure("", patient.revoke_consent(researcher, Purpose.HRESCH))
+        await self._measure("already revoked", patient.revoke_consent(researcher, Purpose.HRESCH))
+        await self._measure("refused: withdrawn", self._ask("patient"))
+        neighbour = self._lab.medsync_as("neighbour")
+        await self._do(neighbour.add_consent(researcher, self._terms()))
+        await self._do(self._ask("neighbour"))
+        await self._measure("first", neighbour.revoke_all())
+        await self._measure("again", neighbour.revoke_all())
+        await self._measure("refused: all revoked", self._ask("neighbour"))
+
+    async def _payments(self) -> None:
+        case = "permit, paid, the patient's and the custodian's first"
+        await self._measure(case, self._ask("rewarded", pay=self._main))
+        await self._measure("permit, paid", self._ask("rewarded", pay=self._main))
+        await self._do(self._ask("rewarded", by="partner", pay=self._main))
+        by_allowance = self._ask("rewarded", by="partner", pay=self._main)
+        await self._measure("permit, paid by allowance", by_allowance)
+        await self._measure("refused: allowance exceeded", by_allowance)
+        await self._measure("refused: campaign mismatch", self._ask("rewarded"))
+        await self._do(self._ask("rewarded", Purpose.CLINTRCH, pay=self._scarce))
+        unfunded = self._ask("rewarded", Purpose.CLINTRCH, pay=self._scarce)
+        await self._measure("refused: reward unfunded", unfunded)
+
+    async def _emergencies(self) -> None:
+        newcomer = self._lab.medsync_as("newcomer")
+        await self._measure("the patient's first", self._break_glass("hospital"))
+        await self._measure("", self._break_glass("hospital"))
+        await self._measure("refused: not a hospital", self._break_glass("researcher"))
+        await self._measure("first", newcomer.set_emergency_opt_out(True))
+        await self._measure("refused: emergency opt-out", self._break_glass("hospital"))
+        await self._measure("again", newcomer.set_emergency_opt_out(False))
+
+    async def _batches(self) -> None:
+        """Many patients, each once, all paid by one campaign: what a study does."""
+        researcher = self._lab.medsync_as("researcher")
+        paid, unpaid = [], []
+        for patient in self._lab.crowd:
+            await self._consent_to(patient, self._terms(reward=self._main))
+            paid.append(replace(self._request(patient), campaign=self._main))
+        for patient in self._lab.crowd[:10]:
+            await self._consent_to(patient, self._terms(Purpose.CLINTRCH))
+            unpaid.append(replace(self._request(patient), purpose=Purpose.CLINTRCH))
+        case = f"{CROWD} paid, each patient's first"
+        await self._measure(case, researcher.request_access_batch(paid))
+        for size in (1, 10, CROWD):
+            await self._measure(f"{size} paid", researcher.request_access_batch(paid[:size]))
+        for size in (1, 10):
+            await self._measure(f"{size} unpaid", researcher.request_access_batch(unpaid[:size]))
+
+    async def _withdrawals(self) -> None:
+        patient, recipient = self._lab.pool_as("rewarded"), self._lab.address("relayer")
+        await self._measure("to a recipient without tokens", patient.withdraw(100, recipient))
+        await self._measure("to a recipient with tokens", patient.withdraw(100, recipient))
+
+    async def _times_pass(self) -> None:
+        funder = self._lab.pool_as("researcher")
+        await self._measure("", funder.announce_close(self._closing))
+        administrator = self._lab.medsync_as("administrator")
+        await self._do(administrator.begin_admin_transfer(self._lab.address("successor")))
+        self._lab.wait(CLOSE_NOTICE + ADMIN_DELAY)
+        await self._measure("", self._lab.medsync_as("successor").accept_admin_transfer())
+        await self._measure("the funder's first refund", funder.close_campaign(self._closing))
+        closed = self._ask("rewarded", Purpose.BIORCH, pay=self._closing)
+        await self._measure("refused: campaign closed", closed)
+        self._lab.wait(DAY)
+        expired = self._ask("rewarded", Purpose.TREAT, pay=self._brief)
+        await self._measure("refused: campaign expired", expired)
+        await self._measure("", funder.close_campaign(self._brief))
+        self._lab.wait(30 * DAY)
+        await self._measure("refused: expired", self._ask("rewarded", pay=self._main))
+
+    # --- what the cases are made of -------------------------------------------------------------------------
+
+    async def _do(self, invocation: Invocation[Any]) -> None:
+        await self._lab.do(invocation.account, invocation.call)
+
+    async def _consent_to(self, patient: Account, terms: ConsentTerms) -> None:
+        await self._do(self._lab.medsync_as(patient).add_consent(self._lab.address("researcher"), terms))
+
+    def _campaign(self, purpose: Purpose) -> CampaignTerms:
+        return CampaignTerms(
+            pool=self._lab.pool,
+            funder=self._lab.address("researcher"),
+            purpose=purpose,
+            rate=RATE,
+            custodian=self._lab.address("hospital"),
+            custodian_bps=2_500,
+            expires_at=self._lab.now + 90 * DAY,
+            salt=COMMITMENT,
+        )
+
+    def _terms(
+        self, purpose: Purpose = Purpose.HRESCH, *, reward: CampaignTerms | None = None
+    ) -> ConsentTerms:
+        return ConsentTerms(
+            purpose=purpose,
+            categories=COVERED,
+            starts_at=self._lab.now,
+            expires_at=self._lab.now + 20 * DAY,
+            max_uses=0,
+            reward=reward,
+            terms_commitment=COMMITMENT,
+        )
+
+    def _request(self, patient: str | Account, purpose: Purpose = Purpose.HRESCH) -> AccessRequest:
+        address = self._lab.address(patient) if isinstance(patient, str) else patient.address
+        return AccessRequest(address, purpose, ASKED, RECORD)
+
+    def _ask(
+        self,
+        patient: str,
+        purpose: Purpose = Purpose.HRESCH,
+        *,
+        by: str = "researcher",
+        pay: CampaignTerms | None = None,
+    ) -> Invocation[Any]:
+        request = replace(self._request(patient, purpose), campaign=pay)
+        return self._lab.medsync_as(by).request_access(request)
+
+    def _break_glass(self, by: str) -> Invocation[Any]:
+        patient = self._lab.address("newcomer")
+        return self._lab.medsync_as(by).request_emergency_access(patient, ASKED, RECORD, COMMITMENT)

@@ -1,0 +1,238 @@
+"""What a transaction does that the protocol charges for, and the least that can cost.
+
+The floor of a transaction is what the same effects cost from the yardstick contract, which does them with nothing
+around: the empty call, plus a price for each thing counted, plus what the same number of changed cells and the
+same calls of other people's contracts cost the yardstick, measured by making them. Whatever a contract does beyond
+that (hashing, packing, checking, reading a cell twice) is in the ratio of the measured cost to the floor.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Final
+
+from starknet_py.net.client_models import Call
+
+from medsync import artifacts
+from medsync.bench.lab import RESTING, Lab, Simulation, call, frames
+from medsync.errors import VerificationError
+from medsync.hashing import starknet_keccak
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one transaction does in MedSync and RewardPool, and what it says and hears there."""
+
+    #: Storage cells whose value it depends on.
+    reads: int
+    #: Storage cells it changes.
+    writes: int
+    #: Those of them that were zero.
+    new_cells: int
+    #: Storage cells it writes without depending on their old value.
+    overwrites: int
+    events: int
+    event_keys: int
+    event_data: int
+    #: Felts of the call's arguments.
+    calldata: int
+    #: Felts of the call's answer.
+    answer: int
+    #: Calls that MedSync and RewardPool make, to each other or to others.
+    calls: int
+    #: Times that one of them is called to act, and so must ask who calls and when.
+    acts: int
+
+
+#: Counts that have a price of their own in `Prices`.
+PRICED: Final = tuple(field.name for field in fields(Counts) if field.name != "overwrites")
+
+
+@dataclass(frozen=True)
+class Prices:
+    """L2 gas, each for one."""
+
+    #: A transaction whose one call does nothing.
+    transaction: int
+    #: One for each of `Counts`' fields but `overwrites`.
+    reads: int
+    #: Writing a cell, without what the change of state costs.
+    writes: int
+    #: A cell that was zero, on top of writing it.
+    new_cells: int
+    #: An event without keys and data.
+    events: int
+    event_keys: int
+    event_data: int
+    calldata: int
+    answer: int
+    #: A call, with what being called costs the other side.
+    calls: int
+    #: Asking for the execution info.
+    acts: int
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least that a transaction can cost, in L2 gas."""
+
+    total: int
+    #: What changing the state costs, beside writing: depends on how many cells of how many contracts change.
+    state_update: int
+    #: What contracts that are not MedSync's do: a token, a patient's account.
+    foreign: int
+
+
+class Surveyor:
+    """Finds floors, with a laboratory's yardsticks."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._account = lab.accounts["surveyor"]
+        self._updates: dict[tuple[int, ...], int] = {}
+
+    async def prices(self) -> Prices:
+        """What each thing costs by itself."""
+        this = self._lab.yardsticks[0]
+        nothing = await self._gas(call(this, "nothing"))
+
+        async def each(thing: str, *arguments: int) -> int:
+            once = await self._gas(call(this, f"{thing}_once", *arguments))
+            thrice = await self._gas(call(this, f"{thing}_thrice", *arguments))
+            return _half(thrice - once)
+
+        event = await each("emit")
+        emit = await self._gas(call(this, "emit_once"))
+        key = _half(await self._gas(call(this, "emit_three_keys")) - emit)
+        datum = _half(await self._gas(call(this, "emit_three_data")) - emit)
+        felts = [await self._gas(call(this, "take", *range(count))) for count in (1, 3)]
+        return Prices(
+            transaction=nothing,
+            reads=await each("read"),
+            writes=await each("write", 0),
+            new_cells=await self._new_cell(),
+            events=event - key - datum,
+            event_keys=key,
+            event_data=datum,
+            calldata=_half(felts[1] - felts[0]),
+            answer=await each("answer"),
+            calls=await each("call", this),
+            acts=await each("inform"),
+        )
+
+    async def floor(self, prices: Prices, counts: Counts, simulation: Simulation) -> Floor:
+        """The floor of a transaction that was simulated and counted."""
+        lab = self._lab
+        changed = Counter(contract for contract, _ in simulation.changed if contract in (lab.medsync, lab.pool))
+        cells = tuple(sorted(changed.values()))
+        update = await self._state_update(cells)
+        foreign = 0
+        if calls := _foreign_calls(lab, simulation):
+            foreign = await self._with_foreign(cells, calls) - update
+        total = prices.transaction + update + foreign
+        for name in PRICED:
+            total += getattr(prices, name) * getattr(counts, name)
+        return Floor(total, update, foreign)
+
+    async def _gas(self, *calls: Call) -> int:
+        return self._lab.simulate(await self._lab.sign(self._account, *calls)).l2_gas
+
+    async def _new_cell(self) -> int:
+        used, _, fresh = self._lab.yardsticks
+        changed, new = (call(yardstick, "change", 1, RESTING + 1) for yardstick in (used, fresh))
+        return await self._gas(new) - await self._gas(changed)
+
+    async def _state_update(self, changed: tuple[int, ...]) -> int:
+        if changed not in self._updates:
+            same, other = self._changes(changed, RESTING), self._changes(changed, RESTING + 1)
+            self._updates[changed] = await self._gas(*other) - await self._gas(*same)
+        return self._updates[changed]
+
+    async def _with_foreign(self, changed: tuple[int, ...], calls: Sequence[Call]) -> int:
+        """State update and foreign work together: what Starknet rounds, it rounds after adding."""
+        this, other, _ = self._lab.yardsticks
+        swap = {self._lab.pool: this}
+        made = [
+            Call(one.to_addr, one.selector, [swap.get(felt, felt) for felt in one.calldata]) for one in calls
+        ]
+        taken = [Call(other, starknet_keccak("take"), one.calldata) for one in calls]
+        same = self._changes(changed, RESTING), _forward(this, taken)
+        different = self._changes(changed, RESTING + 1), _forward(this, made)
+        return await self._gas(*different[0], different[1]) - await self._gas(*same[0], same[1])
+
+    def _changes(self, changed: tuple[int, ...], value: int) -> list[Call]:
+        """Writing `value` to so many cells of each of so many contracts."""
+        return [
+            call(yardstick, "change", cells, value)
+            for yardstick, cells in zip(self._lab.yardsticks, changed, strict=False)
+        ]
+
+
+def count(lab: Lab, simulation: Simulation, overwrites: int) -> Counts:
+    """What a simulated transaction of one call does in MedSync and RewardPool."""
+    ours = (lab.medsync, lab.pool)
+    (outermost,) = simulation.calls
+    own = [frame for frame in frames(outermost) if _int(frame["contract_address"]) in ours]
+    events = [event for frame in own for event in frame["events"]]
+    touched = {cell: value for cell, value in simulation.touched.items() if cell[0] in ours}
+    changed = [cell for cell in simulation.changed if cell[0] in ours]
+    return Counts(
+        reads=len(touched) - overwrites,
+        writes=len(changed),
+        new_cells=sum(touched[cell] == 0 for cell in changed),
+        overwrites=overwrites,
+        events=len(events),
+        event_keys=sum(len(event["keys"]) for event in events),
+        event_data=sum(len(event["data"]) for event in events),
+        calldata=len(outermost["calldata"]),
+        answer=len(outermost["result"]),
+        calls=sum(len(frame["calls"]) for frame in own),
+        acts=sum(_int(frame["entry_point_selector"]) in _acting() for frame in own),
+    )
+
+
+def _foreign_calls(lab: Lab, simulation: Simulation) -> list[Call]:
+    """The calls by which MedSync and RewardPool have others work, in order."""
+    ours = (lab.medsync, lab.pool)
+    return [
+        Call(
+            _int(inner["contract_address"]),
+            _int(inner["entry_point_selector"]),
+            [_int(felt) for felt in inner["calldata"]],
+        )
+        for outermost in simulation.calls
+        for frame in frames(outermost)
+        if _int(frame["contract_address"]) in ours
+        for inner in frame["calls"]
+        if _int(inner["contract_address"]) not in ours
+    ]
+
+
+@cache
+def _acting() -> frozenset[int]:
+    """Selectors of entry points that must know who calls or when: all but the views, and `verify_consent`."""
+    names = {"verify_consent"}
+    for contract in ("MedSync", "RewardPool"):
+        for entry in artifacts.load(contract).abi:
+            if entry["type"] == "interface":
+                names |= {item["name"] for item in entry["items"] if item["state_mutability"] == "external"}
+    return frozenset(map(starknet_keccak, names))
+
+
+def _forward(yardstick: int, calls: Sequence[Call]) -> Call:
+    calldata = [len(calls)]
+    for one in calls:
+        calldata += [one.to_addr, one.selector, len(one.calldata), *one.calldata]
+    return call(yardstick, "forward", *calldata)
+
+
+def _half(difference: int) -> int:
+    half, rest = divmod(difference, 2)
+    if rest:
+        raise VerificationError(f"Two of a kind cost {difference} L2 gas: not a price per piece.")
+    return half
+
+
+def _int(felt: str) -> int:
+    return int(felt, 16)

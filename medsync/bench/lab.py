@@ -1,0 +1,299 @@
+"""A devnet whose receipts tell costs exactly: same contracts, same clock, same signatures in every run.
+
+Starknet meters a class compiled by Cairo 2.10 or later (Sierra 1.7) in Sierra gas, and one of an older compiler in
+Cairo steps, rounded up to whole 40,000 L2 gas. Devnet 0.10.1 looks for a class's Sierra version in the wrong
+place, its `contract_class_version`, and therefore counts steps for all of them. So the laboratory declares each
+class with its true Sierra version in that field, which is no part of the class hash as devnet computes it.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
+from starknet_py.net.full_node_client import _create_broadcasted_txn
+from starknet_py.net.models.transaction import DeclareV3, InvokeV3
+from starknet_py.net.udc_deployer.deployer import Deployer
+
+from medsync import artifacts
+from medsync.accounts import make_account, predeployed_accounts
+from medsync.artifacts import Artifact, Package
+from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.deployer import address_of
+from medsync.devnet import Devnet
+from medsync.errors import VerificationError
+from medsync.hashing import starknet_keccak
+from medsync.network import STRK_TOKEN, Connection, connect
+from medsync.signer import public_key_of
+from medsync.transactions import Account
+
+#: Time of the first block in unix seconds: 2026-01-01 00:00:00 UTC.
+START_TIME: Final = 1_767_225_600
+
+#: The token that pools hold here: the other real ERC-20 of a devnet. Fees are paid in STRK, and would blur the counts.
+TOKEN: Final = 0x049D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
+
+#: Who takes part, each with the smallest account there is (`Account` of the mocks).
+ROLES: Final = (
+    *("administrator", "successor", "hospital", "researcher", "partner", "delegate", "relayer"),
+    *("patient", "neighbour", "rewarded", "signing", "ward", "newcomer", "surveyor"),
+)
+
+#: Patients of the batches: devnet's predeployed accounts but the first, which deploys.
+CROWD: Final = 50
+
+_MAX_GAS: Final = 500_000_000
+_MAX_DATA_GAS: Final = 1_000_000
+_MAX_PRICE: Final = 10**10
+
+#: Cells of each yardstick that hold `RESTING`, for `Yardstick.change`.
+_YARDSTICK_CELLS: Final = 120
+RESTING: Final = 1
+
+
+class Metering(StrEnum):
+    """What computation is counted in."""
+
+    SIERRA_GAS = "Sierra gas"
+    STEPS = "Cairo steps"
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a transaction would do now."""
+
+    l2_gas: int
+    #: Storage cells, (contract, key), whose value it needs, with that value; those it changes included.
+    touched: Mapping[tuple[int, int], int]
+    #: Storage cells it changes, with their new value.
+    changed: Mapping[tuple[int, int], int]
+    #: The calls its account makes, as the node traces them.
+    calls: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a transaction cost."""
+
+    l2_gas: int
+    l1_data_gas: int
+
+
+class Lab:
+    """Contracts and accounts on a devnet of their own. Make one with `open_lab`."""
+
+    def __init__(self, devnet: Devnet, connection: Connection, metering: Metering) -> None:
+        self.devnet = devnet
+        self.metering = metering
+        self.now = START_TIME
+        self.accounts: dict[str, Account] = {}
+        self.crowd: list[Account] = []
+        self.medsync = self.pool = 0
+        #: Two whose cells hold `RESTING`, and one whose cells are zero.
+        self.yardsticks: tuple[int, int, int] = (0, 0, 0)
+        self._connection = connection
+        self._nonces: dict[int, int] = {}
+
+    def address(self, role: str) -> int:
+        """The address of a role's account."""
+        return self.accounts[role].address
+
+    def medsync_as(self, account: str | Account) -> MedSyncClient:
+        """The MedSync contract, called by a role or another account."""
+        return MedSyncClient(self.medsync, self._account(account))
+
+    def pool_as(self, role: str) -> RewardPoolClient:
+        """The RewardPool, called by a role."""
+        return RewardPoolClient(self.pool, self._account(role))
+
+    def token_as(self, role: str) -> Erc20Client:
+        """The token, called by a role."""
+        return Erc20Client(TOKEN, self._account(role))
+
+    def wait(self, seconds: int) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+    async def sign(self, account: Account, *calls: Call) -> dict[str, Any]:
+        """A transaction as the node takes it, with an account's next nonce."""
+        nonce = self._nonce(account.address)
+        transaction = await account.sign_invoke_v3(list(calls), nonce=nonce, resource_bounds=_BOUNDS)
+        return _as_json(transaction)
+
+    def simulate(self, transaction: Mapping[str, Any]) -> Simulation:
+        """What a signed transaction would do in the next block. Raises VerificationError if it would fail."""
+        answer = self.devnet.rpc(
+            "starknet_simulateTransactions",
+            block_id="latest",
+            transactions=[transaction],
+            simulation_flags=["RETURN_INITIAL_READS"],
+        )
+        (simulated,) = answer["simulated_transactions"]
+        trace = simulated["transaction_trace"]
+        _assert_success(trace["execute_invocation"])
+        return Simulation(
+            l2_gas=int(simulated["fee_estimation"]["l2_gas_consumed"], 16),
+            touched={
+                (int(cell["contract_address"], 16), int(cell["key"], 16)): int(cell["value"], 16)
+                for cell in answer["initial_reads"]["storage"]
+            },
+            changed={
+                (int(contract["address"], 16), int(cell["key"], 16)): int(cell["value"], 16)
+                for contract in trace["state_diff"]["storage_diffs"]
+                for cell in contract["storage_entries"]
+            },
+            calls=trace["execute_invocation"]["calls"],
+        )
+
+    def send(self, transaction: Mapping[str, Any]) -> Receipt:
+        """Send a signed transaction. Raises VerificationError if it fails."""
+        sent = self.devnet.rpc("starknet_addInvokeTransaction", invoke_transaction=transaction)
+        receipt = self.devnet.rpc(
+            "starknet_getTransactionReceipt", transaction_hash=sent["transaction_hash"]
+        )
+        _assert_success(receipt)
+        self._nonces[int(transaction["sender_address"], 16)] += 1
+        resources = receipt["execution_resources"]
+        return Receipt(resources["l2_gas"], resources["l1_data_gas"])
+
+    async def do(self, account: Account, *calls: Call) -> Receipt:
+        """Send a transaction, some seconds after the one before."""
+        self.tick()
+        return self.send(await self.sign(account, *calls))
+
+    def tick(self) -> None:
+        """Let some seconds pass, and make the next block carry exactly that time."""
+        self.wait(10)
+        self.devnet.set_time(self.now, create_block=True)
+
+    def poke(self, cells: Mapping[tuple[int, int], int]) -> None:
+        """Put other values into storage cells, which no transaction could."""
+        by_contract: dict[int, list[dict[str, str]]] = {}
+        for (contract, key), value in cells.items():
+            by_contract.setdefault(contract, []).append({"key": hex(key), "value": hex(value)})
+        diffs = [
+            {"address": hex(contract), "storage_entries": entries}
+            for contract, entries in by_contract.items()
+        ]
+        self.devnet.rpc("devnet_applyStateDiff", state_diff={"storage_diffs": diffs})
+        self.devnet.create_block()
+
+    async def set_up(self) -> None:
+        """Declare the classes, deploy contracts and accounts, and give everybody what they need."""
+        deployer, *self.crowd = await predeployed_accounts(self._connection)
+        classes = {}
+        for name, package in _CLASSES:
+            classes[name] = artifacts.load(name, package)
+            await self._declare(deployer, classes[name], package)
+        keys = {role: 1 + place for place, role in enumerate(ROLES)}
+        deployments: list[Call] = []
+
+        def deploy(name: str, *constructor: int, salt: int = 0) -> int:
+            class_hash = classes[name].class_hash
+            deployment = Deployer().create_contract_deployment_raw(
+                class_hash, salt=salt, raw_calldata=list(constructor)
+            )
+            deployments.append(deployment.call)
+            arguments = {str(place): felt for place, felt in enumerate(constructor)}
+            return address_of(class_hash, arguments, salt)
+
+        for role, key in keys.items():
+            address = deploy("Account", public_key_of(key))
+            self.accounts[role] = make_account(
+                self._connection.client, self._connection.chain_id, address, key
+            )
+        self.medsync = deploy("MedSync", self.address("administrator"))
+        self.pool = deploy("RewardPool", TOKEN, self.medsync)
+        self.yardsticks = (
+            deploy("Yardstick"),
+            deploy("Yardstick", salt=1),
+            deploy("Yardstick", salt=2),
+        )
+        await self.do(deployer, *deployments)
+
+        strk, token = Erc20Client(STRK_TOKEN, deployer), Erc20Client(TOKEN, deployer)
+        gifts = [strk.transfer(account.address, 10**22).call for account in self.accounts.values()]
+        gifts += [
+            token.transfer(address, 10**18).call
+            for address in (self.address("researcher"), self.yardsticks[0])
+        ]
+        await self.do(deployer, *gifts)
+        for yardstick in self.yardsticks[:2]:
+            await self.do(deployer, call(yardstick, "change", _YARDSTICK_CELLS, RESTING))
+        for spender in (self.pool, self.yardsticks[0]):
+            await self.do(self.accounts["researcher"], self.token_as("researcher").approve(spender, 2**256 - 1).call)
+
+    async def _declare(self, deployer: Account, artifact: Artifact, package: Package) -> None:
+        transaction = await deployer.sign_declare_v3(
+            artifact.sierra,
+            artifact.compiled_class_hash,
+            nonce=self._nonce(deployer.address),
+            resource_bounds=_bounds(10 * _MAX_GAS),
+        )
+        content = _as_json(transaction)
+        if self.metering is Metering.SIERRA_GAS:
+            version = artifacts.manifest(package)["contracts"][artifact.name]["sierra"]
+            content["contract_class"]["contract_class_version"] = version
+        self.devnet.rpc("starknet_addDeclareTransaction", declare_transaction=content)
+        self._nonces[deployer.address] += 1
+
+    def _nonce(self, address: int) -> int:
+        if address not in self._nonces:
+            nonce = self.devnet.rpc("starknet_getNonce", contract_address=hex(address), block_id="latest")
+            self._nonces[address] = int(nonce, 16)
+        return self._nonces[address]
+
+    def _account(self, account: str | Account) -> Account:
+        return self.accounts[account] if isinstance(account, str) else account
+
+
+_CLASSES: Final = (
+    ("MedSync", artifacts.PRODUCT),
+    ("RewardPool", artifacts.PRODUCT),
+    ("Account", artifacts.MOCKS),
+    ("Yardstick", artifacts.MOCKS),
+)
+
+
+@asynccontextmanager
+async def open_lab(metering: Metering) -> AsyncIterator[Lab]:
+    """A new laboratory on a devnet of its own, which ends with the block."""
+    with Devnet.start(accounts=1 + CROWD, start_time=START_TIME) as devnet:
+        async with connect("devnet", devnet.rpc_url) as connection:
+            lab = Lab(devnet, connection, metering)
+            await lab.set_up()
+            yield lab
+
+
+def call(to: int, entry_point: str, *calldata: int) -> Call:
+    """A call with raw calldata."""
+    return Call(to, starknet_keccak(entry_point), list(calldata))
+
+
+def frames(call: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A traced call and those inside it, each before those it makes."""
+    yield call
+    for inner in call["calls"]:
+        yield from frames(inner)
+
+
+def _bounds(l2_gas: int) -> ResourceBoundsMapping:
+    return ResourceBoundsMapping(
+        l1_gas=ResourceBounds(0, _MAX_PRICE),
+        l1_data_gas=ResourceBounds(_MAX_DATA_GAS, _MAX_PRICE),
+        l2_gas=ResourceBounds(l2_gas, _MAX_PRICE),
+    )
+
+
+_BOUNDS: Final = _bounds(_MAX_GAS)
+
+
+def _as_json(transaction: InvokeV3 | DeclareV3) -> dict[str, Any]:
+    return dict(_create_broadcasted_txn(transaction))
+
+
+def _assert_success(outcome: Mapping[str, Any]) -> None:
+    if reason := outcome.get("revert_reason"):
+        raise VerificationError(f"A measured transaction failed: {reason}")

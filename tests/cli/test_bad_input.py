@@ -1,0 +1,162 @@
+"""Whatever is typed: a message that names it, the documented exit code, no traceback, and never a secret."""
+
+import json
+
+import pytest
+
+from medsync.accounts import create_keystore
+from medsync.errors import ExitCode
+from tests.cli.conftest import Cli, Here
+
+TERMS = "--purpose TREAT --categories ALL --expires +1d"
+ADD = f"consent add devnet:1 {TERMS}"
+SIGN = "consent sign devnet:1 --purpose TREAT --output signed"
+
+USAGE = [
+    ("frobnicate", "No such command 'frobnicate'"),
+    ("consent ad", "Did you mean 'add'"),
+    ("consent add devnet:1", "--purpose"),
+    (f"{ADD} --max-uses many", "--max-uses"),
+    (f"{ADD} --max-uses 4294967296", "--max-uses"),
+    ("access export --output x --format pdf", "pdf"),
+    ("--network", "--network"),
+]
+VALUES = [
+    (f"consent add 0xzz {TERMS}", "0xzz"),
+    (f"consent add 1 {TERMS}", "GRANTEE"),
+    (f"consent add 0x{'f' * 64} {TERMS}", "GRANTEE"),
+    (f"consent add devnet:99 {TERMS}", "devnet:99"),
+    (f"{ADD} --purpose MARKETING", "'MARKETING'"),
+    (f"{ADD} --categories LABORATORY,SECRETS", "'SECRETS'"),
+    (f"{ADD} --categories ''", "--categories"),
+    (f"{ADD} --expires tomorrow", "'tomorrow'"),
+    (f"{ADD} --expires 2027-02-30", "'2027-02-30'"),
+    (f"{ADD} --expires 2027-01-01T12:00:00", "time zone"),
+    (f"{ADD} --expires -5", "'-5'"),
+    (f"{ADD} --expires 99999999999999999999", "expires_at"),
+    (f"{ADD} --terms nowhere.pdf", "nowhere.pdf"),
+    (f"{ADD} --reward nowhere.json", "nowhere.json"),
+    (f"{ADD} --reward not.json", "not.json is not JSON"),
+    (f"{ADD} --reward empty.json", "holds no campaign terms"),
+    (f"{ADD} --reward terms.json", "id does not fit"),
+    ("consent delegate devnet:1 --powers all", "'all'"),
+    (SIGN, "--categories"),
+    ("consent submit empty.json", "not a signed message"),
+    ("entity register devnet:1 --role king --profile 0x1", "'king'"),
+    ("access batch empty.json", "not a list of requests"),
+    ("access batch odd.json", "request 1 of odd.json"),
+    ("access verify empty.json", "schema"),
+    ("access verify not.json --offline", "csv"),
+    ("access export devnet:1 --output empty.json", "empty.json exists already"),
+    ("pool fund --terms new.json --amount 1", "new.json does not exist"),
+    ("pool withdraw 1e9", "'1e9'"),
+    ("pool withdraw 1.5 --unit smallest", "no parts"),
+    ("pool withdraw 0.0000000000000000001", "18 decimal places"),
+    ("deploy --salt salt", "--salt"),
+]
+SETTINGS = [
+    ("entity list --deployment nowhere", "nowhere.json"),
+    ("entity list --deployment ./empty.json", "no deployment record"),
+    ("entity list --network mars", "'mars'"),
+    ("entity list --network sepolia", "--rpc-url"),
+    ("entity list --rpc-url ftp://localhost", "ftp://localhost"),
+    (f"{ADD} --account someone", "'someone'"),
+    (f"{ADD} --account 0x1@nowhere", "password"),
+]
+TABLE = [
+    *((line, ExitCode.USAGE, named) for line, named in USAGE),
+    *((line, ExitCode.BAD_INPUT, named) for line, named in VALUES + SETTINGS),
+    ("entity list --rpc-url http://127.0.0.1:1", ExitCode.UNREACHABLE, "No node answers"),
+    (
+        "deploy --network sepolia --rpc-url https://rpc.example.org/v0_10",
+        ExitCode.PUBLIC_NETWORK,
+        "--allow-public-network",
+    ),
+    ("entity list --rpc-url http://192.0.2.1:5050", ExitCode.PUBLIC_NETWORK, "192.0.2.1"),
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files(cli: Cli) -> None:
+    """Files that are not what they are taken for."""
+    cli.write("not.json", "seq;at\n")
+    cli.write("empty.json", {})
+    cli.write("odd.json", [{"patient": 5}])
+    terms = {"pool": "0x1", "funder": "0x2", "purpose": "TREAT", "rate": "1", "custodian": "0x0"}
+    more = {"custodian_bps": 0, "expires_at": 4_000_000_000, "salt": "0x1", "id": "0x1"}
+    cli.write("terms.json", {"schema": "medsync.campaign/1", **terms, **more})
+
+
+@pytest.mark.parametrize(("line", "code", "named"), TABLE, ids=[row[0] for row in TABLE])
+def test_table(here: Here, line: str, code: ExitCode, named: str) -> None:
+    done = here.run(line)
+
+    assert (done.code, done.out) == (code, "")
+    assert named in done.err
+    assert done.err.startswith("medsync: ")
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(("line", "code", "named"), [TABLE[0], TABLE[-3], TABLE[-2]], ids=lambda row: "")
+def test_the_same_as_a_process_and_in_json(cli: Cli, line: str, code: ExitCode, named: str) -> None:
+    done = cli.run(f"{line} --json")
+
+    assert (done.code, done.out) == (code, "")
+    error = json.loads(done.err)
+    assert error["exit_code"] == code
+    assert named in f"{error['message']} {error['hint']}"
+
+
+SECRET = "c0ffee5ec2e7"
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"MEDSYNC_ACCOUNT_ADDRESS": "0x1", "MEDSYNC_PRIVATE_KEY": f"0y{SECRET}"}, ADD),
+        ({"MEDSYNC_ACCOUNT_ADDRESS": "0x1", "MEDSYNC_PRIVATE_KEY": f"0x{SECRET}"}, ADD),
+        ({"MEDSYNC_ACCOUNT_ADDRESS": "0x1", "MEDSYNC_PRIVATE_KEY": f"0x{SECRET}{'f' * 52}"}, ADD),
+        ({"MEDSYNC_KEYSTORE_PASSWORD": SECRET}, f"{ADD} --account 0x1@keystore"),
+        ({"MEDSYNC_KEYSTORE_PASSWORD": "opens it"}, f"{ADD} --account 0x1@keystore"),
+        ({}, f"entity list --rpc-url http://user:{SECRET}@127.0.0.1:1/{SECRET}"),
+        ({}, f"entity list --rpc-url https://user:{SECRET}@example.org/{SECRET}"),
+        ({"MEDSYNC_RPC_URL": f"https://{SECRET}:@example.org"}, "entity list --network sepolia"),
+    ],
+    ids=[
+        "malformed key",
+        "key",
+        "key too large",
+        "password",
+        "keystore",
+        "node",
+        "public node",
+        "environment",
+    ],
+)
+def test_no_secret_is_shown(
+    here: Here, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], line: str
+) -> None:
+    keystore = here.folder / "keystore"
+    if not keystore.exists():
+        create_keystore(keystore, "opens it", int(SECRET, 16))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    for done in (here.run(line), here.run(f"{line} --verbose"), here.run(f"{line} --json")):
+        assert done.code not in (ExitCode.OK, ExitCode.FAILED)
+        assert SECRET not in done.err.lower()
+        assert str(int(SECRET, 16)) not in done.err
+        assert "opens it" not in done.err
+
+
+def test_traceback_only_if_asked_for(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError(f"a defect that quotes {SECRET}")
+
+    monkeypatch.setattr("medsync.devnet.background_status", fail)
+    quiet = here.run("devnet status")
+    assert (quiet.code, quiet.out) == (ExitCode.FAILED, "")
+    assert "Unexpected RuntimeError" in quiet.err
+    assert "Traceback" not in quiet.err
+    assert SECRET not in quiet.err
+    assert "Traceback" in here.run("devnet status --verbose").err

@@ -1,0 +1,44 @@
+"""SRC-5: each contract says which interfaces it has, by ids that anyone can compute from its ABI."""
+
+import pytest
+
+from tests.support.src5 import interface_id
+from tests.support.world import World
+
+INTERFACES = {
+    "medsync": ("IEntityRegistry", "IConsentRegistry", "IAccessLog", "ISRC5"),
+    "pool": ("IRewardPool", "ISRC5"),
+}
+
+
+@pytest.mark.parametrize("who", INTERFACES)
+def test_a_contract_supports_its_interfaces_and_no_other(world: World, who: str) -> None:
+    contract = getattr(world, who)
+    abi = contract_abi(who)
+    for owner, interfaces in INTERFACES.items():
+        for interface in interfaces:
+            expected = owner == who or interface == "ISRC5"
+            answer = world.read(
+                "supports_interface",
+                contract,
+                interface_id=interface_id(abi if owner == who else contract_abi(owner), interface),
+            )
+            assert answer is expected, f"{who} supports {interface}: {answer}"
+
+
+@pytest.mark.parametrize("who", INTERFACES)
+@pytest.mark.parametrize("other", [0, 1, 0xFFFFFFFF, 2**251])
+def test_anything_else_is_not_supported(world: World, who: str, other: int) -> None:
+    assert world.read("supports_interface", getattr(world, who), interface_id=other) is False
+
+
+@pytest.mark.parametrize("who", INTERFACES)
+def test_the_abi_has_exactly_these_interfaces(who: str) -> None:
+    names = {entry["name"].rsplit("::", 1)[1] for entry in contract_abi(who) if entry["type"] == "interface"}
+    assert names == set(INTERFACES[who])
+
+
+def contract_abi(who: str) -> list[dict[str, object]]:
+    from medsync import artifacts
+
+    return artifacts.load({"medsync": "MedSync", "pool": "RewardPool"}[who]).abi

@@ -1,0 +1,54 @@
+"""What tests of deployments share: deploying, and the death of whoever does."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from medsync import deployer, deployments
+from medsync.deployer import Progress
+from medsync.deployments import Record
+from medsync.network import STRK_TOKEN
+from medsync.transactions import Account
+
+STEPS = ("declare MedSync", "declare RewardPool", "deploy MedSync", "deploy RewardPool")
+SUCCESSOR = 0x5ACCE5504
+"""An administrator who is nobody's default."""
+
+
+class Death(BaseException):
+    """Not an Exception, so that nothing on the way can catch it, as nothing can catch a power cut."""
+
+
+def deaths_at(points: Iterable[tuple[str, str]]) -> Callable[[Progress], None]:
+    """Die at each (step, stage) the first time it is reached."""
+    ahead = set(points)
+
+    def progress(one: Progress) -> None:
+        if (one.step, one.stage) in ahead:
+            ahead.remove((one.step, one.stage))
+            raise Death(f"{one.step}: {one.stage}")
+
+    return progress
+
+
+async def deploy(
+    account: Account, path: Path, progress: Callable[[Progress], None] = lambda one: None, **changes: Any
+) -> Record:
+    """Deploy with the account as administrator, unless `changes` say otherwise."""
+    arguments: dict[str, Any] = {"admin": account.address, "token": STRK_TOKEN, **changes}
+    return await deployer.deploy(account, "devnet", path, progress=progress, **arguments)
+
+
+def read(path: Path) -> Record:
+    """A record that the JSON Schema and the model both take."""
+    schema = json.loads((deployments.folder() / "schema.json").read_text())
+    jsonschema.validate(json.loads(path.read_text()), schema)
+    return deployments.read(path)
+
+
+def files(folder: Path) -> list[str]:
+    """The names of all files in a folder, hidden ones among them."""
+    return sorted(path.name for path in folder.iterdir())

@@ -1,0 +1,185 @@
+"""A finished deployment: what was planned is what is there, it is left alone, and what is false is found."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medsync import deployer, deployments
+from medsync.accounts import predeployed_accounts
+from medsync.deployer import Planned
+from medsync.deployments import Record, Request
+from medsync.devnet import Devnet
+from medsync.errors import InputError, VerificationError
+from medsync.network import STRK_TOKEN, Connection, connect
+from medsync.transactions import Account
+from tests.deploy.support import STEPS, SUCCESSOR, deploy, read
+
+SALT = 3
+
+
+@dataclass
+class Finished:
+    """A deployment, what was planned before it, and how many blocks there were after that."""
+
+    account: Account
+    connection: Connection
+    path: Path
+    record: Record
+    planned: list[Planned]
+    blocks_planned: int
+
+
+@pytest.fixture(scope="module")
+async def finished(own_devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Finished]:
+    path = tmp_path_factory.mktemp("deployments") / "devnet.json"
+    with own_devnet.restored():
+        async with connect("devnet", own_devnet.rpc_url) as connection:
+            account = (await predeployed_accounts(connection))[0]
+            planned = await deployer.plan(account, _request(account))
+            blocks = await connection.client.get_block_number()
+            record = await deploy(account, path, admin=SUCCESSOR, salt=SALT)
+            yield Finished(account, connection, path, record, planned, blocks)
+
+
+def _request(account: Account) -> Request:
+    return Request(deployer=account.address, admin=SUCCESSOR, token=STRK_TOKEN, salt=SALT)
+
+
+async def test_plan_is_what_happens(finished: Finished) -> None:
+    assert finished.blocks_planned == 0
+    assert [one.step.name for one in finished.planned] == list(STEPS)
+    assert all(one.fee > 0 and one.l2_gas > 0 and not one.present for one in finished.planned)
+    assert finished.planned[2].step.address == finished.record.medsync
+    assert finished.planned[3].step.address == finished.record.reward_pool
+
+    again = await deployer.plan(finished.account, _request(finished.account))
+    assert [(one.present, one.fee) for one in again] == [(True, 0)] * len(STEPS)
+
+
+async def test_it_is_left_alone(finished: Finished, tmp_path: Path) -> None:
+    written = finished.path.read_bytes()
+    nonce = await finished.account.get_nonce()
+
+    assert await deploy(finished.account, finished.path, admin=SUCCESSOR, salt=SALT) == finished.record
+    with pytest.raises(InputError, match="records another deployment: its admin is 0x5acce5504, not"):
+        await deploy(finished.account, finished.path, salt=SALT)
+    assert finished.path.read_bytes() == written
+
+    # Another name finds everything there, and does not claim to have sent it.
+    other = await deploy(finished.account, tmp_path / "other.json", admin=SUCCESSOR, salt=SALT)
+    assert other.medsync == finished.record.medsync
+    assert {part.deployed for part in other.contracts.values()} == {None}
+    assert {part.declared for part in other.classes.values()} == {None}
+    assert await finished.account.get_nonce() == nonce
+
+    # Another salt is another deployment, of the same classes.
+    forced = await deploy(finished.account, tmp_path / "other.json", salt=7, force=True)
+    assert forced.medsync != finished.record.medsync
+    assert read(tmp_path / "other.json") == forced
+    assert await finished.account.get_nonce() == nonce + 2
+
+
+async def test_record_of_an_earlier_devnet_is_replaced(
+    untouched: Devnet, account: Account, finished: Finished, tmp_path: Path
+) -> None:
+    path = tmp_path / "devnet.json"
+    # As if devnet had been started anew: nothing of what the record says is there.
+    document = json.loads(finished.record.to_json().replace(hex(_class_hash(finished.record)), "0x5555"))
+    document["classes"]["RewardPool"]["class_hash"] = "0x6666"
+    path.write_text(json.dumps(document))
+
+    with pytest.raises(InputError, match="its admin is 0x5acce5504"):
+        await deploy(account, path)
+    record = await deploy(account, path, replaceable=True)
+
+    assert record == read(path)
+    assert record.request.admin == account.address
+
+
+def _class_hash(record: Record) -> int:
+    return record.classes["MedSync"].class_hash
+
+
+ANOTHER = "0x1234"
+PLANTED = [
+    ("chain_id", "SN_MAIN", "the chain is MEDSYNC_DEVNET, recorded is SN_MAIN"),
+    ("contracts.MedSync.address", ANOTHER, "MedSync: there is no contract at 0x1234"),
+    ("contracts.RewardPool.address", hex(STRK_TOKEN), "RewardPool: the contract is of class"),
+    ("contracts.MedSync.class_hash", ANOTHER, "MedSync: the contract is of class"),
+    ("contracts.MedSync.constructor.admin", ANOTHER, "MedSync: class, constructor arguments and salt give"),
+    (
+        "contracts.RewardPool.constructor.log",
+        ANOTHER,
+        "RewardPool: class, constructor arguments and salt give",
+    ),
+    ("contracts.MedSync.deployed.transaction", ANOTHER, "MedSync: transaction 0x1234 is not on the chain"),
+    ("contracts.RewardPool.deployed.block", 1, "RewardPool: transaction"),
+    ("classes.MedSync.class_hash", ANOTHER, "class MedSync: 0x1234 is not declared"),
+    ("classes.MedSync.compiled_class_hash", ANOTHER, "class MedSync: compiles to"),
+    ("classes.MedSync.artifacts", {"MedSync.sierra.json": "0" * 64}, "class MedSync: the artifacts are not"),
+    ("classes.RewardPool.declared.transaction", ANOTHER, "class RewardPool: transaction 0x1234 is not"),
+    ("wiring.admin", ANOTHER, "admin() is 0x5acce5504, recorded is 0x1234"),
+    ("wiring.token", ANOTHER, "token() is"),
+    ("wiring.log", ANOTHER, "log() is"),
+]
+
+
+async def test_check_finds_planted_differences(finished: Finished) -> None:
+    assert await deployer.check(finished.connection.client, finished.record) == []
+    for place, value, finding in PLANTED:
+        document = json.loads(finished.record.to_json())
+        _plant(document, place, value)
+        record = Record.model_validate_json(json.dumps(document))
+        found = await deployer.check(finished.connection.client, record)
+        assert any(line.startswith(finding) for line in found), (place, found)
+
+
+async def test_false_record_is_not_taken_for_finished(finished: Finished, tmp_path: Path) -> None:
+    path = tmp_path / "devnet.json"
+    document = json.loads(finished.record.to_json())
+    _plant(document, "wiring.log", ANOTHER)
+    path.write_text(json.dumps(document))
+    with pytest.raises(VerificationError, match="is not what is on the chain"):
+        await deploy(finished.account, path, admin=SUCCESSOR, salt=SALT)
+
+
+def _plant(document: dict[str, Any], place: str, value: object) -> None:
+    *parents, last = place.split(".")
+    for name in parents:
+        document = document[name]
+    document[last] = value
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "problem"),
+    [
+        ("status", "complete and more", "status"),
+        ("wiring", None, "a complete deployment names"),
+        ("finished_at", None, "a complete deployment names"),
+        ("contracts", {}, "a complete deployment names"),
+        ("pending", {"step": "deploy MedSync", "transaction": "0x1"}, "a complete deployment names"),
+        ("schema", "medsync.deployment/2", "schema"),
+        ("surplus", 1, "surplus"),
+        ("request.admin", "five", "request.admin"),
+        ("classes.MedSync.artifacts", {"MedSync.sierra.json": "short"}, "artifacts"),
+    ],
+)
+def test_half_a_record_is_refused(
+    finished: Finished, tmp_path: Path, place: str, value: object, problem: str
+) -> None:
+    path = tmp_path / "devnet.json"
+    document = json.loads(finished.record.to_json())
+    _plant(document, place, value)
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match=problem):
+        deployments.read(path)
+
+
+@pytest.mark.parametrize("name", ["", "schema", ".hidden", "dev\nnet", "réseau"])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(InputError, match="cannot be the name of a deployment"):
+        deployments.path_of(name)
