@@ -1,10 +1,11 @@
 """Every operation and case whose cost is measured, told as one story: each case finds what those before it left."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
 from medsync.bench.lab import CROWD, Lab
+from medsync.clients import MedSyncClient
 from medsync.transactions import Account, Invocation
 from medsync.types import AccessRequest, CampaignTerms, ConsentTerms
 from medsync.vocabulary import Category, Power, Purpose, Role
@@ -25,6 +26,22 @@ COVERED: Final = Category.LABORATORY | Category.GENOMICS
 # Salted commitments, as the contracts see them: felts that say nothing.
 COMMITMENT: Final = 0x5EED
 RECORD: Final = 0xDA7A
+
+
+#: What one more request in a batch costs: a case's name, and the cases and sizes to take it from.
+MARGINS: Final = (
+    (
+        "each further, paid by one campaign",
+        ("10 paid by one campaign", 10),
+        (f"{CROWD} paid by one campaign", CROWD),
+    ),
+    (
+        "each further, paid by a campaign each",
+        ("1 paid by a campaign each", 1),
+        ("10 paid by a campaign each", 10),
+    ),
+    ("each further, unpaid", ("1 unpaid", 1), ("10 unpaid", 10)),
+)
 
 
 class Story:
@@ -72,6 +89,7 @@ class Story:
     async def _deposits(self) -> None:
         funder = self._lab.pool_as("researcher")
         await self._measure("the pool's first", funder.deposit(self._main, 1_000 * RATE))
+        await self._lab.endow_yardstick()
         await self._measure("a campaign's first", funder.deposit(self._brief, 10 * RATE))
         await self._measure("again", funder.deposit(self._main, 1_000 * RATE))
         await self._do(funder.deposit(self._scarce, RATE))
@@ -186,21 +204,32 @@ class Story:
         await self._measure("again", newcomer.set_emergency_opt_out(False))
 
     async def _batches(self) -> None:
-        """Many patients, each once, all paid by one campaign: what a study does."""
-        researcher = self._lab.medsync_as("researcher")
-        paid, unpaid = [], []
-        for patient in self._lab.crowd:
+        """Many patients, each once: paid by one campaign, as in a study; each by its own; or not at all."""
+        researcher, crowd = self._lab.medsync_as("researcher"), self._lab.crowd
+        study = []
+        for patient in crowd:
             await self._consent_to(patient, self._terms(reward=self._main))
-            paid.append(replace(self._request(patient), campaign=self._main))
-        for patient in self._lab.crowd[:10]:
+            study.append(replace(self._request(patient), campaign=self._main))
+        await self._measure(f"{CROWD} paid by one campaign, each patient's first", _batch(researcher, study))
+        await self._measure("10 paid by one campaign", _batch(researcher, study[:10]))
+        await self._measure(f"{CROWD} paid by one campaign", _batch(researcher, study))
+
+        apart, unpaid, deposits = [], [], []
+        for number, patient in enumerate(crowd[:10]):
+            custodian = crowd[-1 - number].address
+            terms = replace(self._campaign(Purpose.TREAT), custodian=custodian, salt=number)
+            deposits.append(self._lab.pool_as("researcher").deposit(terms, 10 * RATE).call)
+            apart.append(replace(self._request(patient, Purpose.TREAT), campaign=terms))
+            unpaid.append(self._request(patient, Purpose.CLINTRCH))
+        await self._lab.do(researcher.account, *deposits)
+        for patient, request in zip(crowd, apart, strict=False):
+            await self._consent_to(patient, self._terms(Purpose.TREAT, reward=request.campaign))
             await self._consent_to(patient, self._terms(Purpose.CLINTRCH))
-            unpaid.append(replace(self._request(patient), purpose=Purpose.CLINTRCH))
-        case = f"{CROWD} paid, each patient's first"
-        await self._measure(case, researcher.request_access_batch(paid))
-        for size in (1, 10, CROWD):
-            await self._measure(f"{size} paid", researcher.request_access_batch(paid[:size]))
+        await self._do(_batch(researcher, apart))
         for size in (1, 10):
-            await self._measure(f"{size} unpaid", researcher.request_access_batch(unpaid[:size]))
+            await self._measure(f"{size} paid by a campaign each", _batch(researcher, apart[:size]))
+        for size in (1, 10):
+            await self._measure(f"{size} unpaid", _batch(researcher, unpaid[:size]))
 
     async def _withdrawals(self) -> None:
         patient, recipient = self._lab.pool_as("rewarded"), self._lab.address("relayer")
@@ -275,3 +304,7 @@ class Story:
     def _break_glass(self, by: str) -> Invocation[Any]:
         patient = self._lab.address("newcomer")
         return self._lab.medsync_as(by).request_emergency_access(patient, ASKED, RECORD, COMMITMENT)
+
+
+def _batch(researcher: MedSyncClient, requests: Sequence[AccessRequest]) -> Invocation[Any]:
+    return researcher.request_access_batch(requests)

@@ -77,10 +77,10 @@ class Prices:
 class Floor:
     """The least that a transaction can cost, in L2 gas."""
 
-    total: int
+    floor: int
     #: What changing the state costs, beside writing: depends on how many cells of how many contracts change.
     state_update: int
-    #: What contracts that are not MedSync's do: a token, a patient's account.
+    #: What contracts other than MedSync and RewardPool do: a token, a patient's account.
     foreign: int
 
 

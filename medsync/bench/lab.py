@@ -53,6 +53,10 @@ _YARDSTICK_CELLS: Final = 120
 RESTING: Final = 1
 
 
+#: A storage cell: contract and key.
+Cell = tuple[int, int]
+
+
 class Metering(StrEnum):
     """What computation is counted in."""
 
@@ -65,10 +69,10 @@ class Simulation:
     """What a transaction would do now."""
 
     l2_gas: int
-    #: Storage cells, (contract, key), whose value it needs, with that value; those it changes included.
-    touched: Mapping[tuple[int, int], int]
-    #: Storage cells it changes, with their new value.
-    changed: Mapping[tuple[int, int], int]
+    #: Storage cells whose value it needs, with that value; those it changes included.
+    touched: Mapping[Cell, int]
+    #: Storage cells it changes, with their new value, except for the payment of the fee.
+    changed: Mapping[Cell, int]
     #: The calls its account makes, as the node traces them.
     calls: Sequence[Mapping[str, Any]]
 
@@ -142,6 +146,7 @@ class Lab:
             changed={
                 (int(contract["address"], 16), int(cell["key"], 16)): int(cell["value"], 16)
                 for contract in trace["state_diff"]["storage_diffs"]
+                if int(contract["address"], 16) != STRK_TOKEN
                 for cell in contract["storage_entries"]
             },
             calls=trace["execute_invocation"]["calls"],
@@ -168,8 +173,8 @@ class Lab:
         self.wait(10)
         self.devnet.set_time(self.now, create_block=True)
 
-    def poke(self, cells: Mapping[tuple[int, int], int]) -> None:
-        """Put other values into storage cells, which no transaction could."""
+    def poke(self, cells: Mapping[Cell, int]) -> None:
+        """Put other values into storage cells, which no transaction could. No time passes."""
         by_contract: dict[int, list[dict[str, str]]] = {}
         for (contract, key), value in cells.items():
             by_contract.setdefault(contract, []).append({"key": hex(key), "value": hex(value)})
@@ -178,7 +183,7 @@ class Lab:
             for contract, entries in by_contract.items()
         ]
         self.devnet.rpc("devnet_applyStateDiff", state_diff={"storage_diffs": diffs})
-        self.devnet.create_block()
+        self.devnet.set_time(self.now, create_block=True)
 
     async def set_up(self) -> None:
         """Declare the classes, deploy contracts and accounts, and give everybody what they need."""
@@ -215,15 +220,17 @@ class Lab:
 
         strk, token = Erc20Client(STRK_TOKEN, deployer), Erc20Client(TOKEN, deployer)
         gifts = [strk.transfer(account.address, 10**22).call for account in self.accounts.values()]
-        gifts += [
-            token.transfer(address, 10**18).call
-            for address in (self.address("researcher"), self.yardsticks[0])
-        ]
-        await self.do(deployer, *gifts)
+        await self.do(deployer, *gifts, token.transfer(self.address("researcher"), 10**18).call)
         for yardstick in self.yardsticks[:2]:
             await self.do(deployer, call(yardstick, "change", _YARDSTICK_CELLS, RESTING))
-        for spender in (self.pool, self.yardsticks[0]):
-            await self.do(self.accounts["researcher"], self.token_as("researcher").approve(spender, 2**256 - 1).call)
+        funder = self.token_as("researcher")
+        approvals = [funder.approve(spender, 2**256 - 1).call for spender in (self.pool, self.yardsticks[0])]
+        await self.do(funder.account, *approvals)
+
+    async def endow_yardstick(self) -> None:
+        """Give the yardstick that stands for the pool tokens, when the pool has got its first."""
+        funder = self.token_as("researcher")
+        await self.do(funder.account, funder.transfer(self.yardsticks[0], 10**9).call)
 
     async def _declare(self, deployer: Account, artifact: Artifact, package: Package) -> None:
         transaction = await deployer.sign_declare_v3(

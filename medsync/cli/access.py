@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medsync.cli import campaigns, values
+from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Answer, Hex, members
-from medsync.cli.session import ME, Session, command, paid
 from medsync.errors import ExitCode, InputError, VerificationError
 from medsync.vocabulary import Decision
 
@@ -38,7 +38,7 @@ class Format(StrEnum):
 
 @command(app, "request")
 async def request(
-    session: Session,
+    context: Context,
     patient: Patient,
     purpose: values.PurposeText,
     categories: values.CategoriesText,
@@ -52,15 +52,15 @@ async def request(
     Exit code 9 if it is not permitted. Example: medsync access request devnet:5 --account devnet:2
     --purpose HRESCH --categories LABORATORY --record labs.json
     """
-    medsync = await session.medsync(signing=True)
-    wanted = await _request(session, patient, purpose, categories, record, campaign)
-    result = await session.send(medsync.request_access(wanted))
-    return {**_answer(session, [wanted.patient], [result.value[0]])[0], **paid(result)}
+    medsync = await context.medsync(signing=True)
+    wanted = await _request(context, patient, purpose, categories, record, campaign)
+    result = await context.send(medsync.request_access(wanted))
+    return {**_answer(context, [wanted.patient], [result.value[0]])[0], **paid(result)}
 
 
 @command(app, "batch")
 async def batch(
-    session: Session,
+    context: Context,
     file: Annotated[
         Path, typer.Argument(help="JSON: a list of {patient, purpose, categories, record, campaign}.")
     ],
@@ -70,7 +70,7 @@ async def batch(
     In the file, categories are a list of names and campaign is a path of terms, or absent. Exit code 9 unless
     all are permitted.
     """
-    medsync = await session.medsync(signing=True)
+    medsync = await context.medsync(signing=True)
     entries = values.read_json(file, "FILE")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError(f"FILE: {file} is not a list of requests.")
@@ -80,20 +80,20 @@ async def batch(
             patient, purpose, record = entry["patient"], entry["purpose"], entry["record"]
             categories = ",".join(entry["categories"])
             campaign = Path(entry["campaign"]) if entry.get("campaign") else None
-            wanted.append(await _request(session, patient, purpose, categories, record, campaign))
+            wanted.append(await _request(context, patient, purpose, categories, record, campaign))
         except (KeyError, TypeError, AttributeError):
             what = "{patient, purpose, categories: [...], record, campaign}"
             raise InputError(f"FILE: request {number} of {file} is not {what}.") from None
-    result = await session.send(medsync.request_access_batch(wanted))
+    result = await context.send(medsync.request_access_batch(wanted))
     return {
-        "requests": _answer(session, [one.patient for one in wanted], result.value[0]),
+        "requests": _answer(context, [one.patient for one in wanted], result.value[0]),
         **paid(result),
     }
 
 
 @command(app, "emergency")
 async def emergency(
-    session: Session,
+    context: Context,
     patient: Patient,
     categories: values.CategoriesText,
     record: Record,
@@ -105,23 +105,23 @@ async def emergency(
     """
     from medsync.commitments import Domain
 
-    medsync = await session.medsync(signing=True)
-    who = await session.address(patient, "PATIENT")
+    medsync = await context.medsync(signing=True)
+    who = await context.address(patient, "PATIENT")
     what = values.categories(categories)
-    wanted = session.commit(record, "--record", Domain.RECORD)
-    why = session.commit(justification, "--justification", Domain.JUSTIFICATION)
-    result = await session.send(medsync.request_emergency_access(who, what, wanted, why))
-    return {**_answer(session, [who], [result.value[0]])[0], **paid(result)}
+    wanted = context.commit(record, "--record", Domain.RECORD)
+    why = context.commit(justification, "--justification", Domain.JUSTIFICATION)
+    result = await context.send(medsync.request_emergency_access(who, what, wanted, why))
+    return {**_answer(context, [who], [result.value[0]])[0], **paid(result)}
 
 
 @command(app, "log")
-async def log(session: Session, patient: Patient = ME) -> Answer:
+async def log(context: Context, patient: Patient = ME) -> Answer:
     """Show a patient's access log, by default one's own, proven complete against the chain.
 
     Proven is that every entry is included and that the log is append-only up to its head on the chain.
     """
-    export = await _fetch(session, patient)
-    session.say(f"Complete: {export.head.count} entries lead to the head {export.head.head:#x} on the chain.")
+    export = await _fetch(context, patient)
+    context.say(f"Complete: {export.head.count} entries lead to the head {export.head.head:#x} on the chain.")
     return [
         {
             "seq": entry.seq,
@@ -136,7 +136,7 @@ async def log(session: Session, patient: Patient = ME) -> Answer:
 
 @command(app, "export")
 async def export(
-    session: Session,
+    context: Context,
     output: Annotated[Path, typer.Option("--output", help="New file to write.")],
     patient: Patient = ME,
     format: Annotated[
@@ -148,7 +148,7 @@ async def export(
     json and csv carry the log so that access verify can check it; fhir is an R5 bundle of Consent and
     AuditEvent; receipt is a list of consent receipts after ISO/IEC TS 27560.
     """
-    taken = await _fetch(session, patient)
+    taken = await _fetch(context, patient)
     values.write_new(output, _written(taken, format), "--output", private=True)
     return {
         "patient": Hex(taken.patient),
@@ -161,7 +161,7 @@ async def export(
 
 @command(app, "verify")
 async def verify(
-    session: Session,
+    context: Context,
     file: Annotated[Path, typer.Argument(help="A json or csv that access export wrote.")],
     offline: Annotated[
         bool, typer.Option("--offline", help="Only check that the file agrees with itself.")
@@ -178,23 +178,23 @@ async def verify(
     if not text.lstrip().startswith("{"):
         if offline:
             raise InputError("A csv holds no head of the log.", hint="Verify it without --offline.")
-        return await _verify_csv(session, text)
+        return await _verify_csv(context, text)
     stated = json_export.loads(text)
-    head = None if offline else await _head(session, stated.chain_id, stated.contract, stated.patient)
+    head = None if offline else await _head(context, stated.chain_id, stated.contract, stated.patient)
     verified = json_export.verify_export(text, head)
     return _verified(stated.patient, verified.export.head, anchored=verified.anchored)
 
 
-async def _verify_csv(session: Session, text: str) -> Answer:
+async def _verify_csv(context: Context, text: str) -> Answer:
     from medsync.completeness import log_faults
     from medsync.exports import csv
 
     entries = csv.loads_log(text)
     if not entries:
         raise InputError("FILE: it holds no entry, so it says nothing of whose log it is.")
-    record, connection = await session.record(), await session.connection()
+    record, connection = await context.record(), await context.connection()
     patient = entries[0].patient
-    head = await _head(session, connection.chain_id, record.medsync, patient)
+    head = await _head(context, connection.chain_id, record.medsync, patient)
     faults = log_faults(connection.chain_id, record.medsync, patient, entries, head)
     if faults:
         raise VerificationError(
@@ -214,10 +214,10 @@ def _verified(patient: int, head: LogHead, *, anchored: bool) -> dict[str, Any]:
     }
 
 
-async def _head(session: Session, chain_id: int, contract: int, patient: int) -> LogHead:
+async def _head(context: Context, chain_id: int, contract: int, patient: int) -> LogHead:
     """The log's head from the chain, if the log is of the deployment that is meant."""
-    medsync = await session.medsync()
-    if (contract, chain_id) != (medsync.address, (await session.connection()).chain_id):
+    medsync = await context.medsync()
+    if (contract, chain_id) != (medsync.address, (await context.connection()).chain_id):
         raise VerificationError(
             f"The file is a log of the contract {contract:#x}, which is not in the deployment that is meant.",
             hint="Choose its --deployment and --network.",
@@ -226,35 +226,35 @@ async def _head(session: Session, chain_id: int, contract: int, patient: int) ->
 
 
 async def _request(
-    session: Session, patient: str, purpose: str, categories: str, record: str, campaign: Path | None
+    context: Context, patient: str, purpose: str, categories: str, record: str, campaign: Path | None
 ) -> AccessRequest:
     from medsync.commitments import Domain
     from medsync.types import AccessRequest
 
     return AccessRequest(
-        patient=await session.address(patient, "PATIENT"),
+        patient=await context.address(patient, "PATIENT"),
         purpose=values.purpose(purpose),
         categories=values.categories(categories),
-        record=session.commit(record, "--record", Domain.RECORD),
+        record=context.commit(record, "--record", Domain.RECORD),
         campaign=campaigns.read(campaign, "--campaign") if campaign else None,
     )
 
 
 def _answer(
-    session: Session, patients: Sequence[int], receipts: Sequence[AccessReceipt]
+    context: Context, patients: Sequence[int], receipts: Sequence[AccessReceipt]
 ) -> list[dict[str, Any]]:
     """Receipts as commands answer them; the command ends with NOT_PERMITTED unless all are permitted."""
     for receipt in receipts:
         if receipt.decision not in (Decision.PERMIT, Decision.EMERGENCY):
-            session.exit_code = ExitCode.NOT_PERMITTED
+            context.exit_code = ExitCode.NOT_PERMITTED
     return [
         {"patient": Hex(patient), **members(receipt), "meaning": receipt.reason.meaning}
         for patient, receipt in zip(patients, receipts, strict=True)
     ]
 
 
-async def _fetch(session: Session, patient: str) -> PatientExport:
-    return await session.history(await session.address(patient, "PATIENT"))
+async def _fetch(context: Context, patient: str) -> PatientExport:
+    return await context.history(await context.address(patient, "PATIENT"))
 
 
 def _written(taken: PatientExport, format: Format) -> str:

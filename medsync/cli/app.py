@@ -23,8 +23,8 @@ from medsync.cli import (
     pool,
     watch,
 )
+from medsync.cli.context import interrupted
 from medsync.cli.options import Options, current, hoist
-from medsync.cli.session import interrupted
 from medsync.errors import ExitCode, MedSyncError
 
 app = typer.Typer(name="medsync", no_args_is_help=True, pretty_exceptions_enable=False)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medsync.cli import campaigns, values
+from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Answer, Hex, Time, members
-from medsync.cli.session import ME, Session, command, paid
 from medsync.errors import ExitCode, InputError
 from medsync.vocabulary import Decision
 
@@ -39,7 +39,7 @@ Agreed = Annotated[str, typer.Option("--terms", help="What is agreed off-chain. 
 
 @command(app, "add")
 async def add(
-    session: Session,
+    context: Context,
     grantee: Grantee,
     purpose: values.PurposeText,
     categories: values.CategoriesText,
@@ -54,15 +54,15 @@ async def add(
 
     Example: medsync consent add devnet:2 --purpose HRESCH --categories LABORATORY,CONDITION --expires +30d
     """
-    medsync = await session.medsync(signing=True)
-    who = await session.address(grantee, "GRANTEE")
-    what = await _terms(session, purpose, categories, starts, expires, max_uses, reward, terms)
+    medsync = await context.medsync(signing=True)
+    who = await context.address(grantee, "GRANTEE")
+    what = await _terms(context, purpose, categories, starts, expires, max_uses, reward, terms)
     if patient is None:
         owner, invocation = medsync.account.address, medsync.add_consent(who, what)
     else:
-        owner = await session.address(patient, "--for")
+        owner = await context.address(patient, "--for")
         invocation = medsync.add_consent_for(owner, who, what)
-    result = await session.send(invocation)
+    result = await context.send(invocation)
     return {
         "patient": Hex(owner),
         "grantee": Hex(who),
@@ -74,17 +74,17 @@ async def add(
 
 @command(app, "revoke")
 async def revoke(
-    session: Session, grantee: Grantee, purpose: values.PurposeText, patient: For = None
+    context: Context, grantee: Grantee, purpose: values.PurposeText, patient: For = None
 ) -> Answer:
     """Revoke a consent; what is revoked already stays so. For the patient, or a delegate of the patient."""
-    medsync = await session.medsync(signing=True)
-    who, why = await session.address(grantee, "GRANTEE"), values.purpose(purpose)
+    medsync = await context.medsync(signing=True)
+    who, why = await context.address(grantee, "GRANTEE"), values.purpose(purpose)
     if patient is None:
         owner, invocation = medsync.account.address, medsync.revoke_consent(who, why)
     else:
-        owner = await session.address(patient, "--for")
+        owner = await context.address(patient, "--for")
         invocation = medsync.revoke_consent_for(owner, who, why)
-    result = await session.send(invocation)
+    result = await context.send(invocation)
     consent = await medsync.consent(owner, who, why)
     return {
         "patient": Hex(owner),
@@ -97,21 +97,21 @@ async def revoke(
 
 
 @command(app, "revoke-all")
-async def revoke_all(session: Session, patient: For = None) -> Answer:
+async def revoke_all(context: Context, patient: For = None) -> Answer:
     """Revoke every consent, and void what was signed and not submitted. For the patient, or a delegate."""
-    medsync = await session.medsync(signing=True)
+    medsync = await context.medsync(signing=True)
     if patient is None:
         owner, invocation = medsync.account.address, medsync.revoke_all()
     else:
-        owner = await session.address(patient, "--for")
+        owner = await context.address(patient, "--for")
         invocation = medsync.revoke_all_for(owner)
-    result = await session.send(invocation)
+    result = await context.send(invocation)
     return {"patient": Hex(owner), **members(await medsync.patient_state(owner)), **paid(result)}
 
 
 @command(app, "verify")
 async def verify(
-    session: Session,
+    context: Context,
     patient: Patient,
     grantee: Grantee,
     purpose: values.PurposeText,
@@ -122,21 +122,21 @@ async def verify(
     Judged are the consent and the grantee, not whether a campaign can pay: only access request tells that.
     Exit code 9 if it is not permitted.
     """
-    medsync = await session.medsync()
-    owner, who = await session.address(patient, "PATIENT"), await session.address(grantee, "GRANTEE")
+    medsync = await context.medsync()
+    owner, who = await context.address(patient, "PATIENT"), await context.address(grantee, "GRANTEE")
     judgement = await medsync.verify_consent(
         owner, who, values.purpose(purpose), values.categories(categories)
     )
     if judgement.decision is not Decision.PERMIT:
-        session.exit_code = ExitCode.NOT_PERMITTED
+        context.exit_code = ExitCode.NOT_PERMITTED
     return {**members(judgement), "meaning": judgement.reason.meaning}
 
 
 @command(app, "show")
-async def show(session: Session, patient: Patient, grantee: Grantee, purpose: values.PurposeText) -> Answer:
+async def show(context: Context, patient: Patient, grantee: Grantee, purpose: values.PurposeText) -> Answer:
     """Show one consent as the contract keeps it."""
-    medsync = await session.medsync()
-    owner, who = await session.address(patient, "PATIENT"), await session.address(grantee, "GRANTEE")
+    medsync = await context.medsync()
+    owner, who = await context.address(patient, "PATIENT"), await context.address(grantee, "GRANTEE")
     why = values.purpose(purpose)
     return {
         "patient": Hex(owner),
@@ -147,14 +147,14 @@ async def show(session: Session, patient: Patient, grantee: Grantee, purpose: va
 
 
 @command(app, "list")
-async def list_(session: Session, patient: Patient = ME) -> Answer:
+async def list_(context: Context, patient: Patient = ME) -> Answer:
     """List a patient's consents, by default one's own, with what they permit now."""
     from medsync.types import ConsentAdded
 
-    medsync = await session.medsync()
-    owner = await session.address(patient, "PATIENT")
-    with session.busy("Reading events"):
-        given = await session.events(ConsentAdded, patient=owner)
+    medsync = await context.medsync()
+    owner = await context.address(patient, "PATIENT")
+    with context.busy("Reading events"):
+        given = await context.events(ConsentAdded, patient=owner)
         keys = dict.fromkeys((event.grantee, event.purpose) for event in given)
         found = []
         for grantee, purpose in keys:
@@ -174,7 +174,7 @@ async def list_(session: Session, patient: Patient = ME) -> Answer:
 
 @command(app, "request")
 async def request(
-    session: Session,
+    context: Context,
     patient: Patient,
     purpose: values.PurposeText,
     categories: values.CategoriesText,
@@ -185,36 +185,36 @@ async def request(
     terms: Agreed = "0x0",
 ) -> Answer:
     """Ask a patient for a consent on these terms. For registered entities."""
-    medsync = await session.medsync(signing=True)
-    owner = await session.address(patient, "PATIENT")
-    what = await _terms(session, purpose, categories, starts, expires, max_uses, reward, terms)
-    result = await session.send(medsync.request_consent(owner, what))
+    medsync = await context.medsync(signing=True)
+    owner = await context.address(patient, "PATIENT")
+    what = await _terms(context, purpose, categories, starts, expires, max_uses, reward, terms)
+    result = await context.send(medsync.request_consent(owner, what))
     return {"patient": Hex(owner), "grantee": Hex(medsync.account.address), **_shown(what), **paid(result)}
 
 
 @command(app, "refuse")
 async def refuse(
-    session: Session, grantee: Grantee, purpose: values.PurposeText, patient: For = None
+    context: Context, grantee: Grantee, purpose: values.PurposeText, patient: For = None
 ) -> Answer:
     """Say no to a grantee; a consent that stands is not touched. For the patient, or a delegate."""
-    medsync = await session.medsync(signing=True)
-    who, why = await session.address(grantee, "GRANTEE"), values.purpose(purpose)
+    medsync = await context.medsync(signing=True)
+    who, why = await context.address(grantee, "GRANTEE"), values.purpose(purpose)
     if patient is None:
         owner, invocation = medsync.account.address, medsync.refuse_consent(who, why)
     else:
-        owner = await session.address(patient, "--for")
+        owner = await context.address(patient, "--for")
         invocation = medsync.refuse_consent_for(owner, who, why)
     return {
         "patient": Hex(owner),
         "grantee": Hex(who),
         "purpose": why,
-        **paid(await session.send(invocation)),
+        **paid(await context.send(invocation)),
     }
 
 
 @command(app, "delegate")
 async def delegate(
-    session: Session,
+    context: Context,
     delegate: Annotated[str, typer.Argument(help="The delegate's address: 0x… or devnet:<n>.")],
     powers: Annotated[
         str, typer.Option(help="give, revoke, refuse, with commas; none removes the delegate.")
@@ -222,27 +222,27 @@ async def delegate(
     expires: Annotated[str, typer.Option(help="When the powers end. " + values.TIME_HELP)] = "+1y",
 ) -> Answer:
     """Let a delegate act for you, or no longer. For the patient."""
-    medsync = await session.medsync(signing=True)
-    who, what = await session.address(delegate, "DELEGATE"), values.powers(powers)
-    until = values.time(expires, "--expires", await session.now())
-    result = await session.send(medsync.set_delegate(who, what, until))
+    medsync = await context.medsync(signing=True)
+    who, what = await context.address(delegate, "DELEGATE"), values.powers(powers)
+    until = values.time(expires, "--expires", await context.now())
+    result = await context.send(medsync.set_delegate(who, what, until))
     return {"delegate": Hex(who), "powers": what, "expires_at": Time(until), **paid(result)}
 
 
 @command(app, "opt-out")
 async def opt_out(
-    session: Session,
+    context: Context,
     undo: Annotated[bool, typer.Option("--undo", help="Allow emergency access again.")] = False,
 ) -> Answer:
     """Forbid emergency access to your data, or allow it again. For the patient."""
-    medsync = await session.medsync(signing=True)
-    result = await session.send(medsync.set_emergency_opt_out(not undo))
+    medsync = await context.medsync(signing=True)
+    result = await context.send(medsync.set_emergency_opt_out(not undo))
     return {"patient": Hex(medsync.account.address), "emergency_opt_out": not undo, **paid(result)}
 
 
 @command(app, "sign")
 async def sign(
-    session: Session,
+    context: Context,
     grantee: Grantee,
     output: Annotated[Path, typer.Option("--output", help="New file for the signed message.")],
     purpose: values.PurposeText,
@@ -265,13 +265,13 @@ async def sign(
 
     Example: medsync consent sign devnet:2 --purpose HRESCH --categories ALL --expires +30d --output s.json
     """
-    medsync = await session.medsync(signing=True)
-    who, why = await session.address(grantee, "GRANTEE"), values.purpose(purpose)
-    until = values.time(deadline, "--deadline", await session.now())
+    medsync = await context.medsync(signing=True)
+    who, why = await context.address(grantee, "GRANTEE"), values.purpose(purpose)
+    until = values.time(deadline, "--deadline", await context.now())
     if revoke:
         document = (await medsync.sign_revocation(who, why, deadline=until)).to_json()
     elif categories and expires:
-        what = await _terms(session, purpose, categories, starts, expires, max_uses, reward, terms)
+        what = await _terms(context, purpose, categories, starts, expires, max_uses, reward, terms)
         document = (await medsync.sign_consent(who, what, deadline=until)).to_json()
     else:
         raise InputError("A consent needs --categories and --expires.", hint="A revocation needs --revoke.")
@@ -287,15 +287,15 @@ async def sign(
 
 @command(app, "submit")
 async def submit(
-    session: Session,
+    context: Context,
     file: Annotated[Path, typer.Argument(help="What consent sign, or a wallet, has signed.")],
 ) -> Answer:
     """Submit what a patient signed. For anybody; the fee is the submitter's, the consent the patient's."""
     from medsync.signing import SignedConsent, signed_from_json
 
-    medsync = await session.medsync(signing=True)
+    medsync = await context.medsync(signing=True)
     signed = signed_from_json(values.read_json(file, "FILE"))
-    result = await session.send(medsync.submit(signed))
+    result = await context.send(medsync.submit(signed))
     answer: dict[str, Any] = {"patient": Hex(signed.patient), "grantee": Hex(signed.grantee)}
     if isinstance(signed, SignedConsent):
         answer |= {"version": result.value[0], **_shown(signed.terms)}
@@ -305,16 +305,16 @@ async def submit(
 
 
 @command(app, "cancel-signatures")
-async def cancel_signatures(session: Session) -> Answer:
+async def cancel_signatures(context: Context) -> Answer:
     """Void everything you signed that nobody has submitted yet. For the patient."""
-    medsync = await session.medsync(signing=True)
-    result = await session.send(medsync.cancel_signatures())
+    medsync = await context.medsync(signing=True)
+    result = await context.send(medsync.cancel_signatures())
     patient = medsync.account.address
     return {"patient": Hex(patient), **members(await medsync.patient_state(patient)), **paid(result)}
 
 
 async def _terms(
-    session: Session,
+    context: Context,
     purpose: str,
     categories: str,
     starts: str,
@@ -326,7 +326,7 @@ async def _terms(
     from medsync.commitments import Domain
     from medsync.types import ConsentTerms
 
-    now = await session.now()
+    now = await context.now()
     return ConsentTerms(
         purpose=values.purpose(purpose),
         categories=values.categories(categories),
@@ -334,7 +334,7 @@ async def _terms(
         expires_at=values.time(expires, "--expires", now),
         max_uses=max_uses,
         reward=campaigns.read(reward, "--reward") if reward else None,
-        terms_commitment=session.commit(agreed, "--terms", Domain.TERMS),
+        terms_commitment=context.commit(agreed, "--terms", Domain.TERMS),
     )
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from medsync.cli import values
+from medsync.cli.context import ME, Context, command
 from medsync.cli.output import Amount, Answer, Hex
-from medsync.cli.session import ME, Session, command
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 async def build(
-    session: Session,
+    context: Context,
     check: Annotated[bool, typer.Option("--check", help="Only compare; write nothing.")] = False,
 ) -> Answer:
     """Compile the contracts and write deployments/artifacts, or check that they are up to date.
@@ -27,14 +27,14 @@ async def build(
     from medsync import artifacts, toolchain
 
     scarb = toolchain.scarb()
-    with session.busy("Building the contracts"):
+    with context.busy("Building the contracts"):
         if scarb.ok and not check:
             artifacts.build()
             rebuilt = True
         else:
             rebuilt = artifacts.check()
     if not scarb.ok:
-        session.say(f"{scarb}: the committed artifacts are used.")
+        context.say(f"{scarb}: the committed artifacts are used.")
     contracts = artifacts.manifest()["contracts"]
     return {
         "compiled": rebuilt,
@@ -52,7 +52,7 @@ async def build(
 
 
 async def deploy(
-    session: Session,
+    context: Context,
     admin: Annotated[str, typer.Option(help="First administrator; by default the signing account.")] = ME,
     token: Annotated[str, typer.Option(help="ERC-20 that pays rewards; by default STRK.")] = "",
     salt: Annotated[str, typer.Option(help="Salt of the addresses; another one deploys anew.")] = "0x0",
@@ -72,21 +72,21 @@ async def deploy(
     from medsync.deployments import Request
     from medsync.network import STRK_TOKEN
 
-    account = await session.account()
-    connection = await session.connection()
+    account = await context.account()
+    connection = await context.connection()
     request = Request(
         deployer=account.address,
-        admin=await session.address(admin, "--admin"),
-        token=await session.address(token, "--token") if token else STRK_TOKEN,
+        admin=await context.address(admin, "--admin"),
+        token=await context.address(token, "--token") if token else STRK_TOKEN,
         salt=values.felt(salt, "--salt"),
     )
     if dry_run:
-        with session.busy("Estimating"):
+        with context.busy("Estimating"):
             planned = await deployer.plan(account, request)
         return {
             "network": connection.network,
             "deployer": Hex(request.deployer),
-            "balance": await _balance(session, request.deployer),
+            "balance": await _balance(context, request.deployer),
             "estimated_fees": Amount(sum(step.fee for step in planned), 18, "STRK"),
             "steps": [
                 {
@@ -102,15 +102,15 @@ async def deploy(
 
     def progress(one: deployer.Progress) -> None:
         if one.stage == "signed" and one.transaction is not None:
-            session.sent.append(one.transaction)
+            context.sent.append(one.transaction)
         if one.stage in ("present", "sent", "recorded"):
-            session.say(f"{one.step}: {one.stage}" + (f" ({one.transaction:#x})" if one.transaction else ""))
+            context.say(f"{one.step}: {one.stage}" + (f" ({one.transaction:#x})" if one.transaction else ""))
 
-    with session.busy("Deploying"):
+    with context.busy("Deploying"):
         record = await deployer.deploy(
             account,
             connection.network,
-            session.record_path(),
+            context.record_path(),
             admin=request.admin,
             token=request.token,
             salt=request.salt,
@@ -125,13 +125,13 @@ async def deploy(
         "reward_pool": Hex(record.reward_pool),
         "admin": Hex(request.admin),
         "token": Hex(request.token),
-        "record": str(session.record_path()),
+        "record": str(context.record_path()),
     }
 
 
-async def _balance(session: Session, owner: int) -> Amount:
+async def _balance(context: Context, owner: int) -> Amount:
     from medsync.clients import Erc20Client
     from medsync.network import STRK_TOKEN
 
-    strk = Erc20Client(STRK_TOKEN, (await session.connection()).client)
+    strk = Erc20Client(STRK_TOKEN, (await context.connection()).client)
     return Amount(await strk.balance_of(owner), 18, "STRK")

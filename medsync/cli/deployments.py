@@ -4,15 +4,15 @@ from typing import Any
 
 import typer
 
+from medsync.cli.context import Context, command
 from medsync.cli.output import Answer, Hex
-from medsync.cli.session import Session, command
 from medsync.errors import InputError, VerificationError
 
 app = typer.Typer(no_args_is_help=True, help="Look at deployment records.")
 
 
 @command(app, "list")
-async def list_(session: Session) -> Answer:
+async def list_(context: Context) -> Answer:
     """List the recorded deployments."""
     from medsync import deployments
 
@@ -39,7 +39,7 @@ async def list_(session: Session) -> Answer:
 
 
 @command(app, "check")
-async def check(session: Session) -> Answer:
+async def check(context: Context) -> Answer:
     """Read everything a record says from the chain and the artifacts again, and name what differs.
 
     Addresses, class hashes, programs, compiled class hashes, constructor arguments, wiring, interfaces and
@@ -47,10 +47,10 @@ async def check(session: Session) -> Answer:
     """
     from medsync import deployer, deployments
 
-    path = session.record_path()
+    path = context.record_path()
     record = deployments.read(path)
-    connection = await session.connection()
-    with session.busy("Checking"):
+    connection = await context.connection()
+    with context.busy("Checking"):
         differences = await deployer.check(connection.client, record)
     if differences:
         raise VerificationError(f"{path} is not what is on the chain:", findings=differences)

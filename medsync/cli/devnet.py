@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medsync.cli.context import Context, command
 from medsync.cli.output import Answer
-from medsync.cli.session import Session, command
 
 if TYPE_CHECKING:
     from medsync.devnet import Background
@@ -17,19 +17,19 @@ app = typer.Typer(no_args_is_help=True, help="Run a local devnet in the backgrou
 
 @command(app, "up")
 async def up(
-    session: Session,
+    context: Context,
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 5050,
 ) -> Answer:
     """Start a devnet, or find the one that runs already."""
     from medsync import devnet
 
-    with session.busy("Starting devnet"):
+    with context.busy("Starting devnet"):
         running = devnet.background_up(port)
     return _answer(running)
 
 
 @command(app, "down")
-async def down(session: Session) -> Answer:
+async def down(context: Context) -> Answer:
     """End the devnet that `up` started; its chain is gone for good."""
     from medsync import devnet
 
@@ -37,7 +37,7 @@ async def down(session: Session) -> Answer:
 
 
 @command(app, "status")
-async def status(session: Session) -> Answer:
+async def status(context: Context) -> Answer:
     """Say whether a devnet runs, and where."""
     from medsync import devnet
 

@@ -7,8 +7,8 @@ import sys
 import typer
 
 from medsync import __version__
+from medsync.cli.context import Context, command
 from medsync.cli.output import Answer
-from medsync.cli.session import Session, command
 from medsync.errors import ExitCode, MedSyncError
 
 
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     command(app, "doctor")(doctor)
 
 
-async def doctor(session: Session) -> Answer:
+async def doctor(context: Context) -> Answer:
     """Look at tools, artifacts, deployments and settings.
 
     Exit code 4 if something needed is missing.
@@ -59,10 +59,10 @@ async def doctor(session: Session) -> Answer:
         report("checkout", error.message, ok=False, remedy=error.hint)
     running = devnet.background_status()
     report("devnet", f"runs at {running.url}" if running else "none in the background: medsync devnet up")
-    report("network", session.options.network)
-    report("account", _account(session.options.account))
+    report("network", context.options.network)
+    report("account", _account(context.options.account))
     if any(one["needed"] and not one["ok"] for one in found):
-        session.exit_code = ExitCode.MISSING_TOOL
+        context.exit_code = ExitCode.MISSING_TOOL
     return found
 
 

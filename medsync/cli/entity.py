@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from medsync.cli import values
+from medsync.cli.context import Context, command, paid
 from medsync.cli.output import Answer, Hex, Time, members
-from medsync.cli.session import Session, command, paid
 from medsync.errors import InputError
 from medsync.vocabulary import Role
 
@@ -19,7 +19,7 @@ Entity = Annotated[str, typer.Argument(help="The entity's address: 0x…, devnet
 
 @command(app, "register")
 async def register(
-    session: Session,
+    context: Context,
     entity: Entity,
     role: Annotated[str, typer.Option(help="hospital, researcher or auditor.")],
     profile: Annotated[str, typer.Option(help="Who it is. " + values.COMMITMENT_HELP)],
@@ -30,10 +30,10 @@ async def register(
     """
     from medsync.commitments import Domain
 
-    medsync = await session.medsync(signing=True)
-    address = await session.address(entity, "ENTITY")
-    committed = session.commit(profile, "--profile", Domain.PROFILE)
-    result = await session.send(medsync.register_entity(address, _role(role), committed))
+    medsync = await context.medsync(signing=True)
+    address = await context.address(entity, "ENTITY")
+    committed = context.commit(profile, "--profile", Domain.PROFILE)
+    result = await context.send(medsync.register_entity(address, _role(role), committed))
     return {
         "entity": Hex(address),
         "role": _role(role),
@@ -43,42 +43,42 @@ async def register(
 
 
 @command(app, "suspend")
-async def suspend(session: Session, entity: Entity) -> Answer:
+async def suspend(context: Context, entity: Entity) -> Answer:
     """Suspend an entity: its requests are refused, and logged. For the administrator."""
-    medsync = await session.medsync(signing=True)
-    address = await session.address(entity, "ENTITY")
+    medsync = await context.medsync(signing=True)
+    address = await context.address(entity, "ENTITY")
     return {
         "entity": Hex(address),
         "suspended": True,
-        **paid(await session.send(medsync.suspend_entity(address))),
+        **paid(await context.send(medsync.suspend_entity(address))),
     }
 
 
 @command(app, "reinstate")
-async def reinstate(session: Session, entity: Entity) -> Answer:
+async def reinstate(context: Context, entity: Entity) -> Answer:
     """Lift a suspension. For the administrator."""
-    medsync = await session.medsync(signing=True)
-    address = await session.address(entity, "ENTITY")
-    result = await session.send(medsync.reinstate_entity(address))
+    medsync = await context.medsync(signing=True)
+    address = await context.address(entity, "ENTITY")
+    result = await context.send(medsync.reinstate_entity(address))
     return {"entity": Hex(address), "suspended": False, **paid(result)}
 
 
 @command(app, "show")
-async def show(session: Session, entity: Entity) -> Answer:
+async def show(context: Context, entity: Entity) -> Answer:
     """Show an entity as the contract knows it."""
-    address = await session.address(entity, "ENTITY")
-    found = await (await session.medsync()).entity(address)
+    address = await context.address(entity, "ENTITY")
+    found = await (await context.medsync()).entity(address)
     return {"entity": Hex(address), **members(found)}
 
 
 @command(app, "list")
-async def list_(session: Session) -> Answer:
+async def list_(context: Context) -> Answer:
     """List all entities that were ever registered, as they are now."""
     from medsync.events import EntityRegistered
 
-    medsync = await session.medsync()
-    with session.busy("Reading events"):
-        registered = await session.events(EntityRegistered)
+    medsync = await context.medsync()
+    with context.busy("Reading events"):
+        registered = await context.events(EntityRegistered)
         return [
             {"entity": Hex(event.entity), **members(await medsync.entity(event.entity))}
             for event in registered
@@ -86,9 +86,9 @@ async def list_(session: Session) -> Answer:
 
 
 @command(admin, "show")
-async def admin_show(session: Session) -> Answer:
+async def admin_show(context: Context) -> Answer:
     """Show the administrator, and the successor while a hand-over is under way."""
-    medsync = await session.medsync()
+    medsync = await context.medsync()
     pending = await medsync.pending_admin()
     return {
         "admin": Hex(await medsync.admin()),
@@ -98,11 +98,11 @@ async def admin_show(session: Session) -> Answer:
 
 
 @command(admin, "begin")
-async def admin_begin(session: Session, successor: Entity) -> Answer:
+async def admin_begin(context: Context, successor: Entity) -> Answer:
     """Begin handing over; the successor can accept after 48 hours. For the administrator."""
-    medsync = await session.medsync(signing=True)
-    address = await session.address(successor, "SUCCESSOR")
-    result = await session.send(medsync.begin_admin_transfer(address))
+    medsync = await context.medsync(signing=True)
+    address = await context.address(successor, "SUCCESSOR")
+    result = await context.send(medsync.begin_admin_transfer(address))
     pending = await medsync.pending_admin()
     return {
         "successor": Hex(address),
@@ -112,17 +112,17 @@ async def admin_begin(session: Session, successor: Entity) -> Answer:
 
 
 @command(admin, "cancel")
-async def admin_cancel(session: Session) -> Answer:
+async def admin_cancel(context: Context) -> Answer:
     """Call a hand-over off. For the administrator."""
-    medsync = await session.medsync(signing=True)
-    return {"cancelled": True, **paid(await session.send(medsync.cancel_admin_transfer()))}
+    medsync = await context.medsync(signing=True)
+    return {"cancelled": True, **paid(await context.send(medsync.cancel_admin_transfer()))}
 
 
 @command(admin, "accept")
-async def admin_accept(session: Session) -> Answer:
+async def admin_accept(context: Context) -> Answer:
     """Take the administration over. For the successor, once it is ready."""
-    medsync = await session.medsync(signing=True)
-    result = await session.send(medsync.accept_admin_transfer())
+    medsync = await context.medsync(signing=True)
+    result = await context.send(medsync.accept_admin_transfer())
     return {"admin": Hex(medsync.account.address), **paid(result)}
 
 

@@ -27,11 +27,12 @@ Answer = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 #: Width of tables where there is no terminal to fit them into: nothing is cut or folded.
 WIDTH: Final = 1_000
 
-_TIMES: Final = frozenset(
+#: Fields whose integers are times, amounts and plain numbers; all others are felts.
+TIMES: Final = frozenset(
     {"at", "starts_at", "expires_at", "registered_at", "ready_at", "closing_at", "timestamp"}
 )
-_AMOUNTS: Final = frozenset({"amount", "rate", "remaining", "patient_share", "custodian_share", "refunded"})
-_NUMBERS: Final = frozenset(
+AMOUNTS: Final = frozenset({"amount", "rate", "remaining", "patient_share", "custodian_share", "refunded"})
+NUMBERS: Final = frozenset(
     {
         *("version", "epoch", "nonce", "max_uses", "uses"),
         *("seq", "count", "paid_count", "custodian_bps", "block_number"),
@@ -71,11 +72,11 @@ def members(value: Any) -> dict[str, Any]:
         elif type(content) is int:
             kind = (
                 Time
-                if field.name in _TIMES
+                if field.name in TIMES
                 else Amount
-                if field.name in _AMOUNTS
+                if field.name in AMOUNTS
                 else int
-                if field.name in _NUMBERS
+                if field.name in NUMBERS
                 else Hex
             )
             found[field.name] = kind(content)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medsync.cli import campaigns, values
+from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Amount, Answer, Hex, members
-from medsync.cli.session import ME, Session, command, paid
 from medsync.cli.values import Unit
 from medsync.errors import InputError
 
@@ -23,7 +23,7 @@ Terms = Annotated[Path, typer.Option("--terms", help="The campaign's terms, as p
 
 @command(app, "fund")
 async def fund(
-    session: Session,
+    context: Context,
     amount: Annotated[str, typer.Option(help="How much to put in.")],
     terms: Annotated[
         Path,
@@ -45,8 +45,8 @@ async def fund(
 
     Example: medsync pool fund --terms study.json --purpose HRESCH --rate 0.5 --expires +90d --amount 100
     """
-    pool = await session.pool(signing=True)
-    decimals, symbol = await session.token_unit()
+    pool = await context.pool(signing=True)
+    decimals, symbol = await context.token_unit()
     deposit = values.amount(amount, "--amount", decimals, unit)
     if terms.exists():
         if any(option is not None for option in (purpose, rate, expires, custodian)):
@@ -67,15 +67,15 @@ async def fund(
             funder=pool.account.address,
             purpose=values.purpose(purpose),
             rate=values.amount(rate, "--rate", decimals, unit),
-            custodian=await session.address(custodian, "--custodian") if custodian else 0,
+            custodian=await context.address(custodian, "--custodian") if custodian else 0,
             custodian_bps=custodian_bps,
-            expires_at=values.time(expires, "--expires", await session.now()),
+            expires_at=values.time(expires, "--expires", await context.now()),
             salt=new_salt(),
         )
         # Before the money is sent: without the terms, the salt above all, nobody could use the campaign.
         campaigns.write(terms, campaign, "--terms")
-    token = await session.token(signing=True)
-    result = await session.send(token.approve(pool.address, deposit), pool.deposit(campaign, deposit))
+    token = await context.token(signing=True)
+    result = await context.send(token.approve(pool.address, deposit), pool.deposit(campaign, deposit))
     state = await pool.campaign(campaign)
     return {
         **campaigns.shown(campaign, decimals, symbol),
@@ -88,7 +88,7 @@ async def fund(
 
 @command(app, "allow")
 async def allow(
-    session: Session,
+    context: Context,
     accessor: Annotated[str, typer.Argument(help="Who may spend: 0x… or devnet:<n>.")],
     terms: Terms,
     amount: Annotated[
@@ -97,12 +97,12 @@ async def allow(
     unit: values.UnitChoice = Unit.TOKEN,
 ) -> Answer:
     """Let another accessor than the funder spend of a campaign. For the funder."""
-    pool = await session.pool(signing=True)
-    decimals, symbol = await session.token_unit()
+    pool = await context.pool(signing=True)
+    decimals, symbol = await context.token_unit()
     campaign = campaigns.read(terms, "--terms")
-    who = await session.address(accessor, "ACCESSOR")
+    who = await context.address(accessor, "ACCESSOR")
     allowed = values.amount(amount, "--amount", decimals, unit)
-    result = await session.send(pool.set_allowance(campaign, who, allowed))
+    result = await context.send(pool.set_allowance(campaign, who, allowed))
     return {
         "campaign": Hex(campaign.id),
         "accessor": Hex(who),
@@ -113,23 +113,23 @@ async def allow(
 
 @command(app, "status")
 async def status(
-    session: Session,
+    context: Context,
     owner: Annotated[str, typer.Argument(help="Whose credit to show: 0x…, devnet:<n> or me.")] = ME,
     terms: Annotated[
         Path | None, typer.Option("--terms", help="Show this campaign, and the owner's allowance.")
     ] = None,
 ) -> Answer:
     """Show what the pool owes, somebody's credit, and a campaign."""
-    pool = await session.pool()
-    decimals, symbol = await session.token_unit()
+    pool = await context.pool()
+    decimals, symbol = await context.token_unit()
 
     def unit(value: int) -> Amount:
         return Amount(value, decimals, symbol)
 
-    who = await session.address(owner, "OWNER")
+    who = await context.address(owner, "OWNER")
     answer = {
         "pool": Hex(pool.address),
-        "token": Hex((await session.token()).address),
+        "token": Hex((await context.token()).address),
         "liabilities": unit(await pool.liabilities()),
         "lifetime_deposits": unit(await pool.lifetime_deposits()),
         "owner": Hex(who),
@@ -151,20 +151,20 @@ async def status(
 
 @command(app, "withdraw")
 async def withdraw(
-    session: Session,
+    context: Context,
     amount: Annotated[str, typer.Argument(help="How much; all for everything.")] = "all",
     to: Annotated[str, typer.Option("--to", help="Who gets it; by default the account itself.")] = ME,
     unit: values.UnitChoice = Unit.TOKEN,
 ) -> Answer:
     """Draw your credit. For its owner."""
-    pool = await session.pool(signing=True)
-    decimals, symbol = await session.token_unit()
+    pool = await context.pool(signing=True)
+    decimals, symbol = await context.token_unit()
     owner = pool.account.address
     drawn = (
         await pool.claimable(owner) if amount == "all" else values.amount(amount, "AMOUNT", decimals, unit)
     )
-    recipient = await session.address(to, "--to")
-    result = await session.send(pool.withdraw(drawn, recipient))
+    recipient = await context.address(to, "--to")
+    result = await context.send(pool.withdraw(drawn, recipient))
     return {
         "withdrawn": Amount(drawn, decimals, symbol),
         "recipient": Hex(recipient),
@@ -174,26 +174,26 @@ async def withdraw(
 
 
 @command(app, "announce-close")
-async def announce_close(session: Session, terms: Terms) -> Answer:
+async def announce_close(context: Context, terms: Terms) -> Answer:
     """Announce that a campaign closes before it ends; it can be closed 7 days later. For the funder."""
-    pool = await session.pool(signing=True)
+    pool = await context.pool(signing=True)
     campaign = campaigns.read(terms, "--terms")
-    result = await session.send(pool.announce_close(campaign))
-    return {**await _state(session, campaign), **paid(result)}
+    result = await context.send(pool.announce_close(campaign))
+    return {**await _state(context, campaign), **paid(result)}
 
 
 @command(app, "close")
-async def close(session: Session, terms: Terms) -> Answer:
+async def close(context: Context, terms: Terms) -> Answer:
     """Close a campaign that has ended, or whose notice is over; the rest becomes the funder's credit."""
-    pool = await session.pool(signing=True)
+    pool = await context.pool(signing=True)
     campaign = campaigns.read(terms, "--terms")
-    result = await session.send(pool.close_campaign(campaign))
-    return {**await _state(session, campaign), **paid(result)}
+    result = await context.send(pool.close_campaign(campaign))
+    return {**await _state(context, campaign), **paid(result)}
 
 
-async def _state(session: Session, terms: CampaignTerms) -> dict[str, object]:
-    pool = await session.pool()
-    decimals, symbol = await session.token_unit()
+async def _state(context: Context, terms: CampaignTerms) -> dict[str, object]:
+    pool = await context.pool()
+    decimals, symbol = await context.token_unit()
     state = await pool.campaign(terms)
     owner = await pool.claimable(terms.funder)
     return {

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from medsync.cli import output
-from medsync.cli.session import Session, command
+from medsync.cli.context import Context, command
 from medsync.errors import MedSyncError, NetworkError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 async def watch(
-    session: Session,
+    context: Context,
     from_block: Annotated[
         int | None, typer.Option(help="Begin with this block's events, not with the next ones.", min=0)
     ] = None,
@@ -39,23 +39,25 @@ async def watch(
         float | None, typer.Option("--timeout", help="End after so many seconds.", min=0.1)
     ] = None,
     poll: Annotated[bool, typer.Option("--poll", help="Ask again and again instead of subscribing.")] = False,
-    ws_url: Annotated[str | None, typer.Option(help="Where the node's WebSocket is, if not guessed.")] = None,
+    websocket: Annotated[
+        str | None, typer.Option("--ws-url", help="Where the node's WebSocket is, if not guessed.")
+    ] = None,
 ) -> None:
     """Print the contracts' events as they happen, one line each; with --json one JSON object each.
 
     It subscribes over the node's WebSocket, and asks every two seconds where there is none, saying why. It
     ends with --count, --timeout (exit code 1 if --count was not reached) or Ctrl-C.
     """
-    record, connection = await session.record(), await session.connection()
+    record, connection = await context.record(), await context.connection()
     contracts = {record.medsync: "MedSync", record.reward_pool: "RewardPool"}
-    source = _Source(session, contracts, connection.client)
-    url = None if poll else ws_url or _ws_url(connection.client.url)
+    source = _Source(context, contracts, connection.client)
+    url = None if poll else websocket or ws_url(connection.client.url)
     seen = 0
     try:
         async with asyncio.timeout(patience):
             async for event in source.events(url, from_block):
                 seen += 1
-                output.show_line(_line(event), as_json=session.options.json)
+                output.show_line(_line(event), as_json=context.options.json)
                 if seen == count:
                     return
     except TimeoutError:
@@ -66,8 +68,8 @@ async def watch(
 class _Source:
     """Events from a node: each once, in the chain's order."""
 
-    def __init__(self, session: Session, contracts: dict[int, str], client: FullNodeClient) -> None:
-        self._session = session
+    def __init__(self, context: Context, contracts: dict[int, str], client: FullNodeClient) -> None:
+        self._context = context
         self._contracts = contracts
         self._client = client
         #: Nothing before this block is told.
@@ -86,7 +88,7 @@ class _Source:
                 async for event in self._subscribed(url):
                     yield event
             except NetworkError as error:
-                self._session.say(f"{error.message} Asking every {POLL_INTERVAL:g} s instead.")
+                self._context.say(f"{error.message} Asking every {POLL_INTERVAL:g} s instead.")
         while True:
             async for event in self._page():
                 yield event
@@ -122,7 +124,7 @@ class _Source:
             async for event in self._page():
                 yield event
         elif message["method"] == "starknet_subscriptionReorg":
-            self._session.say("The node went back on some blocks: their events may come again.")
+            self._context.say("The node went back on some blocks: their events may come again.")
             self._first = self._block = int(message["params"]["result"]["starting_block_number"])
             self._told.clear()
         elif message["method"] == "starknet_subscriptionEvents":
@@ -187,7 +189,7 @@ def _line(event: Event) -> dict[str, Any]:
     }
 
 
-def _ws_url(url: str) -> str:
+def ws_url(url: str) -> str:
     """Where a node's WebSocket is, as far as one can guess: devnet's own path, or the same as its RPC's."""
     parts = urlsplit(url)
     path = "/ws" if parts.path.rstrip("/") in ("", "/rpc") else parts.path

@@ -1,5 +1,7 @@
 """The command line on a devnet that `medsync devnet up` started, with the contracts deployed."""
 
+import contextlib
+import io
 import json
 import os
 import shlex
@@ -12,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -94,17 +97,18 @@ class Cli:
 class Here(Cli):
     """The same command line without a process for each, for the many that are only to be seen once."""
 
-    def __init__(self, cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
-        super().__init__(cli.folder)
-        self._capsys = capsys
-
-    def run(self, line: str) -> Done:
+    def run(self, line: str, **environment: str) -> Done:
         """Run a command line to its end, in a thread, because it brings an event loop of its own."""
-        self._capsys.readouterr()
-        with ThreadPoolExecutor(1) as thread:
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self.environment | environment, clear=True),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            ThreadPoolExecutor(1) as thread,
+        ):
             code = thread.submit(run_here, shlex.split(line)).result(TIMEOUT)
-        captured = self._capsys.readouterr()
-        return Done(code, captured.out, captured.err)
+        return Done(code, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")
@@ -121,15 +125,10 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
         cli.run("devnet down").ok()
 
 
-@pytest.fixture
-def here(cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+@pytest.fixture(scope="session")
+def here(cli: Cli) -> Here:
     """The same command line on the same devnet, in this process."""
-    monkeypatch.chdir(cli.folder)
-    for name in [name for name in os.environ if name.startswith("MEDSYNC_")]:
-        monkeypatch.delenv(name)
-    for name, value in cli.environment.items():
-        monkeypatch.setenv(name, value)
-    return Here(cli, capsys)
+    return Here(cli.folder)
 
 
 def _free_port() -> int:

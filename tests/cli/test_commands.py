@@ -9,7 +9,7 @@ import typer
 from medsync.cli import reference
 from medsync.cli.app import app
 from medsync.errors import ExitCode
-from tests.cli.conftest import Cli, Done, Here
+from tests.cli.conftest import Done, Here
 
 HOSPITAL, RESEARCHER, PARTNER = "devnet:10", "devnet:11", "devnet:12"
 PATIENT, GUARDIAN = "devnet:13", "devnet:14"
@@ -17,9 +17,9 @@ AS_PATIENT, AS_GUARDIAN = f"--account {PATIENT}", f"--account {GUARDIAN}"
 
 
 @pytest.fixture(scope="session")
-def registered(cli: Cli) -> None:
+def registered(here: Here) -> None:
     for entity, role in ((HOSPITAL, "hospital"), (RESEARCHER, "researcher"), (PARTNER, "researcher")):
-        cli.run(f"entity register {entity} --role {role} --profile 0x9").ok()
+        here.run(f"entity register {entity} --role {role} --profile 0x9").ok()
 
 
 def commands() -> Iterator[str]:
@@ -172,6 +172,15 @@ def test_looking_around(here: Here) -> None:
     report = {one["part"]: one for one in here.run("doctor --json").json}
     assert report["starknet-devnet"]["ok"] is True
     assert {"python", "scarb", "artifacts", "devnet", "account"} <= set(report)
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(here: Here) -> None:
+    bare = here.run("doctor --json", PATH="", XDG_CACHE_HOME=str(here.folder / "cache"))
+    report = {one["part"]: one for one in bare.json}
+    assert bare.code == ExitCode.MISSING_TOOL
+    assert (report["starknet-devnet"]["ok"], report["starknet-devnet"]["needed"]) == (False, True)
+    assert "make devnet" in report["starknet-devnet"]["remedy"]
+    assert (report["scarb"]["ok"], report["scarb"]["needed"]) == (False, False)
 
 
 def test_answers_for_people(here: Here, registered: None) -> None:

@@ -1,4 +1,5 @@
-"""A fresh world for every test: deploying one takes a twentieth of what a devnet snapshot and its revert do."""
+"""A fresh world for every test: deploying one takes a twentieth of what a devnet snapshot and its revert
+do."""
 
 from collections.abc import Iterator
 

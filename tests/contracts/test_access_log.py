@@ -23,7 +23,7 @@ def uses(world: World) -> int:
     return int(record["uses"])
 
 
-# --- request_access ---------------------------------------------------------------------------------------------
+# --- request_access -----------------------------------------------------------------------------------------
 
 
 def test_a_permitted_request(world: World) -> None:
@@ -217,7 +217,7 @@ def test_requests_of_another_shape_fail(world: World, place: int, value: int) ->
     assert_refused(outcome, "Failed to deserialize param #1")
 
 
-# --- the chain of entries ---------------------------------------------------------------------------------------
+# --- the chain of entries -----------------------------------------------------------------------------------
 
 
 def test_every_entry_builds_on_the_one_before(world: World) -> None:
@@ -265,7 +265,7 @@ def test_heads_fit_beside_the_count(world: World) -> None:
     assert log_head(world) == {"count": MAX_BATCH, "head": receipts[-1]["digest"]}
 
 
-# --- uses -------------------------------------------------------------------------------------------------------
+# --- uses ---------------------------------------------------------------------------------------------------
 
 
 def test_only_permits_consume(world: World) -> None:
@@ -296,7 +296,7 @@ def test_a_suspension_is_lifted(world: World) -> None:
     assert world.ask().result["decision"] == "Permit"
 
 
-# --- request_access_batch ---------------------------------------------------------------------------------------
+# --- request_access_batch -----------------------------------------------------------------------------------
 
 
 def test_a_batch_is_its_requests_in_order(world: World) -> None:
@@ -376,7 +376,7 @@ def test_a_batch_of_a_suspended_entity_is_logged(world: World) -> None:
     assert [event.data["reason"] for event in receipt.events] == ["EntitySuspended"] * 2
 
 
-# --- request_emergency_access -----------------------------------------------------------------------------------
+# --- request_emergency_access -------------------------------------------------------------------------------
 
 
 def emergency(world: World, **changes: Any) -> dict[str, Any]:
@@ -495,12 +495,12 @@ def test_who_was_never_registered_breaks_no_glass(world: World, who: str) -> Non
     world.refuses("ENTITY/UNKNOWN", getattr(world, who), "request_emergency_access", **emergency(world))
 
 
-# --- what a log cannot promise ----------------------------------------------------------------------------------
+# --- what a log cannot promise ------------------------------------------------------------------------------
 
 
 def test_an_accessor_can_throw_a_refusal_away_with_its_transaction(world: World) -> None:
-    """A refusal survives as long as its transaction does. Who wraps the request and panics over a refusal leaves
-    no entry; but has learnt nothing that `verify_consent` does not tell everybody, and got nothing."""
+    """A refusal survives as long as its transaction does. Who wraps the request and panics over a refusal
+    leaves no entry; but has learnt nothing that `verify_consent` does not tell everybody, and got nothing."""
     refused = world.call("request_access", request=world.request())
     panic = Call(world.medsync.address, "nothing_of_this_name", [])
     outcome = world.execute(world.researcher, refused, panic)

@@ -14,7 +14,8 @@ HRESCH = felt("HRESCH")
 
 @pytest.fixture
 def reward(world: World) -> dict[str, Any]:
-    """A campaign of 10,000 that pays 1,000 for each access of its funder, and a consent that insists on it."""
+    """A campaign of 10,000 that pays 1,000 for each access of its funder, and a consent that insists on
+    it."""
     terms = world.campaign()
     world.fund(terms, 10_000)
     world.send(
@@ -75,7 +76,7 @@ def assert_denied(world: World, terms: dict[str, Any] | None, reason: str, sende
     assert receipt.cells[world.medsync.address] == 1
 
 
-# --- paid -------------------------------------------------------------------------------------------------------
+# --- paid ---------------------------------------------------------------------------------------------------
 
 
 def test_a_permit_is_paid_in_the_same_transaction(world: World, reward: dict[str, Any]) -> None:
@@ -115,7 +116,7 @@ def test_a_partner_spends_its_allowance(world: World, reward: dict[str, Any]) ->
     assert world.read("allowance", campaign=campaign_id, accessor=world.partner) == 500
 
 
-# --- the campaign the consent names -----------------------------------------------------------------------------
+# --- the campaign the consent names -------------------------------------------------------------------------
 
 
 def test_a_request_must_name_the_consents_campaign(world: World, reward: dict[str, Any]) -> None:
@@ -169,7 +170,7 @@ def test_a_renewal_changes_the_campaign(world: World, reward: dict[str, Any]) ->
     assert world.read("claimable", owner=world.patient) == 1800
 
 
-# --- what stands against paying ---------------------------------------------------------------------------------
+# --- what stands against paying -----------------------------------------------------------------------------
 
 
 def test_an_empty_campaign_permits_nothing(world: World) -> None:
@@ -250,7 +251,7 @@ def test_the_first_obstacle_is_the_reason(world: World) -> None:
         assert ask(world, terms, world.partner).result["reason"] == reason
 
 
-# --- uses, batches, shares --------------------------------------------------------------------------------------
+# --- uses, batches, shares ----------------------------------------------------------------------------------
 
 
 def test_paid_uses_run_out(world: World, reward: dict[str, Any]) -> None:
@@ -310,7 +311,8 @@ def test_an_emergency_pays_nobody(world: World, reward: dict[str, Any]) -> None:
 
 
 def test_a_consent_for_a_campaign_that_is_over_permits_nothing(world: World) -> None:
-    """It is taken, for the campaign still says that it is open; but nothing is ever paid or permitted under it."""
+    """It is taken, for the campaign still says that it is open; but nothing is ever paid or permitted under
+    it."""
     terms = world.campaign(expires_at=world.now + 1)
     world.fund(terms, 1000)
     world.wait(1)

@@ -1,4 +1,5 @@
-"""What brought the predecessor down, each as a short story: what could be done there, and why it fails here."""
+"""What brought the predecessor down, each as a short story: what could be done there, and why it fails
+here."""
 
 import pytest
 
@@ -35,7 +36,8 @@ def test_granting_for_somebody_else(world: World, attacker: str) -> None:
 
 @pytest.mark.parametrize("attacker", ["admin", "researcher", "stranger"])
 def test_revoking_for_somebody_else(world: World, attacker: str) -> None:
-    """There anyone revoked anyone's consent. Here an attacker's revocation finds nothing, or touches nobody else."""
+    """There anyone revoked anyone's consent. Here an attacker's revocation finds nothing, or touches nobody
+    else."""
     world.give()
     sender = getattr(world, attacker)
     world.refuses("CONSENT/NOT_FOUND", sender, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
@@ -53,8 +55,8 @@ def test_revoking_for_somebody_else(world: World, attacker: str) -> None:
 
 
 def test_logging_for_somebody_else(world: World) -> None:
-    """There anyone wrote any access into any log. Here the accessor is who calls, and a stranger writes nothing: a
-    log is neither forged in another's name nor flooded."""
+    """There anyone wrote any access into any log. Here the accessor is who calls, and a stranger writes
+    nothing: a log is neither forged in another's name nor flooded."""
     world.give()
     world.refuses("ENTITY/UNKNOWN", world.stranger, "request_access", request=world.request())
     # Another entity's request is logged as that entity's, and is refused: the consent is the researcher's.
@@ -69,8 +71,8 @@ def test_logging_for_somebody_else(world: World) -> None:
 
 
 def test_a_second_purpose_overwrites_the_first(world: World) -> None:
-    """There a pair had one consent: consenting to treatment replaced the consent to research. Here each purpose has
-    its own, and each is withdrawn on its own."""
+    """There a pair had one consent: consenting to treatment replaced the consent to research. Here each
+    purpose has its own, and each is withdrawn on its own."""
     world.give(purpose=HRESCH)
     world.give(purpose=TREAT)
     assert world.verdict(purpose=HRESCH) == world.verdict(purpose=TREAT) == ("Permit", "Granted", 1)
@@ -80,8 +82,8 @@ def test_a_second_purpose_overwrites_the_first(world: World) -> None:
 
 
 def test_a_proof_that_proves_nothing(world: World) -> None:
-    """There a "proof" was accepted whatever it held. Here what stands for one, the signature and the log's head, fails
-    with a single bit changed."""
+    """There a "proof" was accepted whatever it held. Here what stands for one, the signature and the log's
+    head, fails with a single bit changed."""
     arguments = {
         "patient": world.patient,
         "grantee": world.researcher,
@@ -107,8 +109,8 @@ def test_a_proof_that_proves_nothing(world: World) -> None:
 
 
 def test_draining_the_pool_by_withdrawing_again_and_again(world: World) -> None:
-    """There `withdraw` paid any caller, repeatedly, until nothing was left. Here it pays the caller's own credit, and
-    each unit of it once."""
+    """There `withdraw` paid any caller, repeatedly, until nothing was left. Here it pays the caller's own
+    credit, and each unit of it once."""
     terms = world.campaign()
     world.fund(terms, 10_000)
     world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
@@ -124,8 +126,8 @@ def test_draining_the_pool_by_withdrawing_again_and_again(world: World) -> None:
 
 
 def test_overwriting_a_pool_by_a_deposit(world: World) -> None:
-    """There a deposit replaced whatever the pool held before, and whose it was. Here terms name the funder and only
-    the funder deposits; the same terms add up, other terms are another campaign."""
+    """There a deposit replaced whatever the pool held before, and whose it was. Here terms name the funder
+    and only the funder deposits; the same terms add up, other terms are another campaign."""
     terms = world.campaign()
     world.fund(terms, 10_000)
     world.refuses("POOL/NOT_FUNDER", world.stranger, "deposit", terms=terms, amount=1)
@@ -135,8 +137,8 @@ def test_overwriting_a_pool_by_a_deposit(world: World) -> None:
 
 
 def test_a_log_without_time_or_purpose(world: World) -> None:
-    """There one entry per pair was kept: the second access overwrote the first, and neither said when or what for.
-    Here every request is an entry of its own with both, and the head commits to all of them."""
+    """There one entry per pair was kept: the second access overwrote the first, and neither said when or what
+    for. Here every request is an entry of its own with both, and the head commits to all of them."""
     world.give(purpose=HRESCH)
     entries = []
     for purpose in (HRESCH, TREAT, HRESCH):
@@ -151,8 +153,8 @@ def test_a_log_without_time_or_purpose(world: World) -> None:
 
 
 def test_events_that_are_never_emitted(world: World) -> None:
-    """There `ConsentAdded`, `ConsentRevoked` and `RewardDeposited` were declared and never emitted: nobody could
-    follow what happened. Here one story emits exactly what it consists of."""
+    """There `ConsentAdded`, `ConsentRevoked` and `RewardDeposited` were declared and never emitted: nobody
+    could follow what happened. Here one story emits exactly what it consists of."""
     names = []
     terms = world.campaign()
     world.fund(terms, 10_000)
@@ -172,8 +174,8 @@ def test_events_that_are_never_emitted(world: World) -> None:
 
 
 def test_a_consent_that_lasts_eight_milliseconds(world: World) -> None:
-    """There seconds were compared with nanoseconds and every consent was over at once. Here all times are unix
-    seconds: a day is a day, and nanoseconds are refused."""
+    """There seconds were compared with nanoseconds and every consent was over at once. Here all times are
+    unix seconds: a day is a day, and nanoseconds are refused."""
     world.give(expires_at=world.now + DAY)
     world.wait(DAY - 1)
     assert world.ask().result["decision"] == "Permit"
@@ -187,8 +189,9 @@ def test_a_consent_that_lasts_eight_milliseconds(world: World) -> None:
 
 @pytest.mark.parametrize("state", ["live", "expired", "all revoked", "withdrawn", "grantee suspended"])
 def test_a_revocation_that_can_never_succeed(world: World, state: str) -> None:
-    """There the patient's own revoke and delete always failed. Here withdrawing works in every state, against every
-    resistance: an expired consent, a suspended grantee, a revocation that somebody else slipped in before."""
+    """There the patient's own revoke and delete always failed. Here withdrawing works in every state, against
+    every resistance: an expired consent, a suspended grantee, a revocation that somebody else slipped in
+    before."""
     world.give()
     if state == "expired":
         world.wait(2 * DAY)
@@ -205,7 +208,8 @@ def test_a_revocation_that_can_never_succeed(world: World, state: str) -> None:
 
 
 def test_the_administrator_has_no_way_to_data_or_money(world: World) -> None:
-    """The office registers and suspends. It reads no data, gives no consent, revokes none, and touches no pool."""
+    """The office registers and suspends. It reads no data, gives no consent, revokes none, and touches no
+    pool."""
     terms = world.campaign()
     world.fund(terms, 10_000)
     world.give()
@@ -227,8 +231,8 @@ def test_the_administrator_has_no_way_to_data_or_money(world: World) -> None:
 
 
 def test_front_running_a_withdrawal(world: World) -> None:
-    """A grantee that sees the withdrawal coming can use the consent once more before it, never after; and a delegate
-    that is faster cannot make the patient's transaction fail."""
+    """A grantee that sees the withdrawal coming can use the consent once more before it, never after; and a
+    delegate that is faster cannot make the patient's transaction fail."""
     world.send(world.patient, "set_delegate", delegate=world.delegate, powers=2, expires_at=world.now + DAY)
     world.give()
     withdrawal = world.call("revoke_consent", grantee=world.researcher, purpose=HRESCH)
@@ -245,8 +249,8 @@ def test_front_running_a_withdrawal(world: World) -> None:
 
 
 def test_a_researcher_who_rewrites_the_price(world: World) -> None:
-    """Terms travel with every request and are hashed again: a cheaper rate, another custodian, a later expiry is
-    another campaign, and not the one the patient named."""
+    """Terms travel with every request and are hashed again: a cheaper rate, another custodian, a later expiry
+    is another campaign, and not the one the patient named."""
     terms = world.campaign()
     world.fund(terms, 10_000)
     world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
@@ -264,7 +268,8 @@ def test_a_researcher_who_rewrites_the_price(world: World) -> None:
 
 
 def test_spending_another_funders_campaign(world: World) -> None:
-    """A grantee with a consent that names a campaign cannot spend it without its funder's allowance, nor set one."""
+    """A grantee with a consent that names a campaign cannot spend it without its funder's allowance, nor set
+    one."""
     terms = world.campaign()
     world.fund(terms, 10_000)
     world.give(reward=terms)

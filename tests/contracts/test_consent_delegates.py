@@ -33,7 +33,7 @@ def delegation(world: World, **changes: int) -> Any:
     return world.read("delegation", **({"patient": world.patient, "delegate": world.delegate} | changes))
 
 
-# --- set_delegate -----------------------------------------------------------------------------------------------
+# --- set_delegate -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("powers", range(ALL_POWERS + 1))
@@ -92,7 +92,7 @@ def test_nobody_is_their_own_delegate(world: World) -> None:
     )
 
 
-# --- what each power allows -------------------------------------------------------------------------------------
+# --- what each power allows ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", ACTS)
@@ -193,7 +193,7 @@ def test_delegates_survive_revoke_all(world: World) -> None:
     assert world.verdict() == ("Permit", "Granted", 1)
 
 
-# --- what the acts do -------------------------------------------------------------------------------------------
+# --- what the acts do ---------------------------------------------------------------------------------------
 
 
 def test_a_delegate_gives(world: World) -> None:

@@ -1,4 +1,5 @@
-"""Giving, renewing, withdrawing, asking and refusing: what a patient does, one record per grantee and purpose."""
+"""Giving, renewing, withdrawing, asking and refusing: what a patient does, one record per grantee and
+purpose."""
 
 from typing import Any
 
@@ -63,7 +64,7 @@ def revoked(world: World, **changes: Any) -> Raised:
     return world.raised("ConsentRevoked", **(fields | changes))
 
 
-# --- add_consent ------------------------------------------------------------------------------------------------
+# --- add_consent --------------------------------------------------------------------------------------------
 
 
 def test_gives_a_consent(world: World) -> None:
@@ -246,7 +247,7 @@ def test_calldata_of_another_shape_is_refused(world: World, change: str) -> None
     assert_refused(world.execute(world.patient, call._replace(calldata=felts)), error)
 
 
-# --- add_consent with a reward ----------------------------------------------------------------------------------
+# --- add_consent with a reward ------------------------------------------------------------------------------
 
 
 def test_a_consent_can_insist_on_a_campaign(world: World) -> None:
@@ -335,7 +336,7 @@ def test_an_address_without_contract_fails_with_the_nodes_own_error(world: World
     assert stored(world)["status"] == "None"
 
 
-# --- revoke_consent ---------------------------------------------------------------------------------------------
+# --- revoke_consent -----------------------------------------------------------------------------------------
 
 
 def test_withdraws_a_consent(world: World) -> None:
@@ -399,7 +400,7 @@ def test_a_withdrawn_consent_can_be_given_anew(world: World) -> None:
     assert world.ask().result["decision"] == "Permit"
 
 
-# --- revoke_all -------------------------------------------------------------------------------------------------
+# --- revoke_all ---------------------------------------------------------------------------------------------
 
 
 def test_withdraws_everything_at_one_stroke(world: World) -> None:
@@ -449,7 +450,7 @@ def test_everything_can_be_withdrawn_before_anything_was_given(world: World) -> 
     assert world.verdict() == ("Permit", "Granted", 1)
 
 
-# --- refuse_consent ---------------------------------------------------------------------------------------------
+# --- refuse_consent -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("grantee", ["researcher", "suspended", "stranger", "patient"])
@@ -478,7 +479,7 @@ def test_a_refusal_names_a_grantee_and_a_purpose(world: World) -> None:
         world.refuses(error, world.patient, "refuse_consent", grantee=grantee, purpose=purpose)
 
 
-# --- request_consent --------------------------------------------------------------------------------------------
+# --- request_consent ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("who", ["hospital", "researcher", "auditor"])
@@ -511,7 +512,7 @@ def test_who_may_ask_whom(world: World) -> None:
         world.refuses(error, sender, "request_consent", patient=patient, terms=world.terms())
 
 
-# --- what concerns a patient as a whole -------------------------------------------------------------------------
+# --- what concerns a patient as a whole ---------------------------------------------------------------------
 
 
 def test_emergency_access_can_be_forbidden_and_allowed_again(world: World) -> None:
@@ -555,7 +556,8 @@ def test_a_patients_state_keeps_its_parts_apart(world: World) -> None:
 
 
 def test_one_transaction_can_hold_many_steps(world: World) -> None:
-    """A patient's multicall: withdraw whatever stands, give one consent anew. A repeated withdrawal does not fail it."""
+    """A patient's multicall: withdraw whatever stands, give one consent anew. A repeated withdrawal does not
+    fail it."""
     world.give()
     withdraw = world.call("revoke_consent", grantee=world.researcher, purpose=HRESCH)
     terms = world.terms()

@@ -46,7 +46,7 @@ def do_nothing(world: World) -> None:
     del world
 
 
-# --- precedence -------------------------------------------------------------------------------------------------
+# --- precedence ---------------------------------------------------------------------------------------------
 
 UNCOVERED = {"categories": 1 << 8}
 
@@ -88,12 +88,13 @@ def test_not_started_comes_after_all_revoked_and_before_category(world: World) -
     assert world.verdict(**UNCOVERED) == ("Deny", "AllRevoked", 1)
 
 
-# --- boundaries -------------------------------------------------------------------------------------------------
+# --- boundaries ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("asked", ["view", "request"])
 def test_the_window_is_exact_to_the_second(world: World, asked: str) -> None:
-    """Live from its first second up to, not including, `expires_at`; for the view and for a request in that block."""
+    """Live from its first second up to, not including, `expires_at`; for the view and for a request in that
+    block."""
     start = world.now + 100
     world.give(starts_at=start, expires_at=start + 10)
     for second, decision, reason in (
@@ -168,11 +169,12 @@ def test_uses_run_out_exactly(world: World, max_uses: int) -> None:
     assert world.ask().result["reason"] == "UsesExhausted"
 
 
-# --- purposes ---------------------------------------------------------------------------------------------------
+# --- purposes -----------------------------------------------------------------------------------------------
 
 
 def test_purposes_match_exactly(world: World) -> None:
-    """No purpose includes another: health research does not cover a clinical trial, nor the other way round."""
+    """No purpose includes another: health research does not cover a clinical trial, nor the other way
+    round."""
     world.give(purpose=felt("HRESCH"))
     for purpose in PURPOSES:
         decision, reason, _ = world.verdict(purpose=felt(purpose))
@@ -196,7 +198,7 @@ def test_any_address_gets_an_answer(world: World, who: str, address: int) -> Non
     assert world.verdict(**{who: address})[1] == reason
 
 
-# --- it is a view -----------------------------------------------------------------------------------------------
+# --- it is a view -------------------------------------------------------------------------------------------
 
 
 def test_asking_changes_nothing(world: World) -> None:

@@ -90,7 +90,7 @@ def test_no_test_asserts_a_code_that_is_not_there(tested: set[str]) -> None:
     assert expected <= codes
 
 
-# --- these checks can fail --------------------------------------------------------------------------------------
+# --- these checks can fail ----------------------------------------------------------------------------------
 
 
 def test_a_planted_code_is_found_and_is_missing() -> None:

@@ -9,7 +9,7 @@ from tests.support.world import PROFILE, World, assert_refused
 ROLES = ("Hospital", "Researcher", "Auditor")
 
 
-# --- constructor ------------------------------------------------------------------------------------------------
+# --- constructor --------------------------------------------------------------------------------------------
 
 
 def test_deployment_installs_the_administrator(world: World) -> None:
@@ -24,7 +24,7 @@ def test_deployment_without_administrator_fails(world: World) -> None:
     assert_refused(world.execute(world.admin, deployment), "ENTITY/ZERO_ADDRESS")
 
 
-# --- register_entity --------------------------------------------------------------------------------------------
+# --- register_entity ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -89,7 +89,7 @@ def test_an_entity_is_registered_once(world: World) -> None:
     assert world.read("entity", address=world.suspended)["suspended"]
 
 
-# --- suspend_entity, reinstate_entity ---------------------------------------------------------------------------
+# --- suspend_entity, reinstate_entity -----------------------------------------------------------------------
 
 
 def test_suspends_and_reinstates(world: World) -> None:
@@ -119,7 +119,7 @@ def test_suspension_changes_only_what_it_can(world: World, error: str, function:
     world.refuses(error, world.admin, function, address=getattr(world, who))
 
 
-# --- handing the administration over ----------------------------------------------------------------------------
+# --- handing the administration over ------------------------------------------------------------------------
 
 
 def test_the_administration_is_handed_over(world: World) -> None:

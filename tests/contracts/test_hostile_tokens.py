@@ -1,4 +1,5 @@
-"""Tokens that lie, charge, panic or call back: whatever they do, a pool's own books stay true or nothing happened."""
+"""Tokens that lie, charge, panic or call back: whatever they do, a pool's own books stay true or nothing
+happened."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 
 from tests.stateful.driver import Contract, selector
 from tests.support.chain import Call
-from tests.support.words import DAY, MAX_U128, felt
+from tests.support.words import CLOSE_NOTICE, DAY, MAX_U128, felt
 from tests.support.world import World, assert_refused
 
 TRANSFER, TRANSFER_FROM, BALANCE_OF = selector("transfer"), selector("transfer_from"), selector("balance_of")
@@ -15,7 +16,8 @@ TRANSFER, TRANSFER_FROM, BALANCE_OF = selector("transfer"), selector("transfer_f
 
 @dataclass
 class Scene:
-    """A pool of a token that has been honest so far: 3,000 in a campaign, of which 900 are already the patient's."""
+    """A pool of a token that has been honest so far: 3,000 in a campaign, of which 900 are already the
+    patient's."""
 
     world: World
     token: Contract
@@ -76,13 +78,15 @@ class Scene:
         return self.world.call("close_campaign", self.pool, terms=self.terms)
 
     def assert_nothing_happens(self, sender: int, call: Call, error: str) -> None:
-        """The call fails with that error and every book is as before; also when its caller survives the failure."""
+        """The call fails with that error and every book is as before; also when its caller survives the
+        failure."""
         before = self.books()
         assert_refused(self.world.execute(sender, call), error)
         assert self.books() == before
 
     def assert_solvent(self, *more: dict[str, Any]) -> None:
-        """What is owed, to these and the scene's campaign and to everybody, is what the books say, and is there."""
+        """What is owed, to these and the scene's campaign and to everybody, is what the books say, and is
+        there."""
         world = self.world
         people = (world.funder, world.patient, world.hospital, world.stranger, self.token.address)
         owed = sum(
@@ -109,7 +113,7 @@ def scene(world: World) -> Scene:
     return Scene(world, token, pool, terms)
 
 
-# --- deposit ----------------------------------------------------------------------------------------------------
+# --- deposit ------------------------------------------------------------------------------------------------
 
 BAD_DEPOSITS: list[tuple[str, str, Any]] = [
     ("POOL/TRANSFER_FAILED", "answer", (0,)),
@@ -192,7 +196,7 @@ def test_a_token_that_mints_to_the_pool(scene: Scene) -> None:
     scene.assert_solvent()
 
 
-# --- withdraw ---------------------------------------------------------------------------------------------------
+# --- withdraw -----------------------------------------------------------------------------------------------
 
 BAD_WITHDRAWALS: list[tuple[str, str, Any]] = [
     ("POOL/TRANSFER_FAILED", "answer", (0,)),
@@ -250,7 +254,7 @@ def test_a_token_that_keeps_what_was_drawn(scene: Scene, habit: str) -> None:
     scene.assert_solvent()
 
 
-# --- close_campaign, accrue -------------------------------------------------------------------------------------
+# --- close_campaign, accrue ---------------------------------------------------------------------------------
 
 
 def test_closing_and_accruing_ask_no_token(scene: Scene) -> None:
@@ -271,7 +275,7 @@ def test_a_patient_can_revoke_whatever_the_token_does(scene: Scene) -> None:
     world.send(world.patient, "revoke_all")
 
 
-# --- re-entry ---------------------------------------------------------------------------------------------------
+# --- re-entry -----------------------------------------------------------------------------------------------
 
 
 def called_back(outcome: Any) -> list[tuple[bool, list[int]]]:
@@ -330,7 +334,8 @@ def token_as_funder(scene: Scene) -> dict[str, Any]:
 
 
 def test_a_deposit_within_a_deposit_is_counted_once_each(scene: Scene) -> None:
-    """A before-and-after difference would credit the inner one twice; books written first and compared last do not."""
+    """A before-and-after difference would credit the inner one twice; books written first and compared last
+    do not."""
     world = scene.world
     terms = token_as_funder(scene)
     # Called back when the outer money has arrived and the pool asks for its balance.
@@ -357,8 +362,8 @@ def test_a_deposit_within_a_deposit_pays_for_neither(scene: Scene) -> None:
 
 
 def test_an_inner_deposit_cannot_lean_on_the_outer_ones_promise(scene: Scene) -> None:
-    """During the outer transfer the pool owes more than it holds: an inner deposit that would only be covered once
-    the outer money is there is refused, though it would have been fine a moment later."""
+    """During the outer transfer the pool owes more than it holds: an inner deposit that would only be covered
+    once the outer money is there is refused, though it would have been fine a moment later."""
     world = scene.world
     terms = token_as_funder(scene)
     scene.call_back(TRANSFER_FROM, world.call("deposit", scene.pool, terms=terms, amount=1))
@@ -376,7 +381,8 @@ def test_an_inner_deposit_cannot_lean_on_the_outer_ones_promise(scene: Scene) ->
 def test_a_funder_token_acts_on_its_campaign_during_its_deposit(
     scene: Scene, function: str, error: str | None
 ) -> None:
-    """The campaign's books are complete when the token is called: whatever it does then is as if done afterwards."""
+    """The campaign's books are complete when the token is called: whatever it does then is as if done
+    afterwards."""
     world = scene.world
     terms = token_as_funder(scene)
     arguments = {"accessor": world.partner, "amount": MAX_U128} if function == "set_allowance" else {}
@@ -388,6 +394,29 @@ def test_a_funder_token_acts_on_its_campaign_during_its_deposit(
     assert called_back(outcome) == [expected]
     campaign = world.read("campaign", scene.pool, terms=terms)
     assert (campaign["remaining"], campaign["status"]) == (1000, "Open")
+    scene.assert_solvent(terms)
+
+
+def test_a_campaign_closed_during_its_own_deposit(scene: Scene) -> None:
+    """Its notice is over, so the funder may close it in the middle of a deposit, before the money is there:
+    the refund counts it, and the deposit's last check still demands it."""
+    world = scene.world
+    terms = token_as_funder(scene) | {"expires_at": world.now + 30 * DAY}
+    half = world.call("deposit", scene.pool, terms=terms, amount=500)
+    announce = world.call("announce_close", scene.pool, terms=terms)
+    assert world.execute(scene.token.address, half, announce).error is None
+    world.wait(CLOSE_NOTICE)
+    scene.call_back(TRANSFER_FROM, world.call("close_campaign", scene.pool, terms=terms))
+    scene.take_up("STAND_STILL")
+    scene.assert_nothing_happens(scene.token.address, half, "POOL/SHORTFALL")
+
+    world.send(world.relayer, "take_up", scene.token, habit=0, argument=0)
+    outcome = world.execute(scene.token.address, half)
+    assert outcome.error is None, outcome.reason
+    assert called_back(outcome) == [(True, [])]
+    campaign = world.read("campaign", scene.pool, terms=terms)
+    assert (campaign["remaining"], campaign["status"]) == (0, "Closed")
+    assert world.read("claimable", scene.pool, owner=scene.token.address) == 1000
     scene.assert_solvent(terms)
 
 

@@ -1,4 +1,5 @@
-"""Deposits, allowances, withdrawals and closing: every unit is a campaign's or somebody's, and leaves by `withdraw`."""
+"""Deposits, allowances, withdrawals and closing: every unit is a campaign's or somebody's, and leaves by
+`withdraw`."""
 
 from typing import Any
 
@@ -58,7 +59,7 @@ def earn(world: World, terms: dict[str, Any], accesses: int = 1) -> None:
         assert world.ask(world.funder, campaign=terms).result["decision"] == "Permit"
 
 
-# --- constructor ------------------------------------------------------------------------------------------------
+# --- constructor --------------------------------------------------------------------------------------------
 
 
 def test_a_pool_knows_its_token_and_its_log(world: World) -> None:
@@ -92,7 +93,7 @@ def test_a_log_that_denies_being_one(world: World) -> None:
         assert_refused(world.execute(world.relayer, deployment), error)
 
 
-# --- deposit ----------------------------------------------------------------------------------------------------
+# --- deposit ------------------------------------------------------------------------------------------------
 
 
 def test_the_first_deposit_opens_a_campaign(world: World) -> None:
@@ -296,7 +297,7 @@ def test_a_donation_is_nobodys(world: World) -> None:
     world.refuses("POOL/INSUFFICIENT_CREDIT", world.stranger, "withdraw", amount=1, recipient=world.stranger)
 
 
-# --- set_allowance ----------------------------------------------------------------------------------------------
+# --- set_allowance ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("funded", [False, True])
@@ -335,7 +336,7 @@ def test_errors_of_an_allowance(world: World) -> None:
         world.refuses(error, world.funder, "set_allowance", terms=terms | change, accessor=accessor, amount=1)
 
 
-# --- withdraw ---------------------------------------------------------------------------------------------------
+# --- withdraw -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("recipient", ["patient", "stranger", "token"])
@@ -431,7 +432,7 @@ def test_a_credit_outlives_everything(world: World) -> None:
         world.send(owner, "withdraw", amount=share, recipient=owner)
 
 
-# --- announce_close, close_campaign -----------------------------------------------------------------------------
+# --- announce_close, close_campaign -------------------------------------------------------------------------
 
 
 def test_closing_is_announced(world: World) -> None:
@@ -553,7 +554,8 @@ def test_what_was_never_funded_cannot_be_closed(world: World, function: str) -> 
 
 
 def test_the_largest_times_fit(world: World) -> None:
-    """An announcement in the last second that fits a cell panics instead of wrapping; the clock is put back."""
+    """An announcement in the last second that fits a cell panics instead of wrapping; the clock is put
+    back."""
     terms = world.campaign(expires_at=MAX_U64)
     world.fund(terms, 1000)
     now = world.now
@@ -568,7 +570,7 @@ def test_the_largest_times_fit(world: World) -> None:
         world.chain.set_clock(now)
 
 
-# --- accrue, called by a log that can say anything --------------------------------------------------------------
+# --- accrue, called by a log that can say anything ----------------------------------------------------------
 
 
 class Bench:

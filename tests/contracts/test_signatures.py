@@ -1,4 +1,5 @@
-"""Consents and withdrawals that patients sign and anyone submits: what a signature covers, and what voids it."""
+"""Consents and withdrawals that patients sign and anyone submits: what a signature covers, and what voids
+it."""
 
 from typing import Any
 
@@ -15,7 +16,7 @@ VALID = felt("VALID")
 
 def consent_message(world: World, **changes: Any) -> dict[str, Any]:
     """The calldata of a consent signed by the patient for the researcher, good for an hour."""
-    parts = {
+    parts: dict[str, Any] = {
         "patient": world.patient,
         "grantee": world.researcher,
         "terms": world.terms(),
@@ -28,7 +29,7 @@ def consent_message(world: World, **changes: Any) -> dict[str, Any]:
 
 def revocation_message(world: World, **changes: Any) -> dict[str, Any]:
     """The calldata of a withdrawal signed by the patient, good for an hour."""
-    parts = {
+    parts: dict[str, Any] = {
         "patient": world.patient,
         "grantee": world.researcher,
         "purpose": HRESCH,
@@ -44,7 +45,7 @@ def nonce(world: World) -> int:
     return int(state["nonce"])
 
 
-# --- they work --------------------------------------------------------------------------------------------------
+# --- they work ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("who", ["relayer", "patient", "researcher", "stranger", "admin"])
@@ -132,7 +133,7 @@ def test_what_was_never_given_cannot_be_withdrawn(world: World) -> None:
     assert nonce(world) == 0
 
 
-# --- what voids them --------------------------------------------------------------------------------------------
+# --- what voids them ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", ["add_consent_by_sig", "revoke_consent_by_sig"])
@@ -194,7 +195,8 @@ def test_signatures_can_be_withdrawn_before_they_are_used(world: World, change: 
 
 
 def test_any_change_of_the_record_voids_a_signed_consent(world: World) -> None:
-    """A message signed for version 1 cannot undo what the patient did since, though its nonce is still good."""
+    """A message signed for version 1 cannot undo what the patient did since, though its nonce is still
+    good."""
     message = consent_message(world)
     world.give(categories=1)
     world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **message)
@@ -373,7 +375,7 @@ def test_errors_come_in_order(world: World) -> None:
     world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "revoke_consent_by_sig", **message)
 
 
-# --- accounts that are contracts of another kind ----------------------------------------------------------------
+# --- accounts that are contracts of another kind ------------------------------------------------------------
 
 
 @pytest.fixture

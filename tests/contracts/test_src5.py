@@ -1,7 +1,10 @@
 """SRC-5: each contract says which interfaces it has, by ids that anyone can compute from its ABI."""
 
+from typing import Any
+
 import pytest
 
+from medsync import artifacts
 from tests.support.src5 import interface_id
 from tests.support.world import World
 
@@ -38,7 +41,5 @@ def test_the_abi_has_exactly_these_interfaces(who: str) -> None:
     assert names == set(INTERFACES[who])
 
 
-def contract_abi(who: str) -> list[dict[str, object]]:
-    from medsync import artifacts
-
+def contract_abi(who: str) -> list[dict[str, Any]]:
     return artifacts.load({"medsync": "MedSync", "pool": "RewardPool"}[who]).abi

@@ -1,4 +1,5 @@
-"""The cells themselves: that each is packed as its doc says, and what happens when a counter is at its very end.
+"""The cells themselves: that each is packed as its doc says, and what happens when a counter is at its very
+end.
 
 Such ends are reached by writing into the devnet's storage; no user could do enough transactions to get there.
 """
@@ -24,7 +25,7 @@ def record_key(world: World) -> int:
     return poseidon(world.patient, world.researcher, HRESCH)
 
 
-# --- layouts ----------------------------------------------------------------------------------------------------
+# --- layouts ------------------------------------------------------------------------------------------------
 
 
 def test_registry_cells(world: World) -> None:
@@ -56,9 +57,17 @@ def test_consent_cells(world: World) -> None:
     world.fund(reward, 10_000)
     world.send(world.patient, "revoke_all")
     world.give(reward=reward, max_uses=7, categories=0b1010_0101, starts_at=5)
-    parts = dict(version=(1, 32), epoch=(1, 32), max_uses=(7, 32), uses=(0, 32))
-    parts |= dict(starts_at=(5, 40), expires_at=(world.now + DAY, 40), categories=(0b1010_0101, 32))
-    parts |= dict(rewarded=(1, 1), status=(1, 2))
+    parts = {
+        "version": (1, 32),
+        "epoch": (1, 32),
+        "max_uses": (7, 32),
+        "uses": (0, 32),
+        "starts_at": (5, 40),
+        "expires_at": (world.now + DAY, 40),
+        "categories": (0b1010_0101, 32),
+        "rewarded": (1, 1),
+        "status": (1, 2),
+    }
 
     def cell(**changes: tuple[int, int]) -> int:
         return packed(*(parts | changes).values())
@@ -131,7 +140,7 @@ def test_pool_cells(world: World) -> None:
     assert peek(world, pool, "campaigns", campaign) == packed((0, 128), (2, 64), (closing_at, 40), (2, 2))
 
 
-# --- the ends of counters ---------------------------------------------------------------------------------------
+# --- the ends of counters -----------------------------------------------------------------------------------
 
 
 def put_log(world: World, count: int) -> None:
@@ -139,7 +148,7 @@ def put_log(world: World, count: int) -> None:
 
 
 def test_a_log_is_full_at_last(world: World) -> None:
-    """After 2^32 − 1 entries nothing is decided any more, for what is not logged is not decided."""
+    """After 2^32 - 1 entries nothing is decided any more, for what is not logged is not decided."""
     world.give()
     emergency = {
         "patient": world.patient,
@@ -177,7 +186,7 @@ def put_record(world: World, **changes: int) -> None:
 
 
 def test_the_last_version_is_kept_for_a_withdrawal(world: World) -> None:
-    """2^32 − 2 changes: it can be renewed no more, but still be withdrawn, once."""
+    """2^32 - 2 changes: it can be renewed no more, but still be withdrawn, once."""
     put_record(world, version=MAX_U32 - 2)
     world.give()
     assert world.verdict() == ("Permit", "Granted", MAX_U32 - 1)
@@ -275,8 +284,8 @@ def put_patient(world: World, epoch: int, nonce: int) -> None:
 def test_revoking_everything_ends_after_4_billion_times(
     world: World, epoch: int, nonce: int, error: str
 ) -> None:
-    """At the end of either counter it panics rather than wraps, which would bring the first epoch's consents back;
-    each single consent can be withdrawn all the same."""
+    """At the end of either counter it panics rather than wraps, which would bring the first epoch's consents
+    back; each single consent can be withdrawn all the same."""
     put_patient(world, epoch, nonce)
     world.give()
     world.refuses(error, world.patient, "revoke_all")

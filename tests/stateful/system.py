@@ -27,7 +27,7 @@ from tests.model.words import (
 )
 from tests.model.world import World
 
-from .driver import Abi, Chain, Contract, Raised, Receipt, Snapshot, View, selector, sign
+from .driver import Chain, Contract, Raised, Receipt, Snapshot, View, selector, sign
 
 ROOT = Path(__file__).parents[2]
 ETH = 0x049D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
@@ -71,23 +71,23 @@ class System:
         self.chain = chain
         self.actors = Actors(*list(chain.accounts)[: len(Actors._fields)])
         self.reach: Counter[tuple[str, str]] = Counter()
-        admin = self.actors.administrator
         product, mocks = ROOT / "deployments" / "artifacts", ROOT / "tests" / "mocks" / "artifacts"
-        medsync = chain.declare(admin, product, "MedSync")
-        pool = chain.declare(admin, product, "RewardPool")
-        puppet = chain.declare(admin, mocks, "Puppet")
-
-        def deploy(kind: tuple[int, Abi], *constructor: int) -> Contract:
-            address = chain.deploy(admin, kind[0], list(constructor), SALT + len(chain.watched))
-            return chain.watch(address, kind[1])
-
+        self._classes = {
+            name: chain.declare(self.actors.administrator, folder, name)
+            for name, folder in {
+                "MedSync": product,
+                "RewardPool": product,
+                "Puppet": mocks,
+                "Token": mocks,
+            }.items()
+        }
         self.token = chain.watch(ETH, chain.abi_of(ETH))
-        self.medsync = deploy(medsync, admin)
-        self.other_medsync = deploy(medsync, admin)
-        self.pool = deploy(pool, ETH, self.medsync.address)
-        self.second_pool = deploy(pool, ETH, self.medsync.address)
-        self.foreign_pool = deploy(pool, ETH, self.other_medsync.address)
-        self.puppet = deploy(puppet)
+        self.medsync = self.deploy("MedSync", self.actors.administrator)
+        self.other_medsync = self.deploy("MedSync", self.actors.administrator)
+        self.pool = self.deploy("RewardPool", ETH, self.medsync.address)
+        self.second_pool = self.deploy("RewardPool", ETH, self.medsync.address)
+        self.foreign_pool = self.deploy("RewardPool", ETH, self.other_medsync.address)
+        self.puppet = self.deploy("Puppet")
         self.pools = (self.pool, self.second_pool, self.foreign_pool)
         names = ["token", "medsync", "other_medsync", "pool", "second_pool", "foreign_pool", "puppet"]
         self.names = {address: role for role, address in self.actors._asdict().items()}
@@ -118,7 +118,7 @@ class System:
 
         for funder in (actors.researcher, actors.second_researcher):
             for pool in self.pools:
-                self._send(funder, self.token, "approve", spender=pool.address, amount=2**256 - 1)
+                self.send(funder, self.token, "approve", spender=pool.address, amount=2**256 - 1)
                 token.approved.add((funder, pool.address))
         holders = [*actors, *(pool.address for pool in self.pools)]
         views = [View(self.token, "balance_of", {"account": holder}) for holder in holders]
@@ -130,9 +130,17 @@ class System:
         self.world.state.pools[self.puppet.address] = Puppet(self.medsync.address, claim)
         status_open = 1
         told = [claim, self.medsync.address, status_open, 0, 0, 0]
-        self._send(actors.relayer, self.puppet, "answer", entry_point=selector("campaign"), felts=told)
+        self.send(actors.relayer, self.puppet, "answer", entry_point=selector("campaign"), felts=told)
         self.instruct_puppet("Paid")
         self._stage = deepcopy(self.world.state)
+        self._forget()
+
+    def deploy(self, name: str, *constructor: int) -> Contract:
+        """Deploy a contract and watch it."""
+        class_hash, abi = self._classes[name]
+        salt = SALT + len(self.chain.watched)
+        address = self.chain.deploy(self.actors.administrator, class_hash, list(constructor), salt)
+        return self.chain.watch(address, abi)
 
     # ---------------------------------------------------------------- one example
 
@@ -183,14 +191,9 @@ class System:
             self.campaigns[campaign_id(arguments["terms"])] = arguments["terms"]
         changed = self._changed()
         expected = [pair for cell in changed for pair in self._views(cell)] + self._judgements()
-        receipt = self.chain.send(
-            caller,
-            self.medsync if pool is None else Contract(pool, self.pool.abi),
-            function,
-            arguments,
-            now=self.now,
-            views=[view for view, _ in expected],
-        )
+        contract = self.medsync if pool is None else self.chain.watched[pool]
+        views = [view for view, _ in expected]
+        receipt = self._submit(caller, contract, function, arguments, views)
         differences = [
             *_differences("error", code, receipt.error),
             *_differences("result", plain(outcome.result) if outcome else None, receipt.result),
@@ -213,16 +216,31 @@ class System:
         felts = {"Paid": [0], "Nonsense": [77], "TooMuch": [0, 0], "Panic": []}[accrual]
         act = short("PANIC") if accrual == "Panic" else 0
         accrue = selector("accrue")
-        self._send(self.actors.relayer, self.puppet, "act", entry_point=accrue, act=act)
-        self._send(self.actors.relayer, self.puppet, "answer", entry_point=accrue, felts=felts)
+        self.send(self.actors.relayer, self.puppet, "act", entry_point=accrue, act=act)
+        self.send(self.actors.relayer, self.puppet, "answer", entry_point=accrue, felts=felts)
         puppet = self.world.state.pools[self.puppet.address]
         assert isinstance(puppet, Puppet)
         puppet.accrual = accrual
 
-    def _send(self, caller: int, contract: Contract, function: str, **arguments: Any) -> None:
-        """A transaction that the model does not know of."""
-        receipt = self.chain.send(caller, contract, function, arguments, now=self.now)
+    def send(self, caller: int, contract: Contract, function: str, **arguments: Any) -> Any:
+        """A transaction that the model does not know of, and what it returns."""
+        receipt = self._submit(caller, contract, function, arguments, [])
         assert receipt.error is None, receipt.error
+        return receipt.result
+
+    def _submit(
+        self, caller: int, contract: Contract, function: str, arguments: dict[str, Any], views: list[View]
+    ) -> Receipt:
+        """Have an account call, or a puppet, which the relayer pulls."""
+        if caller in self.chain.accounts:
+            return self.chain.send(caller, contract, function, arguments, now=self.now, views=views)
+        calldata = contract.abi.encode_call(function, arguments)
+        forward = {"to": contract.address, "entry_point": selector(function), "calldata": calldata}
+        puppet = self.chain.watched[caller]
+        receipt = self.chain.send(self.actors.relayer, puppet, "forward", forward, now=self.now, views=views)
+        if receipt.error is None:
+            receipt.result = contract.abi.decode_result(function, receipt.result)
+        return receipt
 
     def sign(self, signer: int, message: int) -> list[int]:
         return sign(message, self.chain.accounts[signer].key)

@@ -244,8 +244,11 @@ class MedSyncMachine(RuleBasedStateMachine):
     def suspend_or_reinstate(self, who: str, how: str) -> None:
         entity = self.who(who)
         suspended = [a for a, known in self.world().state.entities.items() if known.suspended]
-        if suspended and how in ("reinstate", "suspend again"):
-            entity = suspended[-1]
+        if how in ("reinstate", "suspend again"):
+            if suspended:
+                entity = suspended[-1]
+            else:
+                self.do("suspend_entity", self.admin(), address=entity)
         function = "reinstate_entity" if how.startswith("reinstate") else "suspend_entity"
         self.do(function, self.who("relayer") if how == "not admin" else self.admin(), address=entity)
 
@@ -373,7 +376,7 @@ class MedSyncMachine(RuleBasedStateMachine):
         self, patient: str, delegate: str, grantee: str, draft: Draft, act: str, pick: int
     ) -> None:
         entitled = [pair for pair, power in self.world().state.delegations.items() if power.powers]
-        if pick % 2 and entitled:
+        if pick % 4 and entitled:
             patient, delegate = (self.system.names[one] for one in entitled[pick % len(entitled)])
         about = {"patient": self.who(patient), "grantee": self.who(grantee), "purpose": short(draft.purpose)}
         match act:

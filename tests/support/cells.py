@@ -1,4 +1,5 @@
-"""Storage cells, read and written from outside: where a variable lies, by cairo-lang's rules, and what is in it."""
+"""Storage cells, read and written from outside: where a variable lies, by cairo-lang's rules, and what is in
+it."""
 
 from functools import cache
 

@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from starknet_py.hash.address import compute_address
+from starknet_py.hash.transaction import (
+    TransactionHashPrefix,
+    compute_declare_v3_transaction_hash,
+    compute_invoke_v3_transaction_hash,
+)
 
 from medsync import artifacts
 from tests.stateful import driver
@@ -25,7 +30,8 @@ class Call(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What a transaction did. `error` is the innermost panic's short string, `reason` the node's whole text."""
+    """What a transaction did. `error` is the innermost panic's short string, `reason` the node's whole
+    text."""
 
     error: str | None = None
     reason: str = ""
@@ -51,7 +57,8 @@ class Chain(driver.Chain):
         self._deployed = 0
 
     def refresh(self) -> int:
-        """Read the accounts' nonces again, in case somebody else used the devnet; return the latest block's time."""
+        """Read the accounts' nonces again, in case somebody else used the devnet; return the latest block's
+        time."""
         calls: list[tuple[str, dict[str, Any]]] = [
             ("starknet_getNonce", {"contract_address": hex(address), "block_id": "latest"})
             for address in self.accounts
@@ -75,10 +82,8 @@ class Chain(driver.Chain):
 
     def _declare(self, artifact: artifacts.Artifact) -> None:
         sender = next(iter(self.accounts.values()))
-        common, transaction = self._envelope(
-            driver.TransactionHashPrefix.DECLARE, sender, l2_gas=10_000_000_000
-        )
-        transaction_hash = driver.compute_declare_v3_transaction_hash(
+        common, transaction = self._envelope(TransactionHashPrefix.DECLARE, sender, l2_gas=10_000_000_000)
+        transaction_hash = compute_declare_v3_transaction_hash(
             class_hash=artifact.class_hash,
             account_deployment_data=[],
             compiled_class_hash=artifact.compiled_class_hash,
@@ -100,7 +105,8 @@ class Chain(driver.Chain):
                 raise
 
     def deployment(self, declared: Class, constructor: Sequence[int]) -> tuple[Contract, Call]:
-        """A new contract's address, watched from now on, and the call of the universal deployer that puts it there."""
+        """A new contract's address, watched from now on, and the call of the universal deployer that puts it
+        there."""
         self._deployed += 1
         salt = self._deployed
         address = compute_address(
@@ -152,10 +158,8 @@ class Chain(driver.Chain):
         for call in calls:
             calldata += [call.to, selector(call.function), len(call.calldata), *call.calldata]
         account = self.accounts[sender]
-        common, transaction = self._envelope(
-            driver.TransactionHashPrefix.INVOKE, account, l2_gas=driver.L2_GAS
-        )
-        transaction_hash = driver.compute_invoke_v3_transaction_hash(
+        common, transaction = self._envelope(TransactionHashPrefix.INVOKE, account, l2_gas=driver.L2_GAS)
+        transaction_hash = compute_invoke_v3_transaction_hash(
             account_deployment_data=[], calldata=calldata, common_fields=common
         )
         transaction |= {
@@ -167,7 +171,8 @@ class Chain(driver.Chain):
 
 
 def _split(result: Sequence[str]) -> list[list[int]]:
-    """The answers of the calls, from what the account returns: their number, then length and felts of each."""
+    """The answers of the calls, from what the account returns: their number, then length and felts of
+    each."""
     felts = [int(felt, 16) for felt in result]
     answers, place = [], 1
     for _ in range(felts[0]):

@@ -1,4 +1,5 @@
-"""The access log as an outsider checks it: entries and digests put together from the rules, not from the contract."""
+"""The access log as an outsider checks it: entries and digests put together from the rules, not from the
+contract."""
 
 from collections.abc import Iterable
 from typing import Any

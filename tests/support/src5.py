@@ -1,7 +1,8 @@
 """SRC-5 ids by the letter of SNIP-5, from a contract's ABI: the XOR of its extended function selectors.
 
-An extended selector is the keccak of `name(types)->type` with every type taken apart to core types: a struct is the
-tuple of its members, an enum `E(variants)`, `()` stands for nothing, and a span is a struct around a snapshot.
+An extended selector is the keccak of `name(types)->type` with every type taken apart to core types: a struct
+is the tuple of its members, an enum `E(variants)`, `()` stands for nothing, and a span is a struct around a
+snapshot.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """A fresh MedSync for one test: contracts nobody used yet, and everybody who has a part in them.
 
-Everything is sent raw and in a block of its own at exactly `world.now`, so boundaries are tested to the second.
+Everything is sent raw and in a block of its own at exactly `world.now`, so boundaries are tested to the
+second.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,8 @@ PROFILE = 0x9807
 class World:
     """`MedSync`, a `RewardPool` that listens to it, an honest token, and accounts named for what they are.
 
-    Registered are the hospital, the researcher, the partner (a researcher too), the funder (likewise), the auditor
-    and the suspended entity. Nothing is funded and nobody consented.
+    Registered are the hospital, the researcher, the partner (a researcher too), the funder (likewise), the
+    auditor and the suspended entity. Nothing is funded and nobody consented.
     """
 
     def __init__(self, chain: Chain) -> None:
@@ -178,7 +179,8 @@ class World:
         } | changes
 
     def campaign(self, **changes: Any) -> dict[str, Any]:
-        """Campaign terms: the funder pays 1,000 for each access, a tenth of it to the hospital, for 30 days."""
+        """Campaign terms: the funder pays 1,000 for each access, a tenth of it to the hospital, for 30
+        days."""
         return {
             "pool": self.pool.address,
             "funder": self.funder,

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import typer
 
+from medsync import toolchain
 from medsync.cli.app import app
 from medsync.cli.options import hoist
 
@@ -27,7 +28,7 @@ MAKE_TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re
 
 def prose(text: str) -> str:
     """A document without its fenced blocks."""
-    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
 
 
 def anchors(text: str) -> set[str]:
@@ -59,8 +60,12 @@ def missing_files(text: str) -> Iterator[str]:
 
 def commands(text: str, program: str) -> list[list[str]]:
     """The commands of one program that a document shows, in blocks or in running text, as words."""
-    blocks = re.findall(r"^```(?:console|shell|sh|bash)\n(.*?)^```$", text, re.M | re.S)
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    blocks = re.findall(r"^ *```(?:console|shell|sh|bash)\n(.*?)^ *```$", text, re.M | re.S)
+    lines = [
+        line.strip().removeprefix("$ ")
+        for block in blocks
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
     lines += re.findall(r"`([^`\n]+)`", prose(text))
     shown = [shlex.split(line, comments=True) for line in lines if re.match(rf"{program}(?: [^=]|$)", line)]
     return [words[1:] for words in shown]
@@ -130,14 +135,29 @@ def claims(text: str) -> Iterator[str]:
             yield f"claims too much: {sentence}"
         if re.search(_PRAISE, sentence, re.I):
             yield f"praises: {sentence}"
-    if re.search(r"\bSTARKs?\b", text) and "proves nothing" not in text:
-        yield "says STARK, and not that a devnet proves nothing"
+    if re.search(r"\bzk-STARK|\bSTARK (?:proof|validity)", text) and "proves nothing" not in text:
+        yield "speaks of STARK proofs, and does not say that a devnet proves nothing"
 
 
 def machine_paths(text: str) -> Iterator[str]:
     places = "|".join(("home", "root", "Users", "work", "mnt"))
     for found in re.finditer(rf"(?<![\w./-])/(?:{places})/\w+|\b[A-Z]:\\\w+", text):
         yield f"{found[0]} is a path of one machine"
+
+
+#: What documents call the pinned tools, and the version each has.
+_VERSIONS = {
+    "starknet-devnet": toolchain.DEVNET_VERSION,
+    "Scarb": toolchain.SCARB_VERSION,
+    "Cairo": toolchain.SCARB_VERSION,
+    "Starknet": toolchain.STARKNET_VERSION,
+}
+
+
+def stale_versions(text: str) -> Iterator[str]:
+    for name, version in re.findall(rf"\b({'|'.join(_VERSIONS)}) (\d+\.\d+\.\d+)", text):
+        if version != _VERSIONS[name]:
+            yield f"{name} {version} is named, {_VERSIONS[name]} is used"
 
 
 # --- the documents pass -------------------------------------------------------------------------------------
@@ -150,6 +170,7 @@ CHECKS: tuple[Callable[[str], Iterator[str]], ...] = (
     untested_threats,
     claims,
     machine_paths,
+    stale_versions,
 )
 
 
@@ -204,11 +225,13 @@ def test_no_file_names_a_path_of_a_machine() -> None:
         (missing_tests, "`test_docs.py::test_none`, `test_none.py::test_it`, `packing.cairo::join`", 3),
         (untested_threats, "| Threat | D | T |\n| --- | --- | --- |\n| a | b | `x.py::y`, `x.py::z` |\n", 0),
         (untested_threats, "| Defect | T |\n| --- | --- |\n| a |  |\n| b | `x.py::y` |\n| c | none |\n", 2),
-        (claims, "None is anonymous; it is not zero-knowledge. A devnet is no STARK: it proves nothing.", 0),
-        (claims, "It is anonymous. It is zero-knowledge.\n\nGDPR compliant! A STARK.", 4),
+        (claims, "None is anonymous; it is not zero-knowledge. STARK proofs? A devnet proves nothing.", 0),
+        (claims, "It is anonymous. It is zero-knowledge.\n\nGDPR compliant! With zk-STARKs.", 4),
         (claims, "Seamless and empowering.", 1),
         (machine_paths, "tests/work/x, https://example.org/home/x, /etc/hosts", 0),
         (machine_paths, "/".join(("in ", "home", "someone", "x")), 1),
+        (stale_versions, f"Scarb {toolchain.SCARB_VERSION}, starknet-devnet 0.10", 0),
+        (stale_versions, "Cairo 2.12.0, Starknet 0.13.0, starknet-devnet 0.4.3", 3),
     ],
 )  # fmt: skip
 def test_checks_find_what_is_wrong(check: Callable[[str], Iterator[str]], text: str, faults: int) -> None:

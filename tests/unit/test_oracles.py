@@ -1,5 +1,6 @@
-"""Selectors, interface ids, class hashes and addresses, each computed a second time by code that shares nothing with
-the first: eth-hash for keccak, cairo-lang for everything that is hashed by Poseidon, Pedersen or BLAKE2s."""
+"""Selectors, interface ids, class hashes and addresses, each computed a second time by code that shares
+nothing with the first: eth-hash for keccak, cairo-lang for everything that is hashed by Poseidon, Pedersen or
+BLAKE2s."""
 
 import json
 import re
@@ -53,7 +54,7 @@ def test_selectors_are_in_the_classes(name: str, package: artifacts.Package) -> 
         )
 
 
-# --- SRC-5 ------------------------------------------------------------------------------------------------------
+# --- SRC-5 --------------------------------------------------------------------------------------------------
 
 PUBLISHED = {
     0x3F918D17E5EE77373B56385708F855659A07F75997F365CF87748628532A055: (
@@ -95,7 +96,7 @@ def test_interface_ids_in_the_sources(contract: str, interface: str) -> None:
     assert src5.interface_id(abi, interface) == hashing.src5_interface_id(abi, interface) == written
 
 
-# --- addresses --------------------------------------------------------------------------------------------------
+# --- addresses ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Interrupted(MedSyncError):
     exit_code = ExitCode.INTERRUPTED
 
 
-class Session:
+class Context:
     """One command's run. What it opens is closed at the end."""
 
     def __init__(self, options: Options) -> None:
@@ -264,18 +264,18 @@ def _password(source: str | None) -> str | None:
 
 # --- commands -----------------------------------------------------------------------------------------------
 
-Command = Callable[Concatenate[Session, P], Awaitable[Answer | None]]
+Command = Callable[Concatenate[Context, P], Awaitable[Answer | None]]
 
 
 def command(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
-    """Make a coroutine function a command: it gets the session and its parameters; its answer is shown."""
+    """Make a coroutine function a command: it gets the context and its parameters; its answer is shown."""
 
     def register(function: Command[P]) -> Command[P]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> int:
-            return _run(lambda session: function(session, *args, **kwargs))
+            return _run(lambda context: function(context, *args, **kwargs))
 
-        # Typer reads the parameters from the signature; the session is none of them.
+        # Typer reads the parameters from the signature; the context is none of them.
         hints = get_type_hints(function, include_extras=True)
         parameters = list(inspect.signature(function).parameters.values())[1:]
         run.__annotations__ = {one.name: hints[one.name] for one in parameters}
@@ -288,26 +288,26 @@ def command(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]
     return register
 
 
-def _run(function: Callable[[Session], Awaitable[Answer | None]]) -> int:
+def _run(function: Callable[[Context], Awaitable[Answer | None]]) -> int:
     """Run a command to its end, show its answer, and return its exit code."""
     import asyncio
 
-    session = Session(current.get())
+    context = Context(current.get())
 
     async def whole() -> Answer | None:
-        async with session:
-            return await function(session)
+        async with context:
+            return await function(context)
 
     try:
         answer = asyncio.run(whole())
     except KeyboardInterrupt:
-        raise interrupted(session.sent) from None
-    if session.openings:
+        raise interrupted(context.sent) from None
+    if context.openings:
         assert isinstance(answer, Mapping)
-        answer = {**answer, "keep": [str(path) for path in session.openings]}
+        answer = {**answer, "keep": [str(path) for path in context.openings]}
     if answer is not None:
-        output.show(answer, as_json=session.options.json)
-    return session.exit_code
+        output.show(answer, as_json=context.options.json)
+    return context.exit_code
 
 
 def interrupted(sent: list[int]) -> Interrupted:

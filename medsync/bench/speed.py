@@ -1,0 +1,190 @@
+"""How fast things are on the machine at hand. Speeds differ from run to run, unlike costs: compare within one."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starknet_py.net.client_models import ResourceBoundsMapping
+from starknet_py.net.signer.key_pair import KeyPair
+from starknet_py.net.signer.stark_curve_signer import StarkCurveSigner
+
+from medsync.bench.lab import START_TIME, Lab, Metering, open_lab
+from medsync.completeness import entry_digests, log_faults
+from medsync.errors import VerificationError
+from medsync.events import EntityRegistered
+from medsync.replay import replay
+from medsync.transactions import Account, Invocation, bounds_for
+from medsync.types import ConsentAdded, EventLocation, LogEntry, LogHead
+from medsync.vocabulary import Category, Decision, Purpose, Reason, Role
+
+_TRANSACTIONS: Final = 100
+#: The other signer is slow.
+_TRANSACTIONS_OF_OTHER_SIGNER: Final = 20
+_ENTRIES: Final = 5_000
+_CONSENTS: Final = 10_000
+_DECISIONS: Final = 50_000
+_SNAPSHOTS: Final = 5
+
+_CHAIN, _CONTRACT, _PATIENT, _RESEARCHER = 1, 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one thing was."""
+
+    name: str
+    value: float
+    unit: str
+
+
+async def measure_speeds() -> list[Speed]:
+    """Measure everything, transactions on a devnet of their own."""
+    async with open_lab(Metering.STEPS) as lab:
+        return [*await _transactions(lab), *_snapshots(lab), _verification(), *_replay()]
+
+
+async def _transactions(lab: Lab) -> list[Speed]:
+    """One event each, from devnet's own account, with fixed bounds unless said otherwise."""
+    account = lab.crowd[0]
+    bounds = await bounds_for(account.client, l2_gas=10_000_000)
+    key = next(one.private_key for one in lab.devnet.accounts() if one.address == account.address)
+    pair = KeyPair.from_private_key(key)
+    other = Account(account.address, account.client, account.stark_signer)
+    other.signer = StarkCurveSigner(account.address, pair, account.chain_id)  # type: ignore[arg-type]
+
+    estimated = await _one_by_one(_refusal(lab, account), _TRANSACTIONS // 2, None)
+    ours = await _one_by_one(_refusal(lab, account), _TRANSACTIONS, bounds)
+    theirs = await _one_by_one(_refusal(lab, other), _TRANSACTIONS_OF_OTHER_SIGNER, bounds)
+    started = time.perf_counter()
+    pending = [_refusal(lab, lab.crowd[1]).send(bounds=bounds) for _ in range(_TRANSACTIONS)]
+    await asyncio.gather(*pending)
+    in_flight = _TRANSACTIONS / (time.perf_counter() - started)
+    return [
+        _speed("transactions, one after the other, each estimated first", estimated, "1/s"),
+        _speed("transactions, one after the other", ours, "1/s"),
+        _speed("the same with starknet-py's own signer", theirs, "1/s"),
+        _speed("speed-up by MedSync's signer", ours / theirs, "times"),
+        _speed("transactions, all in flight at once", in_flight, "1/s"),
+    ]
+
+
+def _refusal(lab: Lab, account: Account) -> Invocation[None]:
+    return lab.medsync_as(account).refuse_consent(lab.address("researcher"), Purpose.HRESCH)
+
+
+async def _one_by_one(
+    invocation: Invocation[Any], times: int, bounds: ResourceBoundsMapping | None
+) -> float:
+    started = time.perf_counter()
+    for _ in range(times):
+        await invocation.send(bounds=bounds)
+    return times / (time.perf_counter() - started)
+
+
+def _snapshots(lab: Lab) -> list[Speed]:
+    taken, reverted = [], []
+    for _ in range(_SNAPSHOTS):
+        started = time.perf_counter()
+        snapshot = lab.devnet.snapshot()
+        between = time.perf_counter()
+        lab.devnet.revert(snapshot)
+        taken.append(between - started)
+        reverted.append(time.perf_counter() - between)
+    return [
+        _speed("devnet snapshot", statistics.median(taken), "s"),
+        _speed("devnet revert", statistics.median(reverted), "s"),
+    ]
+
+
+def _verification() -> Speed:
+    """Proving a log complete, once it was fetched."""
+    entries = [
+        LogEntry(
+            patient=_PATIENT,
+            accessor=_RESEARCHER,
+            purpose=Purpose.HRESCH,
+            seq=seq,
+            at=START_TIME + seq,
+            decision=Decision.PERMIT,
+            reason=Reason.GRANTED,
+            version=1,
+            categories=Category.LABORATORY,
+            record=seq,
+            campaign=0,
+            justification=0,
+        )
+        for seq in range(1, _ENTRIES + 1)
+    ]
+    head = LogHead(_ENTRIES, entry_digests(_CHAIN, _CONTRACT, entries)[-1])
+
+    def verify() -> None:
+        if log_faults(_CHAIN, _CONTRACT, _PATIENT, entries, head):
+            raise VerificationError("A complete log was found incomplete.")
+
+    return _speed("log entries proven complete", _ENTRIES / _seconds(verify), "1/s")
+
+
+def _replay() -> list[Speed]:
+    """Consents of a thousand patients, each renewed, and decisions at moments all over that time."""
+    events: list[EntityRegistered | ConsentAdded] = [
+        EntityRegistered(_RESEARCHER, Role.RESEARCHER, 1, START_TIME, location=_at(0))
+    ]
+    events += [
+        ConsentAdded(
+            patient=1_000 + number % 1_000,
+            grantee=_RESEARCHER,
+            purpose=Purpose.HRESCH,
+            by=1_000 + number % 1_000,
+            version=1 + number // 1_000,
+            epoch=0,
+            categories=Category.LABORATORY,
+            starts_at=START_TIME,
+            expires_at=START_TIME + 10 * _CONSENTS,
+            max_uses=0,
+            campaign=0,
+            terms_commitment=1,
+            location=_at(number),
+        )
+        for number in range(_CONSENTS)
+    ]
+    seconds = _seconds(lambda: replay(events, chain_id=_CHAIN, contract=_CONTRACT))
+    state = replay(events, chain_id=_CHAIN, contract=_CONTRACT)
+
+    def decide() -> None:
+        for number in range(_DECISIONS):
+            second = START_TIME + number * 7 % (2 * _CONSENTS)
+            state.decision_at(
+                1_000 + number % 1_000, _RESEARCHER, Purpose.HRESCH, Category.LABORATORY, second
+            )
+
+    return [
+        _speed("events replayed", len(events) / seconds, "1/s"),
+        _speed("decisions answered by a replayed state", _DECISIONS / _seconds(decide), "1/s"),
+    ]
+
+
+def _at(number: int) -> EventLocation:
+    return EventLocation(block_number=number, transaction_hash=number, timestamp=START_TIME + number)
+
+
+def _seconds(action: Callable[[], object], times: int = 3) -> float:
+    """The least time an action takes in some attempts: everything else is other people's noise."""
+    taken = []
+    for _ in range(times):
+        started = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def _speed(name: str, value: float, unit: str) -> Speed:
+    """Rounded to three digits: no more are worth anything."""
+    return Speed(name, float(f"{value:.3g}"), unit)
+
+
+def speeds_from_json(speeds: Sequence[dict[str, Any]]) -> list[Speed]:
+    """The speeds that were published."""
+    return [Speed(**speed) for speed in speeds]

@@ -1,0 +1,5 @@
+"""The same deployment that the state machines use."""
+
+from tests.stateful.conftest import system
+
+__all__ = ["system"]
