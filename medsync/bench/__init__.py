@@ -1,1 +1,37 @@
 """What every operation costs: measured on a devnet, counted, and held against the least it can cost."""
+
+import asyncio
+from collections.abc import Callable
+
+from medsync.bench import report
+from medsync.bench.measure import Row, measure_costs
+from medsync.bench.speed import measure_speeds
+from medsync.errors import VerificationError
+
+
+def run(tell: Callable[[Row], None] = lambda row: None) -> None:
+    """Measure everything and publish it under `docs/`. It takes some minutes; `tell` hears of each case."""
+    costs = asyncio.run(measure_costs(tell=tell))
+    speeds = asyncio.run(measure_speeds())
+    for name, content in report.files(costs, speeds).items():
+        report.path(name).write_text(content)
+
+
+def check() -> None:
+    """Measure costs again and compare them with what is published, number by number; render the pages again.
+
+    Raises VerificationError that lists what differs, InputError if nothing is published.
+    """
+    published, speeds = report.read_costs(), report.read_speeds()
+    findings = report.differences(published, asyncio.run(measure_costs(published)))
+    findings += [
+        f"{name} is not what the published numbers say"
+        for name, content in report.files(published, speeds).items()
+        if not report.path(name).is_file() or report.path(name).read_text() != content
+    ]
+    if findings:
+        raise VerificationError(
+            "The published costs are not today's:",
+            findings=findings,
+            hint="Run `make bench` and commit docs/costs.* and docs/benchmarks.json.",
+        )

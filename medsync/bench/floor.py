@@ -124,7 +124,9 @@ class Surveyor:
     async def floor(self, prices: Prices, counts: Counts, simulation: Simulation) -> Floor:
         """The floor of a transaction that was simulated and counted."""
         lab = self._lab
-        changed = Counter(contract for contract, _ in simulation.changed if contract in (lab.medsync, lab.pool))
+        changed = Counter(
+            contract for contract, _ in simulation.changed if contract in (lab.medsync, lab.pool)
+        )
         cells = tuple(sorted(changed.values()))
         update = await self._state_update(cells)
         foreign = 0

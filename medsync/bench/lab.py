@@ -155,9 +155,7 @@ class Lab:
     def send(self, transaction: Mapping[str, Any]) -> Receipt:
         """Send a signed transaction. Raises VerificationError if it fails."""
         sent = self.devnet.rpc("starknet_addInvokeTransaction", invoke_transaction=transaction)
-        receipt = self.devnet.rpc(
-            "starknet_getTransactionReceipt", transaction_hash=sent["transaction_hash"]
-        )
+        receipt = self.devnet.rpc("starknet_getTransactionReceipt", transaction_hash=sent["transaction_hash"])
         _assert_success(receipt)
         self._nonces[int(transaction["sender_address"], 16)] += 1
         resources = receipt["execution_resources"]

@@ -23,7 +23,7 @@ from medsync.vocabulary import Category, Decision, Purpose, Reason, Role
 _TRANSACTIONS: Final = 100
 #: The other signer is slow.
 _TRANSACTIONS_OF_OTHER_SIGNER: Final = 20
-_ENTRIES: Final = 5_000
+_ENTRIES: Final = 1_000
 _CONSENTS: Final = 10_000
 _DECISIONS: Final = 50_000
 _SNAPSHOTS: Final = 5
@@ -75,9 +75,7 @@ def _refusal(lab: Lab, account: Account) -> Invocation[None]:
     return lab.medsync_as(account).refuse_consent(lab.address("researcher"), Purpose.HRESCH)
 
 
-async def _one_by_one(
-    invocation: Invocation[Any], times: int, bounds: ResourceBoundsMapping | None
-) -> float:
+async def _one_by_one(invocation: Invocation[Any], times: int, bounds: ResourceBoundsMapping | None) -> float:
     started = time.perf_counter()
     for _ in range(times):
         await invocation.send(bounds=bounds)

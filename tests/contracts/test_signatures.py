@@ -6,38 +6,19 @@ from typing import Any
 import pytest
 
 from tests.stateful.driver import Contract, selector
-from tests.support.snip12 import DOMAIN, consent_hash, message_hash, revocation_hash, signed
+from tests.support.snip12 import (
+    DOMAIN,
+    consent_hash,
+    consent_message,
+    message_hash,
+    revocation_message,
+    signed,
+)
 from tests.support.words import DAY, MAX_U64, REVOKE, felt
 from tests.support.world import World
 
 HRESCH = felt("HRESCH")
 VALID = felt("VALID")
-
-
-def consent_message(world: World, **changes: Any) -> dict[str, Any]:
-    """The calldata of a consent signed by the patient for the researcher, good for an hour."""
-    parts: dict[str, Any] = {
-        "patient": world.patient,
-        "grantee": world.researcher,
-        "terms": world.terms(),
-        "nonce": 0,
-        "deadline": world.now + 3600,
-    } | {name: value for name, value in changes.items() if name != "version"}
-    message = consent_hash(world, **parts, version=changes.get("version", 1))
-    return parts | {"signature": signed(world, parts["patient"], message)}
-
-
-def revocation_message(world: World, **changes: Any) -> dict[str, Any]:
-    """The calldata of a withdrawal signed by the patient, good for an hour."""
-    parts: dict[str, Any] = {
-        "patient": world.patient,
-        "grantee": world.researcher,
-        "purpose": HRESCH,
-        "nonce": 0,
-        "deadline": world.now + 3600,
-    } | changes
-    message = revocation_hash(world, **parts)
-    return parts | {"signature": signed(world, parts["patient"], message)}
 
 
 def nonce(world: World) -> int:

@@ -191,10 +191,10 @@ class Abi:
     def _decode(self, kind: str, reader: Any) -> Any:
         if kind.startswith("("):
             return tuple(self._decode(part, reader) for part in kind[1:-1].split(", "))
-        if kind in self._structs and kind != "core::integer::u256":
-            return {m["name"]: self._decode(m["type"], reader) for m in self._structs[kind]}
         if kind.endswith("::Raw"):  # a puppet's answer, which may have any shape
             return list(reader)
+        if kind in self._structs and kind != "core::integer::u256":
+            return {m["name"]: self._decode(m["type"], reader) for m in self._structs[kind]}
         if kind.startswith("core::option::Option::<"):
             return self._decode(_inner(kind), reader) if next(reader) == 0 else None
         if kind.startswith(("core::array::Array::<", "core::array::Span::<")):

@@ -5,7 +5,6 @@ a rule, an entry point, an error code, an event, a decision or a reason was neve
 """
 
 import os
-import random
 import re
 import sys
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from typing import Any, ClassVar
 import hypothesis.stateful
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
-from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition
 from hypothesis.strategies._internal.featureflags import FeatureFlags
 
@@ -35,11 +33,11 @@ from tests.model.words import (
     short,
 )
 
+from .drawing import INDEPENDENT, draw_from, seed_of_run
 from .system import DAY, System
 
 # Examples and steps of each, by profile: in every `make test`, in CI, and in a night.
 SIZES = {"repeatable": (24, 80), "ci": (200, 50), "deep": (4_000, 80)}
-FIXED_SEED = 2026
 
 # Codes, and operations that never succeed, which this machine cannot reach, and who does.
 OUT_OF_REACH = {
@@ -92,21 +90,6 @@ PICK = st.integers(0, 63)
 SUBMITTED = st.sampled_from(["as it is", "as it is", "not", "altered", "forged"])
 
 
-class Independent(HypothesisProvider):
-    """Draws every example afresh from one stream of random numbers.
-
-    Hypothesis itself begins with the simplest examples and then mostly alters what it has already tried. That
-    pays in thousands of examples; in tens of long ones, half of them would be copies. Shrinking is unchanged.
-    """
-
-    stream = random.Random()
-
-    def __init__(self, data: Any) -> None:
-        super().__init__(data)
-        self._random = self.stream
-
-
-AVAILABLE_PROVIDERS["independent"] = Independent
 RULES: set[str] = set()
 
 
@@ -840,19 +823,18 @@ class MedSyncMachine(RuleBasedStateMachine):
 def test_contracts_do_what_the_model_does(system: System, capsys: Any) -> None:
     profile = os.environ.get("HYPOTHESIS_PROFILE", "repeatable")
     examples, steps = SIZES[profile]
-    default = random.SystemRandom().getrandbits(32) if profile == "deep" else FIXED_SEED
-    number = int(os.environ.get("STATEFUL_SEED", default))
-    Independent.stream.seed(number)
+    seed = seed_of_run(profile)
+    draw_from(seed)
     MedSyncMachine.system, MedSyncMachine.swarm = system, profile != "repeatable"
     with capsys.disabled():
-        print(f"\nstate machine: {profile}, {examples} examples of {steps} steps, STATEFUL_SEED={number}")
+        print(f"\nstate machine: {profile}, {examples} examples of {steps} steps, STATEFUL_SEED={seed}")
     hypothesis.stateful.run_state_machine_as_test(
         MedSyncMachine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
             deadline=None,
-            backend="independent",
+            backend=INDEPENDENT,
             database=None,
             derandomize=False,
             suppress_health_check=list(HealthCheck),

@@ -6,6 +6,7 @@ from typing import Any
 from starknet_py.utils.typed_data import TypedData
 
 from tests.stateful.driver import sign
+from tests.support.words import felt
 from tests.support.world import World
 
 DOMAIN = {"name": "MedSync", "version": "v1", "revision": 1}
@@ -97,6 +98,32 @@ def message_hash(
 def signed(world: World, account: int, message: int) -> list[int]:
     """An account's signature."""
     return sign(message, world.chain.accounts[account].key)
+
+
+def consent_message(world: World, **changes: Any) -> dict[str, Any]:
+    """The calldata of a consent signed by the patient for the researcher, good for an hour."""
+    parts: dict[str, Any] = {
+        "patient": world.patient,
+        "grantee": world.researcher,
+        "terms": world.terms(),
+        "nonce": 0,
+        "deadline": world.now + 3600,
+    } | {name: value for name, value in changes.items() if name != "version"}
+    message = consent_hash(world, **parts, version=changes.get("version", 1))
+    return parts | {"signature": signed(world, parts["patient"], message)}
+
+
+def revocation_message(world: World, **changes: Any) -> dict[str, Any]:
+    """The calldata of a withdrawal signed by the patient, good for an hour."""
+    parts: dict[str, Any] = {
+        "patient": world.patient,
+        "grantee": world.researcher,
+        "purpose": felt("HRESCH"),
+        "nonce": 0,
+        "deadline": world.now + 3600,
+    } | changes
+    message = revocation_hash(world, **parts)
+    return parts | {"signature": signed(world, parts["patient"], message)}
 
 
 def _values(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:

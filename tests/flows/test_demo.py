@@ -1,0 +1,47 @@
+"""The demo holds what it says, tells it in full, and stops where something is not so."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from medsync import demo
+from medsync.devnet import Devnet
+from medsync.errors import VerificationError
+from medsync.toolchain import DEVNET_URL_VARIABLE
+
+pytestmark = pytest.mark.usefixtures("restored")
+
+
+@pytest.fixture(autouse=True)
+def _on_this_devnet(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DEVNET_URL_VARIABLE, devnet.url)
+
+
+async def test_the_whole_story_holds(devnet: Devnet) -> None:
+    before = devnet.latest_time()
+    narrator = await demo.run(Console(quiet=True))
+    told = {cost.outcome for cost in narrator.costs} - {""}
+    assert told == {
+        "PERMIT / GRANTED",
+        "NO_CONSENT / NEVER_GIVEN",
+        "DENY / CATEGORY_NOT_COVERED",
+        "DENY / CAMPAIGN_MISMATCH",
+        "DENY / ALLOWANCE_EXCEEDED",
+        "DENY / USES_EXHAUSTED",
+        "DENY / REWARD_UNFUNDED",
+        "DENY / EXPIRED",
+        "DENY / ENTITY_SUSPENDED",
+        "EMERGENCY / BREAK_GLASS",
+        "DENY / EMERGENCY_OPT_OUT",
+        "DENY / WITHDRAWN",
+    }
+    assert narrator.checks > len(narrator.costs)
+    assert devnet.latest_time() == before, "a devnet that is only visited is left as it was"
+
+
+async def test_a_false_statement_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: the hospital's share is another one than the story says."""
+    monkeypatch.setattr(demo, "CUSTODIAN_BPS", demo.CUSTODIAN_BPS + 1)
+    with pytest.raises(VerificationError, match=r"the first patient has a credit of 3 STRK"):
+        await demo.run(Console(quiet=True))
