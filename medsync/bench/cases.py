@@ -1,4 +1,4 @@
-"""Every operation and case whose cost is measured, told as one story: each case finds what those before it left."""
+"""Every operation and case whose cost is measured, told as one story: each finds what others left."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -149,7 +149,7 @@ class Story:
         await self._measure("permit, the patient's first", self._ask("patient"))
         await self._measure("permit", self._ask("patient"))
         asked = [self._lab.address("patient"), researcher, Purpose.HRESCH.felt, int(ASKED)]
-        view = self._lab.medsync_as("relayer").invoke("verify_consent", asked)
+        view: Invocation[Any] = self._lab.medsync_as("relayer").invoke("verify_consent", asked)
         await self._measure("permit, called in a transaction", view)
         await self._measure("refused: never given", self._ask("patient", by="hospital"))
         other = replace(self._request("patient"), categories=Category.IMAGING)

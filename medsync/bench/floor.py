@@ -1,9 +1,10 @@
 """What a transaction does that the protocol charges for, and the least that can cost.
 
-The floor of a transaction is what the same effects cost from the yardstick contract, which does them with nothing
-around: the empty call, plus a price for each thing counted, plus what the same number of changed cells and the
-same calls of other people's contracts cost the yardstick, measured by making them. Whatever a contract does beyond
-that (hashing, packing, checking, reading a cell twice) is in the ratio of the measured cost to the floor.
+The floor of a transaction is what the same effects cost from the yardstick contract, which does them with
+nothing around: the empty call, plus a price for each thing counted, plus what the same number of changed
+cells and the same calls of other people's contracts cost the yardstick, measured by making them. Whatever
+a contract does beyond that (hashing, packing, checking, reading a cell twice) is in the ratio of cost to
+floor.
 """
 
 from collections import Counter

@@ -1,9 +1,10 @@
 """A devnet whose receipts tell costs exactly: same contracts, same clock, same signatures in every run.
 
-Starknet meters a class compiled by Cairo 2.10 or later (Sierra 1.7) in Sierra gas, and one of an older compiler in
-Cairo steps, rounded up to whole 40,000 L2 gas. Devnet 0.10.1 looks for a class's Sierra version in the wrong
-place, its `contract_class_version`, and therefore counts steps for all of them. So the laboratory declares each
-class with its true Sierra version in that field, which is no part of the class hash as devnet computes it.
+Starknet meters a class compiled to Sierra 1.7 or later in Sierra gas, and an older one in Cairo steps,
+rounded up to whole 40,000 L2 gas. Devnet 0.10.1 looks for a class's Sierra version in the wrong place,
+its `contract_class_version`, and therefore counts steps for all of them. So the laboratory declares each
+class with its true Sierra version in that field, which is no part of the class hash as devnet computes
+it.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
-from starknet_py.net.full_node_client import _create_broadcasted_txn
+from starknet_py.net.client_utils import _create_broadcasted_txn
 from starknet_py.net.models.transaction import DeclareV3, InvokeV3
 from starknet_py.net.udc_deployer.deployer import Deployer
 
@@ -32,7 +33,7 @@ from medsync.transactions import Account
 #: Time of the first block in unix seconds: 2026-01-01 00:00:00 UTC.
 START_TIME: Final = 1_767_225_600
 
-#: The token that pools hold here: the other real ERC-20 of a devnet. Fees are paid in STRK, and would blur the counts.
+#: The token that the pool holds: devnet's other real ERC-20. Fees are paid in STRK, and would blur counts.
 TOKEN: Final = 0x049D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
 
 #: Who takes part, each with the smallest account there is (`Account` of the mocks).

@@ -11,8 +11,8 @@ from medsync.errors import VerificationError
 from medsync.toolchain import STARKNET_VERSION
 from medsync.transactions import Invocation
 
-#: Transactions that change more cells than this are not tried with each of them poked: they are batches, and do
-#: what single requests were seen to do.
+#: Transactions that change more cells than this are not tried with each of them poked: they are batches, and
+#: do what single requests were seen to do.
 _MOST_POKES: Final = 10
 
 
@@ -92,24 +92,20 @@ async def measure_costs(
             lab.tick()
             transaction = await lab.sign(invocation.account, invocation.call)
             simulation = lab.simulate(transaction)
-            if known is None:
-                overwrites = _overwrites(lab, transaction, simulation)
-            else:
-                overwrites = known.get(name, 0)
-            counts = count(lab, simulation, overwrites)
+            blind = _overwrites(lab, transaction, simulation) if known is None else known.get(name, 0)
+            counts = count(lab, simulation, blind)
             floor = await surveyor.floor(prices, counts, simulation)
             receipt = lab.send(transaction)
             if receipt.l2_gas != simulation.l2_gas:
                 raise VerificationError(
                     f"{name}: simulated at {simulation.l2_gas:,} L2 gas, charged {receipt.l2_gas:,}."
                 )
-            row = Row(
-                *name,
-                l2_gas=receipt.l2_gas,
-                **asdict(counts),
-                **asdict(floor),
-                l1_data_gas=receipt.l1_data_gas,
-                l2_gas_in_steps=in_steps[name],
+            row = Row.from_json(
+                {"operation": invocation.entry_point, "case": case}
+                | asdict(receipt)
+                | asdict(counts)
+                | asdict(floor)
+                | {"l2_gas_in_steps": in_steps[name]}
             )
             rows.append(row)
             tell(row)
@@ -165,8 +161,8 @@ def _margins(rows: Sequence[Row]) -> list[Row]:
     batches = {row.case: asdict(row) for row in rows if row.operation == "request_access_batch"}
     margins = []
     for case, (few, smaller), (many, larger) in MARGINS:
-        row = {"operation": "request_access_batch", "case": case}
+        row: dict[str, Any] = {"operation": "request_access_batch", "case": case}
         for name in batches[few].keys() - row.keys():
             row[name] = round((batches[many][name] - batches[few][name]) / (larger - smaller))
-        margins.append(Row(**row))
+        margins.append(Row.from_json(row))
     return margins

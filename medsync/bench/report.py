@@ -1,7 +1,8 @@
 """What is published of the measurements: two JSON files, and the page and chart rendered from them.
 
-`docs/costs.json` holds the rows, `docs/benchmarks.json` the prices that floors are made of, and the speeds. The
-page and the chart say nothing that is not in them, so that whether they are up to date can be checked.
+`docs/costs.json` holds the rows, `docs/benchmarks.json` the prices that floors are made of, and the
+speeds. The page and the chart say nothing that is not in them, so that whether they are up to date can be
+checked.
 """
 
 import json
@@ -120,26 +121,26 @@ _OPERATIONS: Final = {
 }
 
 _REFUSED_BY_POOL: Final = (
-    "The use is taken before the pool is called, so that a pool that calls back cannot use it twice, and given"
-    " back when the pool refuses: two writes and a read whose effects cancel out, 147,200."
+    "The use is taken before the pool is called, so that a pool that calls back cannot use it twice, and"
+    " given back when the pool refuses: two writes and a read whose effects cancel out, 147,200."
 )
 _IN_A_BATCH: Final = (
-    "The transaction's own cost is shared, so what is left to divide by is only what the request itself must cost."
-    " Against that stand the contracts' own computations, about 130,000 without and 220,000 with pay (storage"
-    " addresses, unpacking, digest, decoding), and reading the entity again, 25,070, because after a call of a"
-    " pool nothing read before is trusted."
+    "The transaction itself, most of a single request's floor, is shared, so the contracts' own computation"
+    " weighs more: about 165,000 per request (storage addresses, unpacking and packing, digest, decoding),"
+    " 265,000 with pay. The entity, and the pool's `log`, are read for each request, 25,070 each: nothing"
+    " read before a call of a pool is trusted after it."
 )
 _BY_ONE_CAMPAIGN: Final = (
-    f"{_IN_A_BATCH} Also, each request is paid for by a call of its own, which reads and writes the campaign's and"
-    " the custodian's cells again; the floor has each changed cell once, 247,000 less per request."
+    f"{_IN_A_BATCH} And each is paid by a call of its own, which reads and writes the campaign's and the"
+    " custodian's cells again, 172,300, where the floor has each once."
 )
 _SIGNED: Final = (
     "The signed message is hashed three deep (domain, consent, envelope), as wallets do it (SNIP-12), and the"
     " execution info is asked for twice."
 )
 _RENEWED_WITH_REWARD: Final = (
-    "The campaign's id is written again though it is the same, 36,000 more than reading it, and the execution info"
-    " is asked for three times, 23,900."
+    "The campaign's id is written again though it is the same, 36,000 more than reading it, and the execution"
+    " info is asked for three times, 23,900."
 )
 
 #: Why a case costs more than `GOAL` times its floor. Some go on to hold after they are below it.
@@ -178,47 +179,52 @@ _PRICE_NAMES: Final = {
 _INTRODUCTION: Final = f"""\
 # What things cost
 
-Written by `make bench` from [costs.json](costs.json) and [benchmarks.json](benchmarks.json); do not edit it.
-All gas is that of Starknet {STARKNET_VERSION}, measured on starknet-devnet {DEVNET_VERSION} from receipts. The same
-contracts cost exactly the same in every run, and `scripts/bench.py --check` fails when one number differs.
+Written by `make bench` from [costs.json](costs.json) and [benchmarks.json](benchmarks.json); do not edit
+it. All gas is that of Starknet {STARKNET_VERSION}, taken from receipts of starknet-devnet
+{DEVNET_VERSION}. The same contracts cost exactly the same in every run, and `scripts/bench.py --check`
+fails when one number differs.
 
-- **L2 gas** is the whole transaction's, sent by the smallest account there is. Computation is metered in Sierra
-  gas, as Starknet does for classes of Sierra 1.7 and later. Devnet left to itself meters it in Cairo steps, because
-  it looks for a class's Sierra version in the wrong place; what `make demo` shows is therefore the column
-  **in steps**, plus about 200,000 that devnet's own accounts cost more. On Starknet that meter applies if the
-  sender's account is of an older class.
-- **floor** is the least that the same effects can cost (see [below](#floors)), **ratio** how much more it really is.
-  The goal is {GOAL} at most.
-- **cells** are storage cells of MedSync and RewardPool: read / changed / new among those. Read are those the
-  transaction depends on: the node reports which it needed (`RETURN_INITIAL_READS`), and of those that changed each
-  is given another value in turn; if nothing the transaction does depends on it, it was not read. A cell counts
-  once however often it is read or written: doing it twice is in the ratio.
-- **events** are theirs: number / keys / data felts. **felts** are the call's arguments / answer; **calls** are the
-  calls they make. **data gas** is L1 data gas.
-- *First* cases buy storage cells, {{new_cells}} each, once per patient, consent, campaign and so on; the others are
-  what it costs from then on. Purposes are the most frequent ones; a rare one costs up to 3,000 more.
+- **L2 gas** is the whole transaction's, sent by the smallest account there is. Computation is metered in
+  Sierra gas, as Starknet does for classes of Sierra 1.7 and later. Devnet left to itself meters it in
+  Cairo steps, because it looks for a class's Sierra version in the wrong place; what `make demo` shows is
+  therefore the column **in steps**, plus about 200,000 that devnet's own accounts cost more. On Starknet
+  that meter applies if the sender's account is of an older class.
+- **floor** is the least that the same effects can cost (see [below](#floors)), **ratio** how much more it
+  is. The goal is at most {GOAL}.
+- **cells** are storage cells of MedSync and RewardPool: read / changed / new among those. Read are those
+  the transaction depends on: the node reports which it needed (`RETURN_INITIAL_READS`), and of those that
+  changed each is given another value in turn; if nothing the transaction does depends on it, it was not
+  read. A cell counts once however often it is read or written: doing it twice is in the ratio.
+- **events** are theirs: number / keys / data felts. **felts** are the call's arguments / answer;
+  **calls** are the calls they make. **data gas** is L1 data gas.
+- *First* cases buy storage cells, {{new_cells}} each, once per patient, consent, campaign and so on; the
+  others are what it costs from then on. Purposes are the most frequent ones; a rare one costs up to 3,000
+  more.
+- What a pool that fails costs, in a request that is refused for it, is the pool's doing, and not
+  measured.
 """
 
-_FLOORS: Final = """\
+_FLOORS: Final = """
 ## Floors
 
-A floor is what the yardstick contract (`tests/mocks/src/yardstick.cairo`) pays for the same effects, which it does in
-a straight line with nothing around them: no storage addresses to compute, nothing to pack, check or decode. It is
-measured in the same run and from the same account:
+A floor is what the yardstick contract (`tests/mocks/src/yardstick.cairo`) pays for the same effects,
+which it does in a straight line with nothing around them: no storage addresses to compute, nothing to
+pack, check or decode. It is measured in the same run and from the same account:
 
-floor = transaction + Σ count × price + state update + foreign work
+    floor = transaction + sum of counts times prices + state update + foreign work
 
-*State update* is what the protocol charges beside the writes for so many changed cells of so many contracts (in
-steps of 40,000, dearer per cell beyond some twenty), *foreign work* what a token (devnet's ETH, a real ERC-20) and a
-patient's account do when they are called; both are measured by having the yardstick do the same. Every call that
-does something is granted one look at the execution info. `costs.json` holds every count, so that each floor can be
-computed again.
+*State update* is what the protocol charges beside the writes for so many changed cells of so many
+contracts (in steps of 40,000, dearer per cell beyond some twenty). *Foreign work* is what a token
+(devnet's ETH, a real ERC-20) and a patient's account do when they are called. Both are measured by having
+the yardstick do the same. Every call that does something is granted one look at the execution info.
+`costs.json` holds every count, so that each floor can be computed again.
 """
 
-_SPEED: Final = """\
+_SPEED: Final = """
 ## Speeds
 
-Measured in one run on whatever machine wrote this page last; only their relations mean something elsewhere.
+Measured in one run on whatever machine wrote this page last; only their relations mean something
+elsewhere.
 """
 
 
@@ -301,8 +307,8 @@ def chart(costs: Costs) -> str:
     rows = [row for row in costs.rows if row.l2_gas <= _SCALE]
     width, height = _LEFT + _WIDTH + _RIGHT, _TOP + _LINE * len(rows) + 10
     drawn = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        ' font-family="sans-serif" font-size="11">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+        f' width="{width}" height="{height}" font-family="sans-serif" font-size="11">',
         f"<title>L2 gas by operation, Starknet {STARKNET_VERSION}</title>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]

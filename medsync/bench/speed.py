@@ -1,4 +1,4 @@
-"""How fast things are on the machine at hand. Speeds differ from run to run, unlike costs: compare within one."""
+"""How fast things are on the machine at hand. Unlike costs, speeds differ from run to run."""
 
 import asyncio
 import statistics
@@ -53,7 +53,7 @@ async def _transactions(lab: Lab) -> list[Speed]:
     key = next(one.private_key for one in lab.devnet.accounts() if one.address == account.address)
     pair = KeyPair.from_private_key(key)
     other = Account(account.address, account.client, account.stark_signer)
-    other.signer = StarkCurveSigner(account.address, pair, account.chain_id)  # type: ignore[arg-type]
+    other.signer = StarkCurveSigner(account.address, pair, account.chain_id)
 
     estimated = await _one_by_one(_refusal(lab, account), _TRANSACTIONS // 2, None)
     ours = await _one_by_one(_refusal(lab, account), _TRANSACTIONS, bounds)

@@ -290,16 +290,7 @@ def called_back(outcome: Any) -> list[tuple[bool, list[int]]]:
 def test_a_withdrawal_cannot_be_drawn_twice(scene: Scene) -> None:
     """The classic: the token, an owner of credit itself, calls `withdraw` again while it is being paid."""
     world = scene.world
-    terms = scene.terms | {"salt": 2}
-    world.fund(terms, 1000, scene.pool)
-    # The token is a patient of its own, so that it has credit to draw.
-    consent = world.call("add_consent", grantee=world.funder, terms=world.terms(reward=terms))
-    world.puppets[scene.token.address] = scene.token
-    assert world.execute(scene.token.address, consent).error is None
-    request = world.request(patient=scene.token.address, campaign=terms)
-    assert world.send(world.funder, "request_access", request=request).result["decision"] == "Permit"
-    assert world.read("claimable", scene.pool, owner=scene.token.address) == 900
-
+    terms = token_as_creditor(scene)
     drain = world.call("withdraw", scene.pool, amount=900, recipient=world.stranger)
     scene.call_back(TRANSFER, drain)
     outcome = world.execute(scene.token.address, drain)
@@ -320,6 +311,36 @@ def test_a_token_draws_nothing_of_anothers_withdrawal(scene: Scene) -> None:
     assert called_back(outcome) == [(False, [felt("POOL/INSUFFICIENT_CREDIT"), felt("ENTRYPOINT_FAILED")])]
     assert scene.balance(world.stranger) == 400
     scene.assert_solvent()
+
+
+def token_as_creditor(scene: Scene) -> dict[str, Any]:
+    """A campaign under which the token itself, a patient, has earned 900."""
+    world = scene.world
+    terms = scene.terms | {"salt": 2}
+    world.fund(terms, 1000, scene.pool)
+    consent = world.call("add_consent", grantee=world.funder, terms=world.terms(reward=terms))
+    world.puppets[scene.token.address] = scene.token
+    assert world.execute(scene.token.address, consent).error is None
+    request = world.request(patient=scene.token.address, campaign=terms)
+    assert world.send(world.funder, "request_access", request=request).result["decision"] == "Permit"
+    assert world.read("claimable", scene.pool, owner=scene.token.address) == 900
+    return terms
+
+
+def test_a_withdrawal_within_a_deposit(scene: Scene) -> None:
+    """The books are read again before they are compared: what left during the deposit is no longer owed."""
+    world = scene.world
+    terms = token_as_creditor(scene)
+    approve = world.call("approve", scene.token, spender=scene.pool.address, amount=500)
+    assert world.execute(world.funder, approve).error is None
+    drain = world.call("withdraw", scene.pool, amount=900, recipient=world.stranger)
+    scene.call_back(TRANSFER_FROM, drain)
+    outcome = world.execute(world.funder, scene.deposit(500))
+    assert outcome.error is None, outcome.reason
+    assert called_back(outcome) == [(True, [])]
+    assert scene.balance(world.stranger) == 900
+    assert world.read("claimable", scene.pool, owner=scene.token.address) == 0
+    scene.assert_solvent(terms)
 
 
 def token_as_funder(scene: Scene) -> dict[str, Any]:

@@ -90,6 +90,11 @@ PICK = st.integers(0, 63)
 SUBMITTED = st.sampled_from(["as it is", "as it is", "not", "altered", "forged"])
 
 
+def several(*defects: str) -> st.SearchStrategy[list[str]]:
+    """Two different ones of these: what fails is cheap to try."""
+    return st.lists(st.sampled_from(defects), min_size=2, max_size=2, unique=True)
+
+
 RULES: set[str] = set()
 
 
@@ -277,12 +282,16 @@ class MedSyncMachine(RuleBasedStateMachine):
     @rule(
         patient=PATIENT,
         draft=DRAFT,
-        defect=st.sampled_from(
-            ["grantee", "self", "unknown", "purpose", "categories", "category", "window", "past", "range"]
+        defects=several(
+            "grantee", "self", "unknown", "purpose", "categories", "category", "window", "past", "range"
         ),
         asked=st.booleans(),
     )
-    def give_or_ask_wrongly(self, patient: str, draft: Draft, defect: str, asked: bool) -> None:
+    def give_or_ask_wrongly(self, patient: str, draft: Draft, defects: list[str], asked: bool) -> None:
+        for defect in defects:
+            self.give_or_ask_with(defect, patient, draft, asked)
+
+    def give_or_ask_with(self, defect: str, patient: str, draft: Draft, asked: bool) -> None:
         terms = replace(draft, start=0).terms(self.now)
         match defect:
             case "purpose":
@@ -311,9 +320,13 @@ class MedSyncMachine(RuleBasedStateMachine):
         patient=PATIENT,
         draft=DRAFT,
         pick=PICK,
-        defect=st.sampled_from(["purpose", "not a pool", "foreign pool", "other claim", "not open"]),
+        defects=several("purpose", "not a pool", "foreign pool", "other claim", "not open"),
     )
-    def give_for_wrong_reward(self, patient: str, draft: Draft, pick: int, defect: str) -> None:
+    def give_for_wrong_reward(self, patient: str, draft: Draft, pick: int, defects: list[str]) -> None:
+        for defect in defects:
+            self.give_for_reward_with(defect, patient, draft, pick)
+
+    def give_for_reward_with(self, defect: str, patient: str, draft: Draft, pick: int) -> None:
         reward = self.offers[pick % len(self.offers)]
         match defect:
             case "purpose":
@@ -570,6 +583,28 @@ class MedSyncMachine(RuleBasedStateMachine):
         for _ in range(times):
             self.do("request_access", key[1], request=self.request_for(key, pick))
 
+    @precondition(lambda self: self.edges())
+    @rule(pick=PICK)
+    def request_around_an_edge(self, pick: int) -> None:
+        """One second before a window opens or ends, and in that second."""
+        edges = self.edges()
+        edge, key = edges[pick % min(3, len(edges))]
+        for now in (edge - 1, edge):
+            self.system.now = max(self.now, now)
+            self.do("request_access", key[1], request=self.request_for(key, pick))
+
+    def edges(self) -> list[tuple[int, tuple[int, int, int]]]:
+        """The next moments at which a consent given, or the campaign it names, begins or ends."""
+        edges = []
+        for key in self.consents():
+            consent = self.world().consent(*key)
+            moments = {consent.starts_at, consent.expires_at}
+            if reward := self.terms_of(consent.campaign):
+                moments.add(reward.expires_at)
+            if consent.status == "Given":
+                edges += [(edge, key) for edge in moments if self.now < edge < self.now + 40 * DAY]
+        return sorted(edges)
+
     @precondition(lambda self: self.consents())
     @rule(
         picks=st.lists(
@@ -664,23 +699,25 @@ class MedSyncMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.offers)
     @rule(
         pick=PICK,
-        defect=st.sampled_from(
-            [
-                "pool",
-                "funder",
-                "amount",
-                "purpose",
-                "rate",
-                "bps",
-                "custodian",
-                "no custodian",
-                "cap",
-                "approval",
-            ]
+        defects=several(
+            "pool",
+            "funder",
+            "amount",
+            "purpose",
+            "rate",
+            "bps",
+            "custodian",
+            "no custodian",
+            "cap",
+            "approval",
         ),
     )
-    def deposit_wrongly(self, pick: int, defect: str) -> None:
-        terms = replace(self.offers[pick % len(self.offers)], expires_at=self.now + 1)
+    def deposit_wrongly(self, pick: int, defects: list[str]) -> None:
+        for defect in defects:
+            self.deposit_with(defect, self.offers[pick % len(self.offers)])
+
+    def deposit_with(self, defect: str, offer: CampaignTerms) -> None:
+        terms = replace(offer, expires_at=self.now + 1)
         caller, pool, amount = terms.funder, terms.pool, terms.rate
         match defect:
             case "pool":
