@@ -163,7 +163,7 @@ class MedSyncClient(ContractClient):
         return self.invoke("add_consent_by_sig", calldata, int)
 
     def revoke_consent(self, grantee: int, purpose: Purpose) -> Invocation[None]:
-        """Withdraw a consent; for the patient. Does nothing if it is revoked already."""
+        """Withdraw a consent, whatever its state; for the patient. Voids one signed but not submitted."""
         return self.invoke("revoke_consent", [grantee, purpose.felt])
 
     def revoke_consent_for(self, patient: int, grantee: int, purpose: Purpose) -> Invocation[None]:

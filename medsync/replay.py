@@ -302,9 +302,11 @@ class State:
     def _revoke_consent(self, time: int, event: ConsentRevoked) -> None:
         key = event.patient, event.grantee, event.purpose
         record = self.consent(*key)
-        fits = record.status is ConsentStatus.GIVEN and event.version == record.version + 1
-        self._expect(event, "version", fits)
         by_patient = event.by == event.patient
+        revocable = (
+            record.status is not ConsentStatus.NONE if by_patient else record.status is ConsentStatus.GIVEN
+        )
+        self._expect(event, "version", revocable and event.version == record.version + 1)
         status = ConsentStatus.WITHDRAWN if by_patient else ConsentStatus.REVOKED
         self._set_consent(key, time, replace(record, version=event.version, status=status))
 

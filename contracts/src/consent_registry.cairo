@@ -72,7 +72,8 @@ pub struct Record {
     pub rewarded: bool,
 }
 
-/// What concerns a patient as a whole: `nonce:64 | epoch:32 | emergency_opt_out:1`.
+/// What concerns a patient as a whole: `nonce:64 | epoch:32 | emergency_opt_out:1 | set:1`. The
+/// mark keeps the cell non-zero when a patient opts in again.
 #[derive(Copy, Drop, Serde, PartialEq, Debug)]
 pub struct PatientState {
     /// Raised by `revoke_all`: consents of an earlier epoch are dead.
@@ -152,21 +153,22 @@ pub trait IConsentRegistry<TState> {
         signature: Array<felt252>,
     ) -> u32;
 
-    /// Withdraws a consent. Revoking what is already revoked does nothing, so nobody can make it
-    /// fail by being first.
+    /// Withdraws a consent, live or not, revoked or not, so nobody can make it fail by being
+    /// first. Each time the record gets a new version, which voids a consent for the same grantee
+    /// and purpose that is signed and not yet submitted.
     ///
     /// Preconditions: a consent was given once.
     /// Effects: writes the consent's cell.
-    /// Emits: `ConsentRevoked`, unless it was revoked before.
+    /// Emits: `ConsentRevoked`.
     /// Errors: `CONSENT/NOT_FOUND`.
     /// Access: anyone, as patient, for themselves. It can neither be paused nor blocked.
     fn revoke_consent(ref self: TState, grantee: ContractAddress, purpose: felt252);
 
     /// `revoke_consent` by a delegate with `POWER_REVOKE`; the status becomes `Revoked` instead of
-    /// `Withdrawn`.
+    /// `Withdrawn`. Revoking what is revoked or withdrawn already does nothing.
     ///
     /// Preconditions: a consent was given once.
-    /// Effects: writes the consent's cell.
+    /// Effects: writes the consent's cell, unless it was revoked before.
     /// Emits: `ConsentRevoked` that names the delegate, unless it was revoked before.
     /// Errors: `CONSENT/NOT_DELEGATE`, `CONSENT/NOT_FOUND`.
     /// Access: the patient's delegates.
@@ -357,12 +359,14 @@ pub impl PatientStatePacking of StorePacking<PatientState, felt252> {
         value.nonce.into()
             + value.epoch.into() * 0x10000000000000000
             + bit(value.emergency_opt_out) * 0x1000000000000000000000000
+            + 0x2000000000000000000000000
     }
 
     fn unpack(value: felt252) -> PatientState {
         let (value, _) = split(value);
         let (high, nonce) = DivRem::div_rem(value, 0x10000000000000000);
-        let (opt_out, epoch) = DivRem::div_rem(high, 0x100000000);
+        let (flags, epoch) = DivRem::div_rem(high, 0x100000000);
+        let (_, opt_out) = DivRem::div_rem(flags, 2);
         PatientState {
             epoch: epoch.try_into().unwrap(),
             nonce: nonce.try_into().unwrap(),
@@ -995,7 +999,9 @@ pub mod ConsentRegistryComponent {
             let cell = self.ConsentRegistry_records.entry(consent_key(patient, grantee, purpose));
             let record = cell.read();
             assert(record.status != ConsentStatus::None, Errors::NOT_FOUND);
-            if record.status != ConsentStatus::Given {
+            // A delegate has nothing to add to a revocation. The patient has: the new version voids
+            // a consent that is signed and not yet submitted.
+            if by != patient && record.status != ConsentStatus::Given {
                 return;
             }
             let version = record.version + 1;
@@ -1182,6 +1188,7 @@ mod tests {
             for nonce in array![0, 1, 0xFFFFFFFFFFFFFFFF] {
                 for emergency_opt_out in array![false, true] {
                     let state = PatientState { epoch, nonce, emergency_opt_out };
+                    assert!(PatientStatePacking::pack(state) != 0);
                     assert!(PatientStatePacking::unpack(PatientStatePacking::pack(state)) == state);
                 }
             }

@@ -160,6 +160,7 @@ REASONS: Final[Mapping[tuple[str, str], str]] = {
     ("request_access_batch", "each further, unpaid"): _IN_A_BATCH,
     ("add_consent", "renewal, with reward"): _RENEWED_WITH_REWARD,
     ("add_consent_by_sig", "renewal"): _SIGNED,
+    ("add_consent_by_sig", "renewal, with its first reward"): _SIGNED,
 }
 
 _PRICE_NAMES: Final = {
@@ -239,7 +240,10 @@ def page(costs: Costs, speeds: Sequence[Speed]) -> str:
         "## Above the goal\n",
         _table(
             ("operation", "case", "ratio", "why"),
-            [(f"`{row.operation}`", row.case, f"{row.ratio:.2f}", REASONS[row.name]) for row in above],
+            [
+                (f"`{row.operation}`", row.case, f"{row.ratio:.2f}", REASONS.get(row.name, "unexplained"))
+                for row in above
+            ],
         ),
         _FLOORS,
         _table(("one", "L2 gas"), [(_PRICE_NAMES[name], f"{price:,}") for name, price in prices.items()]),

@@ -76,7 +76,7 @@ async def add(
 async def revoke(
     context: Context, grantee: Grantee, purpose: values.PurposeText, patient: For = None
 ) -> Answer:
-    """Revoke a consent; what is revoked already stays so. For the patient, or a delegate of the patient."""
+    """Revoke a consent, whatever its state. For the patient, or a delegate of the patient."""
     medsync = await context.medsync(signing=True)
     who, why = await context.address(grantee, "GRANTEE"), values.purpose(purpose)
     if patient is None:

@@ -351,15 +351,14 @@ def test_withdraws_a_consent(world: World) -> None:
     assert receipt.cells[world.medsync.address] == 1
 
 
-def test_withdrawing_twice_changes_nothing_and_succeeds(world: World) -> None:
+def test_withdrawing_twice_is_a_new_version_and_succeeds(world: World) -> None:
     world.give()
     world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
     before = stored(world)
     receipt = world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
     assert receipt.result is None
-    assert receipt.events == []
-    assert not any(receipt.cells.values())
-    assert stored(world) == before
+    assert receipt.events == [revoked(world, version=3)]
+    assert stored(world) == before | {"version": 3}
 
 
 @pytest.mark.parametrize("change", ["grantee", "purpose", "patient"])
@@ -564,8 +563,8 @@ def test_one_transaction_can_hold_many_steps(world: World) -> None:
     outcome = world.execute(
         world.patient, withdraw, withdraw, world.call("add_consent", grantee=world.researcher, terms=terms)
     )
-    assert outcome.results == [[], [], [3]]
-    assert outcome.events == [revoked(world), added(world, terms, version=3)]
+    assert outcome.results == [[], [], [4]]
+    assert outcome.events == [revoked(world), revoked(world, version=3), added(world, terms, version=4)]
 
 
 def test_a_call_to_a_function_that_is_not_there(world: World) -> None:

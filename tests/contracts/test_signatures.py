@@ -90,14 +90,24 @@ def test_anyone_submits_a_signed_withdrawal(world: World, who: str) -> None:
     assert receipt.cells[world.medsync.address] == 2
 
 
-def test_a_signed_withdrawal_of_what_is_withdrawn_burns_its_nonce_only(world: World) -> None:
+def test_a_signed_withdrawal_of_what_is_withdrawn_is_a_new_version(world: World) -> None:
     world.give()
     message = revocation_message(world)
     world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
     receipt = world.send(world.relayer, "revoke_consent_by_sig", **message)
-    assert receipt.events == [world.raised("SignatureUsed", patient=world.patient, nonce=0)]
+    assert [event.name for event in receipt.events] == ["SignatureUsed", "ConsentRevoked"]
     assert nonce(world) == 1
-    assert world.verdict() == ("Deny", "Withdrawn", 2)
+    assert world.verdict() == ("Deny", "Withdrawn", 3)
+
+
+def test_withdrawing_again_voids_a_consent_that_is_signed_and_not_submitted(world: World) -> None:
+    """A patient withdraws, signs a new consent, thinks better of it, and withdraws once more."""
+    world.give()
+    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
+    message = consent_message(world, version=3)
+    assert world.simulate(world.relayer, world.call("add_consent_by_sig", **message)).error is None
+    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
+    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **message)
 
 
 def test_a_signed_withdrawal_survives_a_renewal(world: World) -> None:

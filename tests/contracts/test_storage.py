@@ -95,14 +95,24 @@ def test_patient_and_delegate_cells(world: World) -> None:
         world.send(
             world.patient, "set_delegate", delegate=world.delegate, powers=powers, expires_at=expires_at
         )
-        # The mark keeps a removed delegate's cell from being cleared.
+        # The mark keeps a removed delegate's cell from being cleared, and below a patient's.
         assert peek(world, medsync, "ConsentRegistry_delegations", key) == packed(
             (powers, 8), (expires_at, 40), (1, 1)
         )
     world.send(world.patient, "revoke_all")
     world.send(world.patient, "cancel_signatures")
     world.send(world.patient, "set_emergency_opt_out", opted_out=True)
-    assert peek(world, medsync, "ConsentRegistry_patients", world.patient) == packed((2, 64), (1, 32), (1, 1))
+    assert peek(world, medsync, "ConsentRegistry_patients", world.patient) == packed(
+        (2, 64), (1, 32), (1, 1), (1, 1)
+    )
+
+
+def test_a_patients_cell_is_never_cleared(world: World) -> None:
+    for opted_out in (True, False):
+        world.send(world.patient, "set_emergency_opt_out", opted_out=opted_out)
+    assert peek(world, world.medsync, "ConsentRegistry_patients", world.patient) == packed(
+        (0, 64), (0, 32), (0, 1), (1, 1)
+    )
 
 
 def test_log_cell(world: World) -> None:
@@ -208,9 +218,11 @@ def test_the_last_version_is_kept_for_a_withdrawal(world: World) -> None:
         grantee=world.researcher,
         terms=world.terms(),
     )
-    for _ in range(2):
-        world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-        assert world.verdict() == ("Deny", "Withdrawn", MAX_U32)
+    withdrawal = {"grantee": world.researcher, "purpose": HRESCH}
+    world.send(world.patient, "revoke_consent", **withdrawal)
+    # Withdrawing what is withdrawn would be one version too many; there is nothing left that it could void.
+    world.refuses("u32_add Overflow", world.patient, "revoke_consent", **withdrawal)
+    assert world.verdict() == ("Deny", "Withdrawn", MAX_U32)
     world.refuses(
         "CONSENT/VERSION_EXHAUSTED",
         world.patient,
@@ -272,7 +284,7 @@ def put_patient(world: World, epoch: int, nonce: int) -> None:
     poke(
         world,
         world.medsync,
-        packed((nonce, 64), (epoch, 32), (0, 1)),
+        packed((nonce, 64), (epoch, 32), (0, 1), (1, 1)),
         "ConsentRegistry_patients",
         world.patient,
     )

@@ -163,8 +163,8 @@ def test_renewal_revives_and_a_revoked_version_never_does(world: World) -> None:
     world.revoke_all(PATIENT, START)
     assert decision(world, START) == "AllRevoked"
     assert names(world.revoke_consent(PATIENT, START, RESEARCHER, HRESCH)) == ["ConsentRevoked"]
-    assert names(world.revoke_consent(PATIENT, START, RESEARCHER, HRESCH)) == []
-    assert world.add_consent(PATIENT, START, RESEARCHER, TERMS).result == 5
+    assert names(world.revoke_consent(PATIENT, START, RESEARCHER, HRESCH)) == ["ConsentRevoked"]
+    assert world.add_consent(PATIENT, START, RESEARCHER, TERMS).result == 6
     assert decision(world, START) == "Granted"
 
 
