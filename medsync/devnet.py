@@ -203,9 +203,10 @@ class Devnet:
         return int(self.rpc("devnet_mint", address=hex(address), amount=amount, unit=unit)["new_balance"])
 
     def set_time(self, timestamp: int, *, create_block: bool = False) -> None:
-        """Set the clock in unix seconds: the next block has exactly this time, later ones count on from it.
+        """Set the clock in unix seconds; later blocks count on from it.
 
-        That next block is the next transaction's, or an empty one made now if `create_block`.
+        With `create_block` an empty block of exactly this time is made now. Without, the next transaction's
+        block is dated so, but the transaction itself still runs at the old time (devnet 0.10.1).
         """
         self.rpc("devnet_setTime", time=timestamp, generate_block=create_block)
 

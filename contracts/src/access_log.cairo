@@ -76,7 +76,9 @@ pub const IACCESS_LOG_ID: felt252 = 0x867c71535cb9eeace0aa71fedfdd50655d263d3ce4
 pub trait IAccessLog<TState> {
     /// Asks for access. Never fails for a reason of policy: whatever is decided is logged, and the
     /// receipt says what and why. After `verify_consent` permits, the request must name the
-    /// consent's campaign (or none if it names none), and the campaign must pay.
+    /// consent's campaign (or none if it names none), and the campaign must pay. A pool that panics
+    /// is a refusal too; only one that burns all gas, or calls an address where there is no
+    /// contract, takes the whole transaction down with it: nothing is permitted then, or logged.
     ///
     /// Preconditions: `patient` not zero; a known purpose; known categories, at least one; the
     ///   caller was registered once.

@@ -999,9 +999,11 @@ pub mod ConsentRegistryComponent {
             let cell = self.ConsentRegistry_records.entry(consent_key(patient, grantee, purpose));
             let record = cell.read();
             assert(record.status != ConsentStatus::None, Errors::NOT_FOUND);
-            // A delegate has nothing to add to a revocation. The patient has: the new version voids
-            // a consent that is signed and not yet submitted.
-            if by != patient && record.status != ConsentStatus::Given {
+            // A delegate has nothing to add to a revocation. The patient has, up to the last
+            // version:
+            // a new one voids a consent that is signed and not yet submitted.
+            let is_revoked = record.status != ConsentStatus::Given;
+            if is_revoked && (by != patient || record.version == 0xFFFFFFFF) {
                 return;
             }
             let version = record.version + 1;

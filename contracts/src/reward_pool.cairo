@@ -439,8 +439,8 @@ pub mod RewardPool {
         pub refunded: u128,
     }
 
-    /// Binds the pool to its token and to the `MedSync` it listens to; both must be deployed
-    /// already.
+    /// Binds the pool to its token and to the `MedSync` it listens to, which must be deployed
+    /// already. The token is not asked: a wrong one only makes every deposit fail.
     ///
     /// Errors: `POOL/ZERO_ADDRESS`, `POOL/NOT_A_LOG`.
     #[constructor]

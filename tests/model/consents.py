@@ -141,8 +141,8 @@ class Consents(Entities, Rewards):
     def _revoke(self, by: int, patient: int, grantee: int, purpose: int) -> None:
         consent = self.consent(patient, grantee, purpose)
         require(consent.status != "None", "CONSENT/NOT_FOUND")
-        if by != patient and consent.status != "Given":
-            return  # a delegate has nothing to add; the patient's own word always counts
+        if consent.status != "Given" and (by != patient or consent.version == U32_MAX):
+            return  # a delegate has nothing to add; the patient's own word counts while there are versions
         consent.version += 1
         consent.status = "Withdrawn" if by == patient else "Revoked"
         self.emit(
