@@ -15,6 +15,7 @@ from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import Call
 from starknet_py.net.full_node_client import FullNodeClient
 
+from medsync import artifacts
 from medsync.errors import InputError, NetworkError
 from medsync.felt import check_address, check_uint
 from medsync.hashing import starknet_keccak
@@ -325,6 +326,19 @@ class RewardPoolClient(ContractClient):
     """A RewardPool: campaigns, allowances and credits. Amounts are in the token's smallest unit."""
 
     name = "RewardPool"
+
+    async def is_published(self) -> bool:
+        """Whether the contract's class is the RewardPool of this package's artifacts.
+
+        MedSync knows that a pool answers like one, not that it pays: ask before a patient agrees to a pool.
+        """
+        try:
+            class_hash = await self.client.get_class_hash_at(self.address, block_number="latest")
+        except ClientError:
+            return False
+        except TRANSPORT_ERRORS as error:
+            raise NetworkError(f"The node did not answer ({type(error).__name__}).") from None
+        return class_hash == artifacts.load("RewardPool").class_hash
 
     def deposit(self, terms: CampaignTerms, amount: int) -> Invocation[None]:
         """Put money into a campaign; for its funder, who approved the pool for it. See `fund` for both."""

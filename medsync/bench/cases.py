@@ -182,7 +182,7 @@ class Story:
         await self._measure("refused: all revoked", self._ask("neighbour"))
 
     async def _payments(self) -> None:
-        case = "permit, paid, the patient's and the custodian's first"
+        case = "permit, paid, patient's and custodian's first"
         await self._measure(case, self._ask("rewarded", pay=self._main))
         await self._measure("permit, paid", self._ask("rewarded", pay=self._main))
         await self._do(self._ask("rewarded", by="partner", pay=self._main))

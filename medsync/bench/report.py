@@ -126,7 +126,7 @@ _REFUSED_BY_POOL: Final = (
 )
 _IN_A_BATCH: Final = (
     "The transaction itself, most of a single request's floor, is shared, so the contracts' own computation"
-    " weighs more: about 165,000 per request (storage addresses, unpacking and packing, digest, decoding),"
+    " weighs more: about 170,000 per request (storage addresses, unpacking and packing, digest, decoding),"
     " 265,000 with pay. The entity, and the pool's `log`, are read for each request, 25,070 each: nothing"
     " read before a call of a pool is trusted after it."
 )
@@ -143,7 +143,7 @@ _RENEWED_WITH_REWARD: Final = (
     " info is asked for three times, 23,900."
 )
 
-#: Why a case costs more than `GOAL` times its floor. Some go on to hold after they are below it.
+#: Why a case costs more than `GOAL` times its floor.
 REASONS: Final[Mapping[tuple[str, str], str]] = {
     ("request_access", "refused: reward unfunded"): _REFUSED_BY_POOL,
     ("request_access", "refused: allowance exceeded"): _REFUSED_BY_POOL,
@@ -205,7 +205,7 @@ fails when one number differs.
   measured.
 """
 
-_FLOORS: Final = """
+_FLOORS: Final = """\
 ## Floors
 
 A floor is what the yardstick contract (`tests/mocks/src/yardstick.cairo`) pays for the same effects,
@@ -221,7 +221,7 @@ the yardstick do the same. Every call that does something is granted one look at
 `costs.json` holds every count, so that each floor can be computed again.
 """
 
-_SPEED: Final = """
+_SPEED: Final = """\
 ## Speeds
 
 Measured in one run on whatever machine wrote this page last; only their relations mean something
@@ -231,12 +231,12 @@ elsewhere.
 
 def page(costs: Costs, speeds: Sequence[Speed]) -> str:
     """`docs/costs.md`."""
-    above = [row for row in costs.rows if row.ratio > GOAL]
+    above = [row for rows in _sections(costs).values() for row in rows if row.ratio > GOAL]
     prices = asdict(costs.prices)
     blocks = [
         _INTRODUCTION.format(new_cells=f"{costs.prices.new_cells:,}"),
         f"![L2 gas of each operation and what it is made of]({Path(CHART).name})\n",
-        *(_section(title, names, costs.rows) for title, names in _OPERATIONS.items()),
+        *(_section(title, rows) for title, rows in _sections(costs).items()),
         "## Above the goal\n",
         _table(
             ("operation", "case", "ratio", "why"),
@@ -255,7 +255,15 @@ def page(costs: Costs, speeds: Sequence[Speed]) -> str:
     return "\n".join(blocks)
 
 
-def _section(title: str, operations: Sequence[str], rows: Sequence[Row]) -> str:
+def _sections(costs: Costs) -> dict[str, list[Row]]:
+    """The rows in the order of the page, by section."""
+    return {
+        title: [row for operation in operations for row in costs.rows if row.operation == operation]
+        for title, operations in _OPERATIONS.items()
+    }
+
+
+def _section(title: str, rows: Sequence[Row]) -> str:
     lines = [
         (
             f"`{row.operation}`",
@@ -270,9 +278,7 @@ def _section(title: str, operations: Sequence[str], rows: Sequence[Row]) -> str:
             f"{row.l1_data_gas:,}",
             f"{row.l2_gas_in_steps:,}",
         )
-        for operation in operations
         for row in rows
-        if row.operation == operation
     ]
     return f"## {title}\n\n{_table(_COLUMNS, lines)}"
 
@@ -308,7 +314,7 @@ _SCALE: Final = 3_500_000
 
 def chart(costs: Costs) -> str:
     """`docs/costs.svg`: a bar for each row but whole batches, which would not fit."""
-    rows = [row for row in costs.rows if row.l2_gas <= _SCALE]
+    rows = [row for rows in _sections(costs).values() for row in rows if row.l2_gas <= _SCALE]
     width, height = _LEFT + _WIDTH + _RIGHT, _TOP + _LINE * len(rows) + 10
     drawn = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'

@@ -11,10 +11,11 @@ import typer
 from medsync.cli import campaigns, values
 from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Answer, Hex, Time, members
-from medsync.errors import ExitCode, InputError
+from medsync.errors import ExitCode, InputError, VerificationError
 from medsync.vocabulary import Decision
 
 if TYPE_CHECKING:
+    from medsync.clients import MedSyncClient
     from medsync.types import ConsentTerms
 
 app = typer.Typer(no_args_is_help=True, help="Give, ask for, refuse, revoke and judge consents.")
@@ -34,6 +35,10 @@ Reward = Annotated[
     Path | None,
     typer.Option("--reward", help="Campaign terms, made by pool fund, that must pay each access."),
 ]
+AnyPool = Annotated[
+    bool,
+    typer.Option("--any-pool", help="Agree to a pool of another class than the published RewardPool."),
+]
 Agreed = Annotated[str, typer.Option("--terms", help="What is agreed off-chain. " + values.COMMITMENT_HELP)]
 
 
@@ -48,6 +53,7 @@ async def add(
     max_uses: MaxUses = 0,
     reward: Reward = None,
     terms: Agreed = "0x0",
+    any_pool: AnyPool = False,
     patient: For = None,
 ) -> Answer:
     """Give a consent, or renew one. For the patient, or a delegate of the patient.
@@ -57,6 +63,7 @@ async def add(
     medsync = await context.medsync(signing=True)
     who = await context.address(grantee, "GRANTEE")
     what = await _terms(context, purpose, categories, starts, expires, max_uses, reward, terms)
+    await _assert_published(medsync, what, any_pool)
     if patient is None:
         owner, invocation = medsync.account.address, medsync.add_consent(who, what)
     else:
@@ -256,6 +263,7 @@ async def sign(
     max_uses: MaxUses = 0,
     reward: Reward = None,
     terms: Agreed = "0x0",
+    any_pool: AnyPool = False,
     revoke: Annotated[bool, typer.Option("--revoke", help="Sign a revocation instead of a consent.")] = False,
     deadline: Annotated[
         str, typer.Option("--deadline", help="Until when it may be submitted. " + values.TIME_HELP)
@@ -272,6 +280,7 @@ async def sign(
         document = (await medsync.sign_revocation(who, why, deadline=until)).to_json()
     elif categories and expires:
         what = await _terms(context, purpose, categories, starts, expires, max_uses, reward, terms)
+        await _assert_published(medsync, what, any_pool)
         document = (await medsync.sign_consent(who, what, deadline=until)).to_json()
     else:
         raise InputError("A consent needs --categories and --expires.", hint="A revocation needs --revoke.")
@@ -336,6 +345,19 @@ async def _terms(
         reward=campaigns.read(reward, "--reward") if reward else None,
         terms_commitment=context.commit(agreed, "--terms", Domain.TERMS),
     )
+
+
+async def _assert_published(medsync: MedSyncClient, terms: ConsentTerms, any_pool: bool) -> None:
+    """Keep a patient from trusting a pool that only says it pays: the contract cannot tell the two apart."""
+    from medsync.clients import RewardPoolClient
+
+    if any_pool or terms.reward is None:
+        return
+    if not await RewardPoolClient(terms.reward.pool, medsync.client).is_published():
+        raise VerificationError(
+            f"The pool at {terms.reward.pool:#x} is not the published RewardPool: it may promise only.",
+            hint="If you know it and trust it, agree with --any-pool.",
+        )
 
 
 def _shown(terms: ConsentTerms) -> dict[str, Any]:

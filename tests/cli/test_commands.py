@@ -6,9 +6,12 @@ from collections.abc import Iterator
 import pytest
 import typer
 
-from medsync.cli import reference
+from medsync.cli import campaigns, reference
 from medsync.cli.app import app
+from medsync.deployments import read
 from medsync.errors import ExitCode
+from medsync.types import CampaignTerms
+from medsync.vocabulary import Purpose
 from tests.cli.conftest import Done, Here
 
 HOSPITAL, RESEARCHER, PARTNER = "devnet:10", "devnet:11", "devnet:12"
@@ -159,6 +162,26 @@ def test_rewards(here: Here, registered: None) -> None:
     assert_refused(here.run(f"pool withdraw 1 {as_funder}"), "POOL/INSUFFICIENT_CREDIT")
     assert_refused(here.run(f"pool close {terms} {as_funder}"), "POOL/CLOSE_TOO_EARLY")
     assert here.json(f"pool announce-close {terms} {as_funder}")["closing_at"] is not None
+
+
+def test_a_pool_that_is_not_the_published_one(here: Here, registered: None) -> None:
+    """It might promise and not pay, which no contract can tell; with --any-pool the contract is asked."""
+    terms = CampaignTerms(
+        pool=read(here.folder / "devnet.json").medsync,
+        funder=1,
+        purpose=Purpose.HRESCH,
+        rate=1,
+        custodian=0,
+        custodian_bps=0,
+        expires_at=2**32,
+        salt=1,
+    )
+    campaigns.write(here.folder / "foreign.json", terms, "--terms")
+    give = f"consent add {RESEARCHER} --purpose HRESCH --categories ALL --expires +1d --reward foreign.json"
+    refused = here.run(f"{give} --account {PATIENT}")
+    assert refused.code == ExitCode.NOT_VERIFIED
+    assert "is not the published RewardPool" in refused.err
+    assert_refused(here.run(f"{give} --account {PATIENT} --any-pool"), "CONSENT/NOT_A_POOL")
 
 
 def test_looking_around(here: Here) -> None:
