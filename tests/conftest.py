@@ -61,3 +61,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(devnet, Devnet):
         report.sections.append(("devnet", devnet.log_tail()))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests recorded as their `summary`: seeds, and how often everything was reached."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    summaries = [text for report in reports for name, text in report.user_properties if name == "summary"]
+    if summaries:
+        terminalreporter.section("what generated tests reached")
+        terminalreporter.write_line("\n".join(map(str, summaries)))

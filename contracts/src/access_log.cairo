@@ -199,17 +199,18 @@ pub mod Errors {
 #[starknet::component]
 pub mod AccessLogComponent {
     use core::num::traits::Zero;
+    use starknet::ContractAddress;
     use starknet::storage::{
         Map, StorageMapReadAccess, StoragePathEntry, StoragePointerReadAccess,
         StoragePointerWriteAccess,
     };
     use starknet::syscalls::call_contract_syscall;
-    use starknet::{ContractAddress, get_execution_info};
     use crate::campaign::{CampaignTerms, CampaignTrait};
     use crate::consent_registry::ConsentRegistryComponent::{
         InternalTrait as ConsentsInternal, Judgement,
     };
     use crate::consent_registry::{ConsentRegistryComponent, IConsentRegistry};
+    use crate::context::{Context, context};
     use crate::entity_registry::EntityRegistryComponent::InternalTrait as EntitiesInternal;
     use crate::entity_registry::{EntityRegistryComponent, Errors as EntityErrors};
     use crate::reward_pool::Accrual;
@@ -262,16 +263,6 @@ pub mod AccessLogComponent {
         pub justification: felt252,
     }
 
-    /// Who calls, when and where: fetched once per transaction, none of it can change under an
-    /// external call.
-    #[derive(Copy, Drop)]
-    struct Context {
-        accessor: ContractAddress,
-        now: u64,
-        chain_id: felt252,
-        this: ContractAddress,
-    }
-
     #[embeddable_as(AccessLogImpl)]
     impl AccessLog<
         TContractState,
@@ -310,7 +301,7 @@ pub mod AccessLogComponent {
             assert(are_categories(categories), Errors::BAD_CATEGORIES);
             assert(justification_commitment != 0, Errors::ZERO_JUSTIFICATION);
             let context = context();
-            let entity = get_dep_component!(@self, Entities).assert_registered(context.accessor);
+            let entity = get_dep_component!(@self, Entities).assert_registered(context.caller);
             let (decision, reason) = if entity.suspended {
                 (Decision::Deny, Reason::EntitySuspended)
             } else if entity.role != Role::Hospital {
@@ -325,7 +316,7 @@ pub mod AccessLogComponent {
                     context,
                     Entry {
                         patient,
-                        accessor: context.accessor,
+                        accessor: context.caller,
                         purpose: BREAK_THE_GLASS,
                         categories,
                         record,
@@ -341,7 +332,7 @@ pub mod AccessLogComponent {
                     .emit(
                         EmergencyAccessed {
                             patient,
-                            accessor: context.accessor,
+                            accessor: context.caller,
                             seq: receipt.seq,
                             justification: justification_commitment,
                         },
@@ -373,11 +364,11 @@ pub mod AccessLogComponent {
             assert(is_purpose(purpose), Errors::BAD_PURPOSE);
             assert(are_categories(categories), Errors::BAD_CATEGORIES);
             let judgement = get_dep_component!(@self, Consents)
-                .judge(patient, context.accessor, purpose, categories, context.now);
+                .judge(patient, context.caller, purpose, categories, context.now);
             assert(judgement.reason != Reason::EntityUnknown, EntityErrors::UNKNOWN);
             let campaign = request.campaign.id_or_zero();
             let (decision, reason) = if judgement.decision == Decision::Permit {
-                self.settle(context.accessor, patient, @judgement, request.campaign, campaign)
+                self.settle(context.caller, patient, @judgement, request.campaign, campaign)
             } else {
                 (judgement.decision, judgement.reason)
             };
@@ -386,7 +377,7 @@ pub mod AccessLogComponent {
                     context,
                     Entry {
                         patient,
-                        accessor: context.accessor,
+                        accessor: context.caller,
                         purpose,
                         categories,
                         record: *request.record,
@@ -457,16 +448,6 @@ pub mod AccessLogComponent {
                     },
                 );
             AccessReceipt { decision: entry.decision, reason: entry.reason, seq, digest }
-        }
-    }
-
-    fn context() -> Context {
-        let info = get_execution_info();
-        Context {
-            accessor: info.caller_address,
-            now: info.block_info.block_timestamp,
-            chain_id: info.tx_info.chain_id,
-            this: info.contract_address,
         }
     }
 

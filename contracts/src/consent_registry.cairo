@@ -456,11 +456,9 @@ pub mod ConsentRegistryComponent {
         StoragePointerReadAccess, StoragePointerWriteAccess,
     };
     use starknet::syscalls::call_contract_syscall;
-    use starknet::{
-        ContractAddress, get_block_timestamp, get_caller_address, get_contract_address,
-        get_execution_info,
-    };
+    use starknet::{ContractAddress, get_block_timestamp, get_caller_address};
     use crate::campaign::{CampaignTerms, CampaignTrait};
+    use crate::context::{Context, context};
     use crate::entity_registry::EntityRegistryComponent::InternalTrait as EntitiesInternal;
     use crate::entity_registry::{EntityRegistryComponent, Errors as EntityErrors, IEntityRegistry};
     use crate::hash::SpongeTrait;
@@ -630,9 +628,9 @@ pub mod ConsentRegistryComponent {
         fn add_consent(
             ref self: ComponentState<TContractState>, grantee: ContractAddress, terms: ConsentTerms,
         ) -> u32 {
-            let patient = get_caller_address();
-            let version = self.give(patient, patient, grantee, @terms);
-            self.prove_campaign(@terms);
+            let context = context();
+            let version = self.give(context, context.caller, context.caller, grantee, @terms);
+            prove_campaign(context, @terms);
             version
         }
 
@@ -642,9 +640,10 @@ pub mod ConsentRegistryComponent {
             grantee: ContractAddress,
             terms: ConsentTerms,
         ) -> u32 {
-            let delegate = self.assert_delegate(patient, POWER_GIVE);
-            let version = self.give(patient, delegate, grantee, @terms);
-            self.prove_campaign(@terms);
+            let context = context();
+            self.assert_delegate(context, patient, POWER_GIVE);
+            let version = self.give(context, patient, context.caller, grantee, @terms);
+            prove_campaign(context, @terms);
             version
         }
 
@@ -657,9 +656,10 @@ pub mod ConsentRegistryComponent {
             deadline: u64,
             signature: Array<felt252>,
         ) -> u32 {
-            let signing = self.burn_nonce(patient, nonce, deadline);
-            let version = self.give(patient, patient, grantee, @terms);
-            self.prove_campaign(@terms);
+            let context = context();
+            let signing = self.burn_nonce(context, patient, nonce, deadline);
+            let version = self.give(context, patient, patient, grantee, @terms);
+            prove_campaign(context, @terms);
             assert_signed(patient, consent_hash(@signing, grantee, @terms, version), signature);
             version
         }
@@ -677,8 +677,9 @@ pub mod ConsentRegistryComponent {
             grantee: ContractAddress,
             purpose: felt252,
         ) {
-            let delegate = self.assert_delegate(patient, POWER_REVOKE);
-            self.revoke(patient, delegate, grantee, purpose);
+            let context = context();
+            self.assert_delegate(context, patient, POWER_REVOKE);
+            self.revoke(patient, context.caller, grantee, purpose);
         }
 
         fn revoke_consent_by_sig(
@@ -690,7 +691,7 @@ pub mod ConsentRegistryComponent {
             deadline: u64,
             signature: Array<felt252>,
         ) {
-            let signing = self.burn_nonce(patient, nonce, deadline);
+            let signing = self.burn_nonce(context(), patient, nonce, deadline);
             self.revoke(patient, patient, grantee, purpose);
             assert_signed(patient, revocation_hash(@signing, grantee, purpose), signature);
         }
@@ -701,17 +702,19 @@ pub mod ConsentRegistryComponent {
         }
 
         fn revoke_all_for(ref self: ComponentState<TContractState>, patient: ContractAddress) {
-            let delegate = self.assert_delegate(patient, POWER_REVOKE);
-            self.raise_epoch(patient, delegate);
+            let context = context();
+            self.assert_delegate(context, patient, POWER_REVOKE);
+            self.raise_epoch(patient, context.caller);
         }
 
         fn request_consent(
             ref self: ComponentState<TContractState>, patient: ContractAddress, terms: ConsentTerms,
         ) {
-            let grantee = get_caller_address();
+            let context = context();
+            let grantee = context.caller;
             let entity = get_dep_component!(@self, Entities).assert_registered(grantee);
             assert(!entity.suspended, EntityErrors::SUSPENDED);
-            assert_terms(patient, grantee, @terms);
+            assert_terms(context.now, patient, grantee, @terms);
             self
                 .emit(
                     ConsentRequested {
@@ -741,8 +744,9 @@ pub mod ConsentRegistryComponent {
             grantee: ContractAddress,
             purpose: felt252,
         ) {
-            let delegate = self.assert_delegate(patient, POWER_REFUSE);
-            self.refuse(patient, delegate, grantee, purpose);
+            let context = context();
+            self.assert_delegate(context, patient, POWER_REFUSE);
+            self.refuse(patient, context.caller, grantee, purpose);
         }
 
         fn set_delegate(
@@ -923,16 +927,18 @@ pub mod ConsentRegistryComponent {
 
         fn give(
             ref self: ComponentState<TContractState>,
+            context: Context,
             patient: ContractAddress,
             by: ContractAddress,
             grantee: ContractAddress,
             terms: @ConsentTerms,
         ) -> u32 {
-            assert_terms(patient, grantee, terms);
+            assert_terms(context.now, patient, grantee, terms);
             get_dep_component!(@self, Entities).assert_registered(grantee);
             let key = consent_key(patient, grantee, *terms.purpose);
             let cell = self.ConsentRegistry_records.entry(key);
-            let version = next_version(cell.read().version);
+            let before = cell.read();
+            let version = next_version(before.version);
             let epoch = self.ConsentRegistry_patients.read(patient).epoch;
             let campaign = terms.reward.id_or_zero();
             let record = Record {
@@ -947,7 +953,8 @@ pub mod ConsentRegistryComponent {
                 rewarded: campaign != 0,
             };
             cell.write(record);
-            if campaign != 0 {
+            // Most renewals name the campaign that is there already: reading is cheaper.
+            if campaign != 0 && campaign != self.campaign_of(key, @before) {
                 self.ConsentRegistry_campaigns.write(key, campaign);
             }
             self
@@ -968,25 +975,6 @@ pub mod ConsentRegistryComponent {
                     },
                 );
             version
-        }
-
-        /// Asks the pool named in the reward terms whether it is a pool, ours, and knows the
-        /// campaign. Called after every effect: the pool is a stranger.
-        fn prove_campaign(self: @ComponentState<TContractState>, terms: @ConsentTerms) {
-            let reward = match terms.reward {
-                Option::Some(reward) => *reward,
-                Option::None => { return; },
-            };
-            let mut calldata = array![];
-            reward.serialize(ref calldata);
-            let mut answer = call_contract_syscall(
-                reward.pool, selector!("campaign"), calldata.span(),
-            )
-                .expect(Errors::NOT_A_POOL);
-            let campaign: Campaign = Serde::deserialize(ref answer).expect(Errors::NOT_A_POOL);
-            assert(answer.is_empty() && campaign.id == reward.id(), Errors::NOT_A_POOL);
-            assert(campaign.log == get_contract_address(), Errors::FOREIGN_POOL);
-            assert(campaign.status == CampaignStatus::Open, Errors::CAMPAIGN_NOT_OPEN);
         }
 
         fn revoke(
@@ -1038,56 +1026,70 @@ pub mod ConsentRegistryComponent {
             self.emit(ConsentRefused { patient, grantee, purpose, by });
         }
 
-        /// The caller, who must hold `power` for the patient now.
+        /// The caller must hold `power` for the patient now.
         fn assert_delegate(
-            self: @ComponentState<TContractState>, patient: ContractAddress, power: u8,
-        ) -> ContractAddress {
-            let delegate = get_caller_address();
+            self: @ComponentState<TContractState>,
+            context: Context,
+            patient: ContractAddress,
+            power: u8,
+        ) {
             let delegation = self
                 .ConsentRegistry_delegations
-                .read(delegation_key(patient, delegate));
-            let live = get_block_timestamp() < delegation.expires_at;
+                .read(delegation_key(patient, context.caller));
+            let live = context.now < delegation.expires_at;
             assert(live && delegation.powers & power != 0, Errors::NOT_DELEGATE);
-            delegate
         }
 
         /// Takes a signed message's nonce out of circulation, before anything else is done with the
         /// message.
         fn burn_nonce(
             ref self: ComponentState<TContractState>,
+            context: Context,
             patient: ContractAddress,
             nonce: u64,
             deadline: u64,
         ) -> Signing {
-            let info = get_execution_info();
-            assert(info.block_info.block_timestamp <= deadline, Errors::SIGNATURE_EXPIRED);
+            assert(context.now <= deadline, Errors::SIGNATURE_EXPIRED);
             let cell = self.ConsentRegistry_patients.entry(patient);
             let state = cell.read();
             assert(nonce == state.nonce, Errors::BAD_NONCE);
             cell.write(PatientState { nonce: nonce + 1, ..state });
             self.emit(SignatureUsed { patient, nonce });
-            Signing {
-                chain_id: info.tx_info.chain_id,
-                contract: info.contract_address,
-                patient,
-                nonce,
-                deadline,
-            }
+            Signing { chain_id: context.chain_id, contract: context.this, patient, nonce, deadline }
         }
     }
 
     /// What must hold of any consent's terms, whoever gives or asks for it.
-    fn assert_terms(patient: ContractAddress, grantee: ContractAddress, terms: @ConsentTerms) {
+    fn assert_terms(
+        now: u64, patient: ContractAddress, grantee: ContractAddress, terms: @ConsentTerms,
+    ) {
         assert(patient.is_non_zero() && grantee.is_non_zero(), Errors::ZERO_ADDRESS);
         assert(patient != grantee, Errors::SELF_GRANT);
         assert(is_purpose(*terms.purpose), Errors::BAD_PURPOSE);
         assert(are_categories(*terms.categories), Errors::BAD_CATEGORIES);
         assert(*terms.starts_at < *terms.expires_at, Errors::EMPTY_WINDOW);
-        assert(get_block_timestamp() < *terms.expires_at, Errors::EXPIRED_AT_BIRTH);
+        assert(now < *terms.expires_at, Errors::EXPIRED_AT_BIRTH);
         assert(*terms.expires_at <= MAX_TIME, Errors::TIME_RANGE);
         if let Option::Some(reward) = terms.reward {
             assert(reward.purpose == terms.purpose, Errors::CAMPAIGN_PURPOSE);
         }
+    }
+
+    /// Asks the pool named in the reward terms whether it is a pool, ours, and knows the
+    /// campaign. Called after every effect: the pool is a stranger.
+    fn prove_campaign(context: Context, terms: @ConsentTerms) {
+        let reward = match terms.reward {
+            Option::Some(reward) => *reward,
+            Option::None => { return; },
+        };
+        let mut calldata = array![];
+        reward.serialize(ref calldata);
+        let mut answer = call_contract_syscall(reward.pool, selector!("campaign"), calldata.span())
+            .expect(Errors::NOT_A_POOL);
+        let campaign: Campaign = Serde::deserialize(ref answer).expect(Errors::NOT_A_POOL);
+        assert(answer.is_empty() && campaign.id == reward.id(), Errors::NOT_A_POOL);
+        assert(campaign.log == context.this, Errors::FOREIGN_POOL);
+        assert(campaign.status == CampaignStatus::Open, Errors::CAMPAIGN_NOT_OPEN);
     }
 
     fn assert_signed(patient: ContractAddress, hash: felt252, signature: Array<felt252>) {

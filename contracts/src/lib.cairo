@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod campaign;
 pub mod consent_registry;
+pub mod context;
 pub mod entity_registry;
 pub mod hash;
 pub mod medsync;

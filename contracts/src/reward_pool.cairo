@@ -323,16 +323,14 @@ pub mod Errors {
 #[starknet::contract]
 pub mod RewardPool {
     use core::num::traits::Zero;
+    use starknet::ContractAddress;
     use starknet::storage::{
         Map, StorageMapReadAccess, StorageMapWriteAccess, StoragePathEntry,
         StoragePointerReadAccess, StoragePointerWriteAccess,
     };
-    use starknet::{
-        ContractAddress, get_block_timestamp, get_caller_address, get_contract_address,
-        get_execution_info,
-    };
     use crate::access_log::IACCESS_LOG_ID;
     use crate::campaign::{CampaignTerms, CampaignTrait};
+    use crate::context::{Context, context};
     use crate::hash::SpongeTrait;
     use crate::src5::{ISRC5, ISRC5Dispatcher, ISRC5DispatcherTrait, ISRC5_ID};
     use crate::vocabulary::is_purpose;
@@ -455,15 +453,14 @@ pub mod RewardPool {
     #[abi(embed_v0)]
     impl RewardPool of super::IRewardPool<ContractState> {
         fn deposit(ref self: ContractState, terms: CampaignTerms, amount: u128) {
-            let info = get_execution_info();
-            let (caller, this) = (info.caller_address, info.contract_address);
+            let Context { caller, this, now, .. } = context();
             let id = assert_funder(@terms, caller, this);
             assert(amount != 0, Errors::ZERO_AMOUNT);
             assert(is_purpose(terms.purpose), Errors::BAD_PURPOSE);
             assert(terms.rate != 0, Errors::ZERO_RATE);
             assert(terms.custodian_bps <= BPS, Errors::BAD_BPS);
             assert(terms.custodian.is_zero() == (terms.custodian_bps == 0), Errors::BAD_CUSTODIAN);
-            assert(info.block_info.block_timestamp < terms.expires_at, Errors::CAMPAIGN_EXPIRED);
+            assert(now < terms.expires_at, Errors::CAMPAIGN_EXPIRED);
 
             let campaign = self.campaigns.entry(id);
             let escrow = campaign.read();
@@ -508,7 +505,8 @@ pub mod RewardPool {
         fn set_allowance(
             ref self: ContractState, terms: CampaignTerms, accessor: ContractAddress, amount: u128,
         ) {
-            let campaign = assert_funder(@terms, get_caller_address(), get_contract_address());
+            let context = context();
+            let campaign = assert_funder(@terms, context.caller, context.this);
             assert(accessor.is_non_zero(), Errors::ZERO_ADDRESS);
             self.allowances.write(allowance_key(campaign, accessor), Allowance { amount });
             self.emit(AllowanceSet { campaign, accessor, amount });
@@ -520,15 +518,15 @@ pub mod RewardPool {
             patient: ContractAddress,
             accessor: ContractAddress,
         ) -> Accrual {
-            let info = get_execution_info();
-            assert(info.caller_address == self.log.read(), Errors::NOT_LOG);
+            let context = context();
+            assert(context.caller == self.log.read(), Errors::NOT_LOG);
             let campaign = terms.id();
             let escrow_cell = self.campaigns.entry(campaign);
             let escrow = escrow_cell.read();
             if escrow.status == CampaignStatus::Closed {
                 return Accrual::Closed;
             }
-            if info.block_info.block_timestamp >= terms.expires_at {
+            if context.now >= terms.expires_at {
                 return Accrual::Expired;
             }
             if escrow.status == CampaignStatus::None || escrow.remaining < terms.rate {
@@ -568,12 +566,10 @@ pub mod RewardPool {
         }
 
         fn withdraw(ref self: ContractState, amount: u128, recipient: ContractAddress) {
-            let owner = get_caller_address();
+            let context = context();
+            let owner = context.caller;
             assert(amount != 0, Errors::ZERO_AMOUNT);
-            assert(
-                recipient.is_non_zero() && recipient != get_contract_address(),
-                Errors::BAD_RECIPIENT,
-            );
+            assert(recipient.is_non_zero() && recipient != context.this, Errors::BAD_RECIPIENT);
             let cell = self.credits.entry(owner);
             let credit = cell.read();
             assert(amount <= credit.claimable, Errors::INSUFFICIENT_CREDIT);
@@ -591,17 +587,18 @@ pub mod RewardPool {
         }
 
         fn announce_close(ref self: ContractState, terms: CampaignTerms) {
-            let (campaign, escrow) = self.assert_open(@terms);
-            let closing_at = get_block_timestamp() + CLOSE_NOTICE;
+            let context = context();
+            let (campaign, escrow) = self.assert_open(context, @terms);
+            let closing_at = context.now + CLOSE_NOTICE;
             self.campaigns.write(campaign, Escrow { closing_at, ..escrow });
             self.emit(CampaignCloseAnnounced { campaign, closing_at });
         }
 
         fn close_campaign(ref self: ContractState, terms: CampaignTerms) {
-            let (campaign, escrow) = self.assert_open(@terms);
-            let now = get_block_timestamp();
-            let noticed = escrow.closing_at != 0 && now >= escrow.closing_at;
-            assert(noticed || now >= terms.expires_at, Errors::CLOSE_TOO_EARLY);
+            let context = context();
+            let (campaign, escrow) = self.assert_open(context, @terms);
+            let noticed = escrow.closing_at != 0 && context.now >= escrow.closing_at;
+            assert(noticed || context.now >= terms.expires_at, Errors::CLOSE_TOO_EARLY);
             self
                 .campaigns
                 .write(campaign, Escrow { remaining: 0, status: CampaignStatus::Closed, ..escrow });
@@ -676,8 +673,10 @@ pub mod RewardPool {
             cell.write(Credit { claimable: credit.claimable + amount, ..credit });
         }
 
-        fn assert_open(self: @ContractState, terms: @CampaignTerms) -> (felt252, Escrow) {
-            let campaign = assert_funder(terms, get_caller_address(), get_contract_address());
+        fn assert_open(
+            self: @ContractState, context: Context, terms: @CampaignTerms,
+        ) -> (felt252, Escrow) {
+            let campaign = assert_funder(terms, context.caller, context.this);
             let escrow = self.campaigns.read(campaign);
             assert(escrow.status == CampaignStatus::Open, Errors::NOT_OPEN);
             (campaign, escrow)

@@ -1,10 +1,10 @@
 //! The messages a patient signs off-chain (SNIP-12, revision 1). The domain names the chain but no
 //! contract, so each message names it.
 
-use core::poseidon::poseidon_hash_span;
 use starknet::ContractAddress;
 use crate::campaign::CampaignTrait;
 use crate::consent_registry::ConsentTerms;
+use crate::hash::SpongeTrait;
 
 const STARKNET_DOMAIN_TYPE_HASH: felt252 = selector!(
     "\"StarknetDomain\"(\"name\":\"shortstring\",\"version\":\"shortstring\",\"chainId\":\"shortstring\",\"revision\":\"shortstring\")",
@@ -48,36 +48,42 @@ pub fn consent_hash(
         Option::Some(_) => REWARDED_CONSENT_TYPE_HASH,
         Option::None => CONSENT_TYPE_HASH,
     };
-    let mut fields = array![
-        type_hash, (*signing.contract).into(), grantee.into(), *terms.purpose,
-        (*terms.categories).into(), (*terms.starts_at).into(), (*terms.expires_at).into(),
-        (*terms.max_uses).into(), *terms.terms_commitment, version.into(), (*signing.nonce).into(),
-        (*signing.deadline).into(),
-    ];
-    if let Option::Some(reward) = terms.reward {
-        fields.append(reward.id());
-    }
-    message_hash(signing, poseidon_hash_span(fields.span()))
+    let fields = SpongeTrait::new()
+        .pair(type_hash, (*signing.contract).into())
+        .pair(grantee.into(), *terms.purpose)
+        .pair((*terms.categories).into(), (*terms.starts_at).into())
+        .pair((*terms.expires_at).into(), (*terms.max_uses).into())
+        .pair(*terms.terms_commitment, version.into())
+        .pair((*signing.nonce).into(), (*signing.deadline).into());
+    message_hash(
+        signing,
+        match terms.reward {
+            Option::Some(reward) => fields.hash_with(reward.id()),
+            Option::None => fields.hash(),
+        },
+    )
 }
 
 /// Hash a patient signs to withdraw a consent.
 pub fn revocation_hash(signing: @Signing, grantee: ContractAddress, purpose: felt252) -> felt252 {
     message_hash(
         signing,
-        poseidon_hash_span(
-            [
-                REVOCATION_TYPE_HASH, (*signing.contract).into(), grantee.into(), purpose,
-                (*signing.nonce).into(), (*signing.deadline).into(),
-            ]
-                .span(),
-        ),
+        SpongeTrait::new()
+            .pair(REVOCATION_TYPE_HASH, (*signing.contract).into())
+            .pair(grantee.into(), purpose)
+            .pair((*signing.nonce).into(), (*signing.deadline).into())
+            .hash(),
     )
 }
 
 fn message_hash(signing: @Signing, struct_hash: felt252) -> felt252 {
     // 'v1' rather than '1': wallets encode a numeric short string as the number, others as text.
-    let domain = poseidon_hash_span(
-        [STARKNET_DOMAIN_TYPE_HASH, 'MedSync', 'v1', *signing.chain_id, 1].span(),
-    );
-    poseidon_hash_span(['StarkNet Message', domain, (*signing.patient).into(), struct_hash].span())
+    let domain = SpongeTrait::new()
+        .pair(STARKNET_DOMAIN_TYPE_HASH, 'MedSync')
+        .pair('v1', *signing.chain_id)
+        .hash_with(1);
+    SpongeTrait::new()
+        .pair('StarkNet Message', domain)
+        .pair((*signing.patient).into(), struct_hash)
+        .hash()
 }

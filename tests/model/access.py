@@ -2,7 +2,7 @@
 
 from .consents import Consents
 from .log import campaign_id, entry_digest
-from .state import operation
+from .state import Log, operation
 from .words import (
     ALL_CATEGORIES,
     BREAK_THE_GLASS,
@@ -58,6 +58,9 @@ class Access(Consents):
             )
         return receipt
 
+    def log(self, patient: int) -> Log:
+        return self.state.logs.get(patient, Log())
+
     def _check_request(self, patient: int, purpose: int, categories: int) -> None:
         require(patient != 0, "ACCESS/ZERO_PATIENT")
         require(purpose in PURPOSES, "ACCESS/BAD_PURPOSE")
@@ -92,15 +95,15 @@ class Access(Consents):
         campaign: int,
         justification: int,
     ) -> AccessReceipt:
-        log = self._own(request.patient)
-        require(log.log_count < U32_MAX, "ACCESS/LOG_FULL")
-        log.log_count += 1
-        log.log_head = entry_digest(
+        log = self.state.logs.setdefault(request.patient, Log())
+        require(log.count < U32_MAX, "ACCESS/LOG_FULL")
+        log.count += 1
+        log.head = entry_digest(
             chain_id=self.chain_id,
             contract=self.medsync,
             patient=request.patient,
-            previous_head=log.log_head,
-            seq=log.log_count,
+            previous_head=log.head,
+            seq=log.count,
             at=now,
             accessor=accessor,
             purpose=request.purpose,
@@ -117,7 +120,7 @@ class Access(Consents):
             "AccessLogged",
             {"patient": request.patient, "accessor": accessor, "purpose": request.purpose},
             {
-                "seq": log.log_count,
+                "seq": log.count,
                 "at": now,
                 "decision": decision,
                 "reason": reason,
@@ -128,4 +131,4 @@ class Access(Consents):
                 "justification": justification,
             },
         )
-        return AccessReceipt(decision, reason, log.log_count, log.log_head)
+        return AccessReceipt(decision, reason, log.count, log.head)

@@ -45,8 +45,14 @@ class Patient:
     epoch: int = 0
     nonce: int = 0
     emergency_opt_out: bool = False
-    log_count: int = 0
-    log_head: int = 0
+
+
+@dataclass
+class Log:
+    """How many entries a patient's log has, and the digest of the last."""
+
+    count: int = 0
+    head: int = 0
 
 
 @dataclass
@@ -114,6 +120,7 @@ class State:
     pending_admin: tuple[int, int] | None = None  # (successor, ready at)
     entities: dict[int, Entity] = field(default_factory=dict)
     patients: dict[int, Patient] = field(default_factory=dict)
+    logs: dict[int, Log] = field(default_factory=dict)  # by patient
     consents: dict[tuple[int, int, int], Consent] = field(default_factory=dict)  # patient, grantee, purpose
     delegations: dict[tuple[int, int], Delegation] = field(default_factory=dict)  # patient, delegate
     pools: dict[int, Pool | Puppet] = field(default_factory=dict)

@@ -5,9 +5,8 @@ Every example has a patient and an entity of its own, played by puppets, so no e
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
@@ -82,7 +81,7 @@ class Example:
                 self.system.perform(f"{act}_entity", actors.administrator, address=entity)
 
 
-def test_decision_is_the_models(system: System, capsys: pytest.CaptureFixture[str]) -> None:
+def test_decision_is_the_models(system: System, record_property: Callable[[str, object], None]) -> None:
     profile = os.environ.get("HYPOTHESIS_PROFILE", "repeatable")
     decided: Counter[str] = Counter()
 
@@ -112,8 +111,8 @@ def test_decision_is_the_models(system: System, capsys: pytest.CaptureFixture[st
     seed = seed_of_run(profile)
     draw_from(seed)
     decisions_agree()
-    with capsys.disabled():
-        print(f"\n{decided.total()} decisions compared, STATEFUL_SEED={seed}: {dict(decided.most_common())}")
+    reached = ", ".join(f"{reason} {times}" for reason, times in decided.most_common())
+    record_property("summary", f"{decided.total()} decisions compared, STATEFUL_SEED={seed}\n  {reached}")
     assert set(decided) == REASONS
 
 

@@ -301,8 +301,8 @@ class System:
                     chain_id=self.chain.chain_id, contract=self.medsync.address, previous_head=head, **entry
                 ),
             )
-        for patient, state in self.world.state.patients.items():
-            assert (state.log_count, state.log_head) == heads.get(patient, (0, 0))
+        logs = self.world.state.logs
+        assert heads == {patient: (log.count, log.head) for patient, log in logs.items()}
 
     def _accumulated(self, pool: Contract) -> dict[int, int]:
         state = self.world.state.pools[pool.address]
@@ -325,9 +325,10 @@ class System:
             if campaign:  # without a reward the second cell is left as it is
                 yield Cell(medsync, "campaign", key), (campaign,)
         for address, patient in state.patients.items():
-            about = (patient.epoch, patient.nonce, patient.emergency_opt_out)
+            about = (patient.epoch, patient.nonce, patient.emergency_opt_out, MARK)
             yield Cell(medsync, "patient", (address,)), about
-            yield Cell(medsync, "log", (address,)), (patient.log_count, patient.log_head)
+        for address, log in state.logs.items():
+            yield Cell(medsync, "log", (address,)), (log.count, log.head)
         for pair, delegation in state.delegations.items():
             yield Cell(medsync, "delegation", pair), (delegation.powers, delegation.expires_at, MARK)
         for address, pool in state.pools.items():
@@ -375,13 +376,10 @@ class System:
                 about = dict(zip(("patient", "grantee", "purpose"), key, strict=True))
                 return [(View(medsync, "consent", about), plain(self.world.consent(*key)))]
             case "patient":
-                patient = self.world.patient(*key)
-                shown = {name: getattr(patient, name) for name in ("epoch", "nonce", "emergency_opt_out")}
-                return [(View(medsync, "patient_state", {"patient": key[0]}), shown)]
+                about = {"patient": key[0]}
+                return [(View(medsync, "patient_state", about), plain(self.world.patient(*key)))]
             case "log":
-                patient = self.world.patient(*key)
-                shown = {"count": patient.log_count, "head": patient.log_head}
-                return [(View(medsync, "log_head", {"patient": key[0]}), shown)]
+                return [(View(medsync, "log_head", {"patient": key[0]}), plain(self.world.log(*key)))]
             case "delegation":
                 delegation = state.delegations.get((key[0], key[1]), Delegation())
                 about = dict(zip(("patient", "delegate"), key, strict=True))

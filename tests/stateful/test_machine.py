@@ -7,6 +7,7 @@ a rule, an entry point, an error code, an event, a decision or a reason was neve
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import hypothesis.stateful
-from hypothesis import HealthCheck, note, settings
+from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition
 from hypothesis.strategies._internal.featureflags import FeatureFlags
@@ -36,7 +37,7 @@ from tests.model.words import (
 from .drawing import INDEPENDENT, draw_from, seed_of_run
 from .system import DAY, System
 
-# Examples and steps of each, by profile: in every `make test`, in CI, and in a night.
+# Examples and steps of each, by profile: in every `make test`, in `ci`, and in a night.
 SIZES = {"repeatable": (24, 80), "ci": (200, 50), "deep": (4_000, 80)}
 
 # Codes, and operations that never succeed, which this machine cannot reach, and who does.
@@ -857,28 +858,34 @@ class MedSyncMachine(RuleBasedStateMachine):
         assert not self.claims()
 
 
-def test_contracts_do_what_the_model_does(system: System, capsys: Any) -> None:
+def test_contracts_do_what_the_model_does(
+    system: System, record_property: Callable[[str, object], None]
+) -> None:
     profile = os.environ.get("HYPOTHESIS_PROFILE", "repeatable")
     examples, steps = SIZES[profile]
+    quick = profile == "repeatable"
     seed = seed_of_run(profile)
     draw_from(seed)
-    MedSyncMachine.system, MedSyncMachine.swarm = system, profile != "repeatable"
-    with capsys.disabled():
-        print(f"\nstate machine: {profile}, {examples} examples of {steps} steps, STATEFUL_SEED={seed}")
-    hypothesis.stateful.run_state_machine_as_test(
-        MedSyncMachine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            backend=INDEPENDENT,
-            database=None,
-            derandomize=False,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
-    with capsys.disabled():
-        print(reach_table(system))
+    MedSyncMachine.system, MedSyncMachine.swarm = system, not quick
+    try:
+        hypothesis.stateful.run_state_machine_as_test(
+            MedSyncMachine,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                backend=INDEPENDENT,
+                database=None,
+                derandomize=False,
+                suppress_health_check=list(HealthCheck),
+                # Shrinking takes minutes: a quick run only says that, and after which steps, it failed.
+                phases=[Phase.generate] if quick else [Phase.generate, Phase.shrink],
+                report_multiple_bugs=False,
+            ),
+        )
+    finally:
+        title = f"State machine: {examples} examples of {steps} steps, {profile}, STATEFUL_SEED={seed}"
+        record_property("summary", f"{title}\n{reach_table(system)}")
     missing = sorted(everything(system) - {key for key, times in system.reach.items() if times})
     assert not missing, f"never reached: {missing}"
 
@@ -902,9 +909,11 @@ def everything(system: System) -> set[tuple[str, str]]:
 
 
 def reach_table(system: System) -> str:
-    lines = []
-    wanted = everything(system) | set(system.reach)
+    """How often everything was reached, the rarest first."""
+    paragraphs = []
     for kind in ("rule", "operation", "error", "event", "decision", "reason", "verify_consent"):
-        rows = sorted((system.reach[key], key[1]) for key in wanted if key[0] == kind)
-        lines.append(f"{kind}: " + ", ".join(f"{name} {times}" for times, name in rows))
-    return "\n".join(lines)
+        there_is = {name for of, name in everything(system) | set(system.reach) if of == kind}
+        rows = sorted((system.reach[kind, name], name) for name in there_is)
+        text = f"{kind}: " + ", ".join(f"{name}\u00a0{times}" for times, name in rows)
+        paragraphs.append(textwrap.fill(text, 108, initial_indent="  ", subsequent_indent="    "))
+    return "\n".join(paragraphs)

@@ -316,25 +316,25 @@ def test_every_outcome_extends_the_chain(world: World) -> None:
         )
         assert (outcome.result.seq, outcome.result.digest) == (count, head)
         assert head < 2**219
-    assert (world.patient(PATIENT).log_count, world.patient(PATIENT).log_head) == (count, head)
+    assert astuple(world.log(PATIENT)) == (count, head)
 
 
 def test_strangers_leave_no_trace_and_suspended_entities_do(world: World) -> None:
     assert code_of(world.request_access, STRANGER, NOW, REQUEST) == "ENTITY/UNKNOWN"
-    assert world.patient(PATIENT).log_count == 0
+    assert world.log(PATIENT).count == 0
     world.suspend_entity(ADMIN, NOW, RESEARCHER)
     assert world.request_access(RESEARCHER, NOW, REQUEST).result.reason == "EntitySuspended"
-    assert world.patient(PATIENT).log_count == 1
+    assert world.log(PATIENT).count == 1
 
 
 def test_batch_is_all_or_nothing_but_each_has_its_own_outcome(world: World) -> None:
     world.add_consent(PATIENT, NOW, RESEARCHER, replace(TERMS, max_uses=1))
     outcome = world.request_access_batch(RESEARCHER, START, [REQUEST, REQUEST])
     assert [receipt.reason for receipt in outcome.result] == ["Granted", "UsesExhausted"]
-    before = astuple(world.patient(PATIENT))
+    before = astuple(world.log(PATIENT))
     malformed = [REQUEST, replace(REQUEST, patient=0)]
     assert code_of(world.request_access_batch, RESEARCHER, START, malformed) == "ACCESS/ZERO_PATIENT"
-    assert astuple(world.patient(PATIENT)) == before
+    assert astuple(world.log(PATIENT)) == before
     for size, code in ((0, "ACCESS/EMPTY_BATCH"), (MAX_BATCH + 1, "ACCESS/BATCH_TOO_LARGE")):
         assert code_of(world.request_access_batch, RESEARCHER, START, [REQUEST] * size) == code
     assert len(world.request_access_batch(RESEARCHER, START, [REQUEST] * MAX_BATCH).result) == MAX_BATCH
@@ -351,7 +351,7 @@ def test_breaking_the_glass(world: World) -> None:
     assert reason(RESEARCHER) == "NotHospital"
     world.suspend_entity(ADMIN, NOW, HOSPITAL)
     assert reason(HOSPITAL) == "EntitySuspended"
-    assert world.patient(PATIENT).log_count == 5
+    assert world.log(PATIENT).count == 5
 
 
 # ---------------------------------------------------------------- money
