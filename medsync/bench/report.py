@@ -134,14 +134,6 @@ _BY_ONE_CAMPAIGN: Final = (
     f"{_IN_A_BATCH} And each is paid by a call of its own, which reads and writes the campaign's and the"
     " custodian's cells again, 172,300, where the floor has each once."
 )
-_SIGNED: Final = (
-    "The signed message is hashed three deep (domain, consent, envelope), as wallets do it (SNIP-12), and the"
-    " execution info is asked for twice."
-)
-_RENEWED_WITH_REWARD: Final = (
-    "The campaign's id is written again though it is the same, 36,000 more than reading it, and the execution"
-    " info is asked for three times, 23,900."
-)
 
 #: Why a case costs more than `GOAL` times its floor.
 REASONS: Final[Mapping[tuple[str, str], str]] = {
@@ -158,9 +150,6 @@ REASONS: Final[Mapping[tuple[str, str], str]] = {
     ("request_access_batch", "each further, paid by a campaign each"): _IN_A_BATCH,
     ("request_access_batch", "10 unpaid"): _IN_A_BATCH,
     ("request_access_batch", "each further, unpaid"): _IN_A_BATCH,
-    ("add_consent", "renewal, with reward"): _RENEWED_WITH_REWARD,
-    ("add_consent_by_sig", "renewal"): _SIGNED,
-    ("add_consent_by_sig", "renewal, with its first reward"): _SIGNED,
 }
 
 _PRICE_NAMES: Final = {
