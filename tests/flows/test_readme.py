@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,7 @@ def test_cairo_example_asks_in_its_own_name(devnet: Devnet) -> None:
     source = (ROOT / "tests/mocks/src/study.cairo").read_text()
     assert source.partition("\n\n")[2] == shown
 
-    with devnet.restored():
-        node = Node(devnet.url)
+    with devnet.restored(), closing(Node(devnet.url)) as node:
         world = World(Chain(node))
         study = world.deploy("Study", world.medsync.address, world.researcher, package=artifacts.MOCKS)
         world.send(
@@ -109,4 +109,3 @@ def test_cairo_example_asks_in_its_own_name(devnet: Devnet) -> None:
         }
         world.refuses("STUDY/NOT_PRINCIPAL", world.stranger, "ask", study, patient=world.patient, record=0)
         assert world.read("log_head", patient=world.patient)["count"] == 2
-        node.close()

@@ -54,7 +54,8 @@ class Chain(driver.Chain):
     def __init__(self, node: driver.Node) -> None:
         super().__init__(node)
         self._classes: dict[str, Class] = {}
-        self._deployed = 0
+        # Salts of contracts to come. Several of these may use one devnet, one after the other.
+        self._salt = 1_000 * int(node.call("starknet_blockNumber"))
 
     def refresh(self) -> int:
         """Read the accounts' nonces again, in case somebody else used the devnet; return the latest block's
@@ -107,12 +108,14 @@ class Chain(driver.Chain):
     def deployment(self, declared: Class, constructor: Sequence[int]) -> tuple[Contract, Call]:
         """A new contract's address, watched from now on, and the call of the universal deployer that puts it
         there."""
-        self._deployed += 1
-        salt = self._deployed
+        self._salt += 1
         address = compute_address(
-            class_hash=declared.hash, constructor_calldata=list(constructor), salt=salt, deployer_address=0
+            class_hash=declared.hash,
+            constructor_calldata=list(constructor),
+            salt=self._salt,
+            deployer_address=0,
         )
-        call = Call(UDC, "deployContract", [declared.hash, salt, 0, len(constructor), *constructor])
+        call = Call(UDC, "deployContract", [declared.hash, self._salt, 0, len(constructor), *constructor])
         return self.watch(address, declared.abi), call
 
     def execute(self, sender: int, calls: Sequence[Call], now: int) -> Outcome:
