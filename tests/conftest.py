@@ -53,6 +53,11 @@ def restored(devnet: Devnet) -> Iterator[Devnet]:
         yield devnet
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test begins first: at the end it would leave the other processes idle."""
+    items.sort(key=lambda item: "stateful" not in item.path.parts)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the devnet printed last beside the failure of a test that used it."""
