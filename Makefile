@@ -10,7 +10,7 @@ READY := .venv/.ready
 # Runs the rest of a line only where the pinned Scarb is; elsewhere it says so, and the line succeeds.
 WITH_SCARB := $(BIN)/python -m medsync.toolchain scarb || exit 0;
 
-.PHONY: help setup devnet build test demo bench lint format typecheck check ci lock clean
+.PHONY: help setup devnet build test deep demo bench lint format typecheck check ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ build: setup ## Compile the contracts and write the committed artifacts
 test: devnet ## Run every test, on real devnets (PYTEST_WORKERS=2)
 	@$(WITH_SCARB) scarb --offline cairo-test --workspace
 	@$(BIN)/pytest -n $(PYTEST_WORKERS)
+
+deep: devnet ## Run the generated tests for a night; the seed is printed
+	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest -n $(PYTEST_WORKERS) tests/stateful tests/properties
 
 demo: devnet ## Tell the whole story on a devnet of its own
 	@$(BIN)/python scripts/demo.py

@@ -348,7 +348,7 @@ def _spawn(
         "PATH": os.environ.get("PATH", os.defpath),
         "NO_COLOR": "1",
         "RUST_LOG": "warn,starknet_devnet=info",
-        # Hundreds of snapshots grow it to 6 GB with glibc's arena per thread; with one it stays at 0.6.
+        # Hundreds of snapshots grew it to 6 GB with glibc's arena per thread, to little more than 1 with one.
         "MALLOC_ARENA_MAX": "1",
     }
     return subprocess.Popen(
