@@ -119,6 +119,15 @@ class Narrator:
         self.sent(step, outcome, result.l2_gas, result.l1_data_gas, result.fee)
         return receipt
 
+    async def refused(self, text: str, sending: Awaitable[object], code: str) -> None:
+        """Send a transaction that a contract must refuse with this code."""
+        try:
+            await sending
+        except ContractError as refusal:
+            self.check(f"{text}: {refusal.code}", refusal.code, code)
+        else:
+            raise VerificationError(f"{text}: it was accepted")
+
     def must_fail(self, text: str, verification: Callable[[], object]) -> None:
         """State that a verification says no. Raises VerificationError if it does not."""
         try:
@@ -248,16 +257,10 @@ async def _register(narrator: Narrator, stage: Stage) -> None:
         await narrator.pay_for(
             f"register {name}", medsync.register_entity(account.address, role, profile.commitment).send()
         )
-    try:
-        await (
-            stage.medsync(cast.researcher)
-            .register_entity(cast.relayer.address, Role.HOSPITAL, new_salt())
-            .send()
-        )
-    except ContractError as refusal:
-        narrator.check(f"nobody else can register anybody: {refusal.code}", refusal.code, "ENTITY/NOT_ADMIN")
-    else:
-        raise VerificationError("A researcher registered a hospital.")
+    forbidden = stage.medsync(cast.researcher).register_entity(
+        cast.relayer.address, Role.HOSPITAL, new_salt()
+    )
+    await narrator.refused("nobody else can register anybody", forbidden.send(), "ENTITY/NOT_ADMIN")
 
 
 def _commit(narrator: Narrator) -> dict[str, dict[Category, Opening]]:
@@ -362,12 +365,8 @@ async def _tell_the_rest(
     await narrator.pay_for(
         "a relayer submits the signed consent", stage.medsync(cast.relayer).submit(signed).send()
     )
-    try:
-        await stage.medsync(cast.relayer).submit(signed).send()
-    except ContractError as refusal:
-        narrator.check(f"it cannot be submitted twice: {refusal.code}", refusal.code, "CONSENT/BAD_NONCE")
-    else:
-        raise VerificationError("A signed consent was accepted twice.")
+    again = stage.medsync(cast.relayer).submit(signed).send()
+    await narrator.refused("it cannot be submitted twice", again, "CONSENT/BAD_NONCE")
     await narrator.pay_for(
         "the third patient consents, for the pilot's pay",
         stage.medsync(third).add_consent(cast.second_researcher.address, terms(pilot)).send(),

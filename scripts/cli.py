@@ -4,23 +4,21 @@
 import sys
 
 from medsync.cli import reference
-from medsync.errors import ExitCode, MedSyncError
+from medsync.errors import ExitCode, exit_code_of
+
+
+def check() -> None:
+    reference.check()
+    print("docs/cli.md and deployments/schema.json are what the sources say.")
 
 
 def main(arguments: list[str]) -> int:
-    try:
-        if arguments == ["--check"]:
-            reference.check()
-            print("docs/cli.md and deployments/schema.json are what the sources say.")
-        elif arguments == []:
-            reference.write()
-        else:
-            print("usage: cli.py [--check]", file=sys.stderr)
-            return ExitCode.USAGE
-    except MedSyncError as error:
-        print(f"{error}\n{error.hint}".rstrip(), file=sys.stderr)
-        return error.exit_code
-    return ExitCode.OK
+    if arguments == ["--check"]:
+        return exit_code_of(check)
+    if arguments == []:
+        return exit_code_of(reference.write)
+    print("usage: cli.py [--check]", file=sys.stderr)
+    return ExitCode.USAGE
 
 
 if __name__ == "__main__":

@@ -987,9 +987,8 @@ pub mod ConsentRegistryComponent {
             let cell = self.ConsentRegistry_records.entry(consent_key(patient, grantee, purpose));
             let record = cell.read();
             assert(record.status != ConsentStatus::None, Errors::NOT_FOUND);
-            // A delegate has nothing to add to a revocation. The patient has, up to the last
-            // version:
-            // a new one voids a consent that is signed and not yet submitted.
+            // A delegate adds nothing to a revocation. The patient does, up to the last version:
+            // each new one voids a consent that is signed and not yet submitted.
             let is_revoked = record.status != ConsentStatus::Given;
             if is_revoked && (by != patient || record.version == 0xFFFFFFFF) {
                 return;
