@@ -27,7 +27,7 @@ class SetupError(Exception):
     """Something the person at the keyboard has to change; the message says what."""
 
 
-def check_python(version=sys.version_info):
+def check_python(version: "tuple[int, ...]" = sys.version_info[:3]) -> None:
     """Refuse interpreters older than MIN_PYTHON, naming a newer one if PATH holds one."""
     if tuple(version[:2]) >= MIN_PYTHON:
         return
@@ -38,30 +38,30 @@ def check_python(version=sys.version_info):
     )
 
 
-def check_platform(platform=sys.platform):
+def check_platform(platform: str = sys.platform) -> None:
     """Refuse platforms that starknet-devnet and the locked binary packages do not exist for."""
     if not platform.startswith(("linux", "darwin")):
         raise SetupError(f"Linux or macOS is needed (on Windows: WSL); this is {platform}.")
 
 
-def run(*command):
+def run(*command: "str | Path") -> None:
     """Run a command in the repository with its output shown. Raises SetupError, naming it, if it fails."""
     kept = {
         key: value
         for key, value in os.environ.items()
         if key not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
     }
-    command = [str(part) for part in command]
-    status = subprocess.run(command, cwd=ROOT, env={**kept, "UV_PYTHON_DOWNLOADS": "never"}).returncode
+    words = [str(part) for part in command]
+    status = subprocess.run(words, cwd=ROOT, env={**kept, "UV_PYTHON_DOWNLOADS": "never"}).returncode
     if status:
         raise SetupError(
-            f"`{' '.join(command)}` failed with status {status}; its own message is above.\n"
+            f"`{' '.join(words)}` failed with status {status}; its own message is above.\n"
             "A package without a wheel for this platform is compiled: that takes a C compiler and the\n"
             "headers of Python and GMP (libgmp-dev). Run the same command again to resume."
         )
 
 
-def uv_version(executable):
+def uv_version(executable: "str | Path") -> "tuple[int, int]":
     """The (major, minor) of a uv, or (0, 0) if it cannot be run."""
     try:
         output = subprocess.run(
@@ -73,7 +73,7 @@ def uv_version(executable):
     return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
 
 
-def find_uv():
+def find_uv() -> "str | Path":
     """uv from PATH if it is recent enough, else the locked one, installed into .tools/ on first use."""
     on_path = shutil.which("uv")
     if on_path and uv_version(on_path) >= MIN_UV:
@@ -93,7 +93,7 @@ def find_uv():
     return local
 
 
-def install(uv):
+def install(uv: "str | Path") -> None:
     """Make `.venv` hold exactly what the lock says, and this project in place.
 
     One that an interruption left incomplete is made anew; what was downloaded already is in uv's cache.
@@ -110,26 +110,18 @@ def install(uv):
     READY.touch()
 
 
-def lock(uv):
+def lock(uv: "str | Path") -> None:
     """Rewrite both locks: for every platform, with every file's hash, without a registry's name."""
     oldest = f"{MIN_PYTHON[0]}.{MIN_PYTHON[1]}"
     resolve = (
-        uv,
-        "pip",
-        "compile",
-        "--quiet",
-        "--upgrade",
-        "--universal",
-        "--generate-hashes",
-        "--python-version",
-        oldest,
+        *(uv, "pip", "compile", "--quiet", "--upgrade", "--universal", "--generate-hashes"),
+        *("--python-version", oldest, "--custom-compile-command", "make lock", "--output-file"),
     )
-    resolve += ("--custom-compile-command", "make lock", "--output-file")
     run(*resolve, LOCK, "--extra", "dev", "pyproject.toml")
     run(*resolve, BOOTSTRAP_LOCK, "--group", "bootstrap")
 
 
-def main():
+def main() -> None:
     try:
         check_python()
         check_platform()
