@@ -4,17 +4,25 @@ import asyncio
 from collections.abc import Callable
 
 from medsync.bench import report
-from medsync.bench.measure import Row, measure_costs
+from medsync.bench.measure import Costs, Row, measure_costs
 from medsync.bench.speed import measure_speeds
-from medsync.errors import VerificationError
+from medsync.errors import InputError, VerificationError
 
 
-def run(tell: Callable[[Row], None] = lambda row: None) -> None:
-    """Measure everything and publish it under `docs/`. It takes some minutes; `tell` hears of each case."""
+def run(tell: Callable[[Row], None] = lambda row: None) -> list[str]:
+    """Measure everything and publish it under `docs/`. It takes some minutes; `tell` hears of each case.
+
+    Returns the table of what is now other than what was published before.
+    """
     costs = asyncio.run(measure_costs(tell=tell))
     speeds = asyncio.run(measure_speeds())
+    try:
+        before = report.read_costs()
+    except InputError:
+        before = Costs(costs.prices, ())
     for name, content in report.files(costs, speeds).items():
         report.path(name).write_text(content)
+    return report.difference_table(report.differences(before, costs))
 
 
 def check() -> None:
@@ -23,7 +31,8 @@ def check() -> None:
     Raises VerificationError that lists what differs, InputError if nothing is published.
     """
     published, speeds = report.read_costs(), report.read_speeds()
-    findings = report.differences(published, asyncio.run(measure_costs(published)))
+    found = report.differences(published, asyncio.run(measure_costs(published)))
+    findings = report.difference_table(found)
     findings += [
         f"{name} is not what the published numbers say"
         for name, content in report.files(published, speeds).items()
@@ -33,5 +42,5 @@ def check() -> None:
         raise VerificationError(
             "The published costs are not today's:",
             findings=findings,
-            hint="Run `make bench` and commit docs/costs.* and docs/benchmarks.json.",
+            hint="If that is meant, run `make bench` and commit docs/costs.* and docs/benchmarks.json.",
         )

@@ -124,6 +124,9 @@ class Story:
         await self._measure("again", ward.set_delegate(by, powers, self._lab.now + 9 * DAY))
         await self._measure("first", delegate.add_consent_for(of, grantee, self._terms()))
         await self._measure("renewal", delegate.add_consent_for(of, grantee, self._terms()))
+        reward = self._terms(Purpose.CLINTRCH, reward=self._scarce)
+        for case in ("first, with reward", "renewal, with reward"):
+            await self._measure(case, delegate.add_consent_for(of, grantee, reward))
         await self._measure("", delegate.refuse_consent_for(of, grantee, Purpose.HRESCH))
         await self._do(self._ask("ward"))
         await self._measure("", delegate.revoke_consent_for(of, grantee, Purpose.HRESCH))
@@ -230,6 +233,8 @@ class Story:
             await self._measure(f"{size} paid by a campaign each", _batch(researcher, apart[:size]))
         for size in (1, 10):
             await self._measure(f"{size} unpaid", _batch(researcher, unpaid[:size]))
+        strange = [replace(request, purpose=Purpose.PUBHLTH) for request in unpaid]
+        await self._measure("10 refused: never given", _batch(researcher, strange))
 
     async def _withdrawals(self) -> None:
         patient, recipient = self._lab.pool_as("rewarded"), self._lab.address("relayer")

@@ -5,11 +5,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
 from medsync.bench.cases import MARGINS, Story
-from medsync.bench.floor import Prices, Surveyor, count
+from medsync.bench.floor import Counts, Prices, Surveyor, count
 from medsync.bench.lab import Lab, Metering, Simulation, open_lab
 from medsync.errors import VerificationError
+from medsync.serde import decode
 from medsync.toolchain import STARKNET_VERSION
 from medsync.transactions import Invocation
+from medsync.types import AccessReceipt
+from medsync.vocabulary import Reason
 
 #: Transactions that change more cells than this are not tried with each of them poked: they are batches, and
 #: do what single requests were seen to do.
@@ -17,8 +20,8 @@ _MOST_POKES: Final = 10
 
 
 @dataclass(frozen=True)
-class Row:
-    """One case of an operation: what it costs, what it does (see `Counts`), and the least that can cost."""
+class Case:
+    """One case of an operation: what it costs, and the least it can."""
 
     operation: str
     case: str
@@ -26,22 +29,6 @@ class Row:
     l2_gas: int
     #: See `Floor`, as for `state_update` and `foreign`.
     floor: int
-    reads: int
-    writes: int
-    new_cells: int
-    overwrites: int
-    events: int
-    event_keys: int
-    event_data: int
-    calldata: int
-    answer: int
-    calls: int
-    acts: int
-    state_update: int
-    foreign: int
-    l1_data_gas: int
-    #: L2 gas as devnet charges it, and Starknet if the sender's account is of an old class: in Cairo steps.
-    l2_gas_in_steps: int
 
     @property
     def name(self) -> tuple[str, str]:
@@ -52,6 +39,17 @@ class Row:
     def ratio(self) -> float:
         """How much more it costs than it must."""
         return round(self.l2_gas / self.floor, 3)
+
+
+@dataclass(frozen=True)
+class Row(Counts, Case):
+    """All that is published of a case: also what it does, and the rest of what it costs."""
+
+    state_update: int
+    foreign: int
+    l1_data_gas: int
+    #: L2 gas as devnet charges it, and Starknet if the sender's account is of an old class: in Cairo steps.
+    l2_gas_in_steps: int
 
     def to_json(self) -> dict[str, Any]:
         """The row as it is published."""
@@ -92,6 +90,7 @@ async def measure_costs(
             lab.tick()
             transaction = await lab.sign(invocation.account, invocation.call)
             simulation = lab.simulate(transaction)
+            _check_outcome(case, invocation, simulation)
             blind = _overwrites(lab, transaction, simulation) if known is None else known.get(name, 0)
             counts = count(lab, simulation, blind)
             floor = await surveyor.floor(prices, counts, simulation)
@@ -130,6 +129,23 @@ async def _in_steps() -> dict[tuple[str, str], int]:
 
         await Story(lab, measure).tell()
     return gas
+
+
+def _check_outcome(case: str, invocation: Invocation[Any], simulation: Simulation) -> None:
+    """Raise VerificationError if a request ends otherwise than the name of its case says."""
+    if invocation.answer not in (AccessReceipt, list[AccessReceipt]):
+        return
+    (outermost,) = simulation.calls
+    answer = decode(invocation.answer, [int(felt, 16) for felt in outermost["result"]])
+    reasons = {receipt.reason for receipt in (answer if isinstance(answer, list) else [answer])}
+    _, refused, words = case.partition("refused: ")
+    if not reasons <= ({refusal(words)} if refused else {Reason.GRANTED, Reason.BREAK_GLASS}):
+        raise VerificationError(f"{invocation.function}, {case}: answered {reasons}.")
+
+
+def refusal(reason: str) -> Reason:
+    """The reason that the name of a case gives for a refusal."""
+    return Reason[reason.upper().replace(" A ", " ").replace(" ", "_").replace("-", "_")]
 
 
 def _overwrites(lab: Lab, transaction: Mapping[str, Any], simulation: Simulation) -> int:

@@ -7,7 +7,7 @@ checked.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
@@ -60,28 +60,68 @@ def files(costs: Costs, speeds: Sequence[Speed]) -> dict[str, str]:
     }
 
 
-def differences(published: Costs, measured: Costs) -> list[str]:
-    """Where measured costs are not the published ones, one line for each number."""
-    found = [
-        f"price of {field.name}: published {old:,}, measured {new:,}"
-        for field in fields(Prices)
-        if (old := getattr(published.prices, field.name)) != (new := getattr(measured.prices, field.name))
-    ]
+@dataclass(frozen=True)
+class Difference:
+    """A number that was measured otherwise than it is published; None on the side that has no such row."""
+
+    what: str
+    number: str
+    published: float | None
+    measured: float | None
+
+    @property
+    def change(self) -> str:
+        """By how much it rose or fell, in units and in per cent."""
+        if self.published is None:
+            return "new"
+        if self.measured is None:
+            return "gone"
+        change = round(self.measured - self.published, 3)
+        share = f" ({change / self.published:+.2%})" if self.published else ""
+        return f"{change:+,}{share}"
+
+
+def differences(published: Costs, measured: Costs) -> list[Difference]:
+    """Where measured costs are not the published ones, in their order. Cheaper is a difference, too."""
+    old, new = asdict(published.prices), asdict(measured.prices)
+    found = [Difference("price", name, old[name], new[name]) for name in old if old[name] != new[name]]
     before, after = ({row.name: row for row in costs.rows} for costs in (published, measured))
-    for name in before.keys() | after.keys():
-        title = ", ".join(filter(None, name))
+    for name in before | after:
+        what = ", ".join(filter(None, name))
         if name not in before:
-            found.append(f"{title}: measured, but not published")
+            found.append(Difference(what, "l2_gas", None, after[name].l2_gas))
         elif name not in after:
-            found.append(f"{title}: published, but not measured")
+            found.append(Difference(what, "l2_gas", before[name].l2_gas, None))
         else:
             old, new = before[name].to_json(), after[name].to_json()
             found += [
-                f"{title}: {field} published {old[field]:,}, measured {new[field]:,}"
-                for field in old
-                if old[field] != new[field]
+                Difference(what, number, old[number], new[number])
+                for number in old
+                if old[number] != new[number]
             ]
-    return sorted(found)
+    return found
+
+
+def difference_table(found: Sequence[Difference]) -> list[str]:
+    """Differences as the lines of a table for a terminal, headed; none if there are none."""
+    if not found:
+        return []
+    lines = [("case", "number", "published", "measured", "change")]
+    lines += [
+        (one.what, one.number, _amount(one.published), _amount(one.measured), one.change) for one in found
+    ]
+    what, number, *amounts = (max(map(len, column)) for column in zip(*lines, strict=True))
+    return [
+        "  ".join(
+            [line[0].ljust(what), line[1].ljust(number)]
+            + [cell.rjust(width) for cell, width in zip(line[2:], amounts, strict=True)]
+        )
+        for line in lines
+    ]
+
+
+def _amount(number: float | None) -> str:
+    return "-" if number is None else f"{number:,}"
 
 
 def path(name: str) -> Path:
@@ -149,6 +189,7 @@ REASONS: Final[Mapping[tuple[str, str], str]] = {
     ("request_access_batch", "10 paid by a campaign each"): _IN_A_BATCH,
     ("request_access_batch", "each further, paid by a campaign each"): _IN_A_BATCH,
     ("request_access_batch", "10 unpaid"): _IN_A_BATCH,
+    ("request_access_batch", "10 refused: never given"): _IN_A_BATCH,
     ("request_access_batch", "each further, unpaid"): _IN_A_BATCH,
 }
 
@@ -171,8 +212,9 @@ _INTRODUCTION: Final = f"""\
 
 Written by `make bench` from [costs.json](costs.json) and [benchmarks.json](benchmarks.json); do not edit
 it. All gas is that of Starknet {STARKNET_VERSION}, taken from receipts of starknet-devnet
-{DEVNET_VERSION}. The same contracts cost exactly the same in every run, and `scripts/bench.py --check`
-fails when one number differs.
+{DEVNET_VERSION}. The same contracts cost exactly the same in every run. `make test` measures all of it
+again, as does `scripts/bench.py --check`, and fails with a table of every number that rose or fell. To
+accept such a change, run `make bench`, which shows the same table, and commit what it wrote.
 
 - **L2 gas** is the whole transaction's, sent by the smallest account there is. Computation is metered in
   Sierra gas, as Starknet does for classes of Sierra 1.7 and later. Devnet left to itself meters it in

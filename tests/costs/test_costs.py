@@ -1,5 +1,6 @@
 """The published costs are what the contracts cost today, number by number, and they add up."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -11,13 +12,23 @@ from medsync import artifacts, bench
 from medsync.bench import report
 from medsync.bench.cases import MARGINS
 from medsync.bench.floor import PRICED
-from medsync.bench.measure import Costs, Row, measure_costs
+from medsync.bench.measure import Costs, Row, measure_costs, refusal
+from medsync.bench.report import Difference
 from medsync.errors import VerificationError
+from medsync.vocabulary import Reason
 
 NUMBERS = [field.name for field in fields(Row) if field.name not in ("operation", "case")]
 
 INTERNAL = {"accrue"}
 """MedSync alone may call it: it is measured in `request_access`, which does."""
+
+NOT_MEASURED = {
+    Reason.GRANTED: "no refusal",
+    Reason.BREAK_GLASS: "no refusal",
+    Reason.ENTITY_UNKNOWN: "only `verify_consent` answers it: a stranger's request fails, and is not logged",
+    Reason.POOL_FAILED: "what a pool does before it fails is its own affair",
+}
+"""Why no case is refused for a reason."""
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +43,20 @@ async def measured(published: Costs) -> Costs:
 
 
 def test_published_costs_are_measured_again(published: Costs, measured: Costs) -> None:
-    assert report.differences(published, measured) == []
+    found = report.differences(published, measured)
+    assert not found, "\n".join(["`make bench` accepts these:", *report.difference_table(found)])
 
 
+@pytest.mark.parametrize("change", [1, -1])
 @pytest.mark.parametrize("number", NUMBERS)
-def test_one_wrong_number_is_found(measured: Costs, number: str) -> None:
+def test_one_wrong_number_is_found(measured: Costs, number: str, change: int) -> None:
+    """Dearer or cheaper."""
     row = measured.rows[0]
-    wrong = replace(row, **{number: getattr(row, number) + 1})
+    old = getattr(row, number) + change
+    wrong = replace(row, **{number: old})
     found = report.differences(replace(measured, rows=(wrong, *measured.rows[1:])), measured)
-    old, new = getattr(wrong, number), getattr(row, number)
-    assert f"{row.operation}: {number} published {old:,}, measured {new:,}" in found
+    assert Difference(row.operation, number, old, getattr(row, number)) in found
+    assert {one.number for one in found} <= {number, "ratio"}
 
 
 def test_a_wrong_price_a_missing_row_and_an_unknown_one_are_found(measured: Costs) -> None:
@@ -49,10 +64,31 @@ def test_a_wrong_price_a_missing_row_and_an_unknown_one_are_found(measured: Cost
     prices = replace(measured.prices, reads=1)
     planted = Costs(prices, (replace(first, case="unheard of"), *rest))
     assert report.differences(planted, measured) == [
-        f"price of reads: published 1, measured {measured.prices.reads:,}",
-        f"{first.operation}, unheard of: published, but not measured",
-        f"{first.operation}: measured, but not published",
+        Difference("price", "reads", 1, measured.prices.reads),
+        Difference(f"{first.operation}, unheard of", "l2_gas", first.l2_gas, None),
+        Difference(first.operation, "l2_gas", None, first.l2_gas),
     ]
+
+
+def test_differences_are_shown_as_a_table() -> None:
+    found = [
+        Difference("price", "acts", 10_000, 10_840),
+        Difference("deposit, again", "l2_gas", 2_045_040, 2_004_139),
+        Difference("deposit, again", "ratio", 1.044, 1.023),
+        Difference("deposit, again", "new_cells", 0, 1),
+        Difference("withdraw", "l2_gas", None, 1_731_135),
+        Difference("close", "l2_gas", 931, None),
+    ]
+    assert report.difference_table(found) == [
+        "case            number     published   measured            change",
+        "price           acts          10,000     10,840     +840 (+8.40%)",
+        "deposit, again  l2_gas     2,045,040  2,004,139  -40,901 (-2.00%)",
+        "deposit, again  ratio          1.044      1.023   -0.021 (-2.01%)",
+        "deposit, again  new_cells          0          1                +1",
+        "withdraw        l2_gas             -  1,731,135               new",
+        "close           l2_gas           931          -              gone",
+    ]
+    assert report.difference_table([]) == []
 
 
 def plant_cost(folder: Path) -> None:
@@ -71,9 +107,9 @@ def remove_chart(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("plant", "finding"),
     [
-        (plant_cost, "register_entity: reads published 3, measured 2"),
-        (plant_prose, f"{report.PAGE} is not what the published numbers say"),
-        (remove_chart, f"{report.CHART} is not what the published numbers say"),
+        (plant_cost, r"register_entity +reads +3 +2 +-1 \(-33.33%\)"),
+        (plant_prose, rf"{report.PAGE} is not what the published numbers say"),
+        (remove_chart, rf"{report.CHART} is not what the published numbers say"),
     ],
 )
 def test_check_fails_with_what_differs(
@@ -95,7 +131,7 @@ def test_check_fails_with_what_differs(
     plant(tmp_path)
     with pytest.raises(VerificationError) as refusal:
         bench.check()
-    assert finding in refusal.value.findings
+    assert re.search(finding, "\n".join(refusal.value.findings))
 
 
 def test_page_and_chart_are_rendered_from_what_is_published(published: Costs) -> None:
@@ -113,6 +149,13 @@ def test_everything_that_changes_state_is_measured(published: Costs) -> None:
         if item["state_mutability"] == "external"
     }
     assert {row.operation for row in published.rows} == entry_points - INTERNAL | {"verify_consent"}
+
+
+def test_every_reason_for_a_refusal_is_measured(published: Costs) -> None:
+    cases = [row.case.partition("refused: ") for row in published.rows]
+    measured = {refusal(reason) for _, refused, reason in cases if refused}
+    assert measured | NOT_MEASURED.keys() == set(Reason)
+    assert not measured & NOT_MEASURED.keys()
 
 
 def test_floors_add_up(published: Costs) -> None:

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Run a command, and fail if it leaves a process running or a file of the repository changed.
+
+`scripts/tidy.py make test` runs `make test`. Files are those git tracks or would: what it ignores may change.
+Processes are watched on Linux only: there, orphans become this process's children, whoever started them and
+however they hid. What is left is ended, and named.
+"""
+
+import ctypes
+import hashlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from medsync.errors import ExitCode, ToolError, VerificationError, exit_code_of
+
+PATIENCE = 5.0
+"""Seconds that processes which were told to end may take to do so."""
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def run(command: list[str]) -> None:
+    """Run a command where we are. Raises ToolError if it fails, VerificationError with what it leaves."""
+    before = _files()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    process = subprocess.Popen(command)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's affair: it ends, and we look.
+    status = process.wait()
+    findings = [*_left_running(), *_left_changed(before, _files())]
+    if findings:
+        raise VerificationError(f"`{shlex.join(command)}` leaves something behind:", findings=findings)
+    if status:
+        raise ToolError(f"`{shlex.join(command)}` failed with status {status}.")
+
+
+def _files() -> dict[str, str]:
+    """By its name, the hash of every file that git does not ignore."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=True,
+    )
+    paths = [Path(os.fsdecode(name)) for name in listed.stdout.split(b"\0") if name]
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
+
+
+def _left_changed(before: dict[str, str], after: dict[str, str]) -> Iterator[str]:
+    for name in sorted(before.keys() | after.keys()):
+        if name not in after:
+            yield f"{name} is gone"
+        elif name not in before:
+            yield f"{name} is new"
+        elif before[name] != after[name]:
+            yield f"{name} is changed"
+
+
+def _left_running() -> Iterator[str]:
+    """The processes that do not end by themselves. They are ended, and so is what they leave in turn."""
+    waited = time.monotonic() + PATIENCE
+    while (left := _children()) and time.monotonic() < waited:
+        time.sleep(0.05)
+    while left:
+        for pid, command in left.items():
+            yield f"process {pid} still runs: {command}"
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        left = _children()
+
+
+def _children() -> dict[int, str]:
+    """By its number, the command of every process that is ours to wait for and has not ended."""
+    children = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+            command = status.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        except OSError:
+            continue  # It ended meanwhile.
+        pid = int(status.parent.name)
+        if parent == os.getpid() and os.waitpid(pid, os.WNOHANG) == (0, 0):
+            children[pid] = command
+    return children
+
+
+def main(command: list[str]) -> int:
+    if not command:
+        print("usage: tidy.py <command>", file=sys.stderr)
+        return ExitCode.USAGE
+    return exit_code_of(partial(run, command))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
