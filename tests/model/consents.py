@@ -288,6 +288,6 @@ class Consents(Entities, Rewards):
             return "Deny", "Expired", consent.version
         if categories == 0 or categories & ~consent.categories:
             return "Deny", "CategoryNotCovered", consent.version
-        if consent.uses == (consent.max_uses or U32_MAX):
+        if consent.uses >= (consent.max_uses or U32_MAX):
             return "Deny", "UsesExhausted", consent.version
         return "Permit", "Granted", consent.version

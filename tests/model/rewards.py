@@ -1,7 +1,8 @@
 """The reward pools: escrow by campaign, a fixed price per permitted access, credits for their owners."""
 
 from .log import campaign_id
-from .state import Base, Campaign, Credit, Pool, Puppet, operation
+from .state import Campaign, Credit, Pool, Puppet, operation
+from .tokens import Tokens
 from .words import BPS_WHOLE, CLOSE_NOTICE, PURPOSES, U123_MAX, CampaignTerms, require
 
 # What a pool answers when it does not pay, and the reason that becomes in the log.
@@ -19,7 +20,7 @@ def shares(rate: int, custodian_bps: int) -> tuple[int, int]:
     return rate - custodian, custodian
 
 
-class Rewards(Base):
+class Rewards(Tokens):
     @operation
     def deposit(self, caller: int, now: int, pool: int, terms: CampaignTerms, amount: int) -> None:
         at, key, campaign = self._own_campaign(caller, pool, terms)
@@ -44,7 +45,9 @@ class Rewards(Base):
         campaign.deposited += amount
         at.lifetime_deposits += amount
         self.emit(pool, "RewardDeposited", {"campaign": key, "funder": caller}, {"amount": amount})
-        self._take(at.token, caller, pool, amount)
+        self.take(at.token, now, caller, pool, amount)
+        after = self.state.pools[pool]
+        require(self.state.tokens[after.token].balances.get(pool, 0) >= after.liabilities(), "POOL/SHORTFALL")
 
     @operation
     def set_allowance(
@@ -85,7 +88,7 @@ class Rewards(Base):
         credit.claimable -= amount
         credit.withdrawn += amount
         self.emit(pool, "RewardWithdrawn", {"owner": caller}, {"recipient": recipient, "amount": amount})
-        self._move(at.token, pool, recipient, amount)
+        self.give(at.token, now, pool, recipient, amount)
 
     def pay(self, now: int, terms: CampaignTerms, patient: int, accessor: int) -> str | None:
         """Have the pool pay for one permitted access; None, or the first reason why it is not paid."""
@@ -98,7 +101,7 @@ class Rewards(Base):
             return "CampaignClosed"
         if now >= terms.expires_at:
             return "CampaignExpired"
-        if campaign.remaining < terms.rate:
+        if campaign.status == "None" or campaign.remaining < terms.rate:
             return "RewardUnfunded"
         if accessor != terms.funder:
             if pool.allowances.get((key, accessor), 0) < terms.rate:
@@ -148,15 +151,3 @@ class Rewards(Base):
 
     def _credit(self, pool: Pool, owner: int, amount: int) -> None:
         pool.credits.setdefault(owner, Credit()).claimable += amount
-
-    def _take(self, token: int, owner: int, pool: int, amount: int) -> None:
-        """The token's `transfer_from`, called by the pool."""
-        require((owner, pool) in self.state.tokens[token].approved, "ERC20: insufficient allowance")
-        self._move(token, owner, pool, amount)
-
-    def _move(self, token: int, sender: int, recipient: int, amount: int) -> None:
-        balances = self.state.tokens[token].balances
-        require(balances.get(sender, 0) >= amount, "ERC20: insufficient balance")
-        balances[sender] -= amount
-        balances[recipient] = balances.get(recipient, 0) + amount
-        self.emit(token, "Transfer", {"from": sender, "to": recipient}, {"value": amount})

@@ -7,8 +7,8 @@ Each operation takes who calls and when, and either returns an `Outcome` (result
 Nothing here was written from the contracts' code and nothing is imported from `medsync`.
 """
 
-from collections.abc import Callable
-from copy import deepcopy
+import pickle
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -112,6 +112,29 @@ class Token:
     approved: set[tuple[int, int]] = field(default_factory=set)  # (owner, pool): without limit, or not at all
 
 
+HABITS = {
+    "": "honest",
+    "says no": "moves what it should, and answers false",
+    "says nothing": "moves what it should, and answers nothing at all",
+    "panics": "whatever it is asked to move",
+    "takes a fee": "of one unit, out of what arrives",
+    "stands still": "moves nothing, and answers true",
+    "conjures": "gives without taking",
+    "blocks": "panics if it should move anything to or from its victim",
+    "calls back": "first calls somebody itself, and survives if that fails",
+}
+
+
+@dataclass
+class HostileToken(Token):
+    """An ERC-20 of a stranger, which may have any of these habits, and another one tomorrow."""
+
+    allowances: dict[tuple[int, int], int] = field(default_factory=dict)  # owner, pool
+    habit: str = ""
+    victim: int = 0
+    call: tuple[str, dict[str, Any]] = ("", {})  # the operation that it calls back, as itself
+
+
 @dataclass
 class State:
     """Everything that lasts. What is not in a table is as its default says."""
@@ -136,6 +159,15 @@ class Base:
         self.state = State(admin)
         self.events: list[Event] = []
 
+    def together(self, calls: Sequence[Callable[[], Outcome]]) -> list[Outcome]:
+        """Several operations in one transaction: all of them, or none."""
+        before = pickle.dumps(self.state)
+        try:
+            return [call() for call in calls]
+        except ModelError:
+            self.state = pickle.loads(before)
+            raise
+
     def emit(self, source: int, name: str, keys: dict[str, Any], data: dict[str, Any]) -> None:
         self.events.append(Event(source, name, keys, data))
 
@@ -147,12 +179,12 @@ def operation(
 
     @wraps(rule)
     def transaction(world: Base, caller: int, now: int, *args: P.args, **kwargs: P.kwargs) -> Outcome:
-        before = deepcopy(world.state)
+        before = pickle.dumps(world.state)  # a tenth of the time of a deep copy
         world.events = []
         try:
             result = rule(world, caller, now, *args, **kwargs)
         except ModelError:
-            world.state = before
+            world.state = pickle.loads(before)
             raise
         return Outcome(result, world.events)
 

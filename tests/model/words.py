@@ -51,6 +51,11 @@ REASONS = (
     "RewardUnfunded", "CampaignClosed", "CampaignExpired", "AllowanceExceeded", "PoolFailed",
     "NotHospital", "EmergencyOptOut",
 )  # fmt: skip
+# Those that `verify_consent` can answer with; the others need a request.
+VERIFY_REASONS = (
+    "EntityUnknown", "EntitySuspended", "NeverGiven", "Withdrawn", "Revoked", "AllRevoked", "NotStarted",
+    "Expired", "CategoryNotCovered", "UsesExhausted", "Granted",
+)  # fmt: skip
 
 
 class ModelError(Exception):

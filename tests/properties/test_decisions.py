@@ -1,28 +1,32 @@
-"""`verify_consent` decides as the model does, on any history of a consent and at every boundary there is.
+"""`verify_consent` decides as the model does, after any history of a consent and at every boundary there is.
 
-Every example has a patient and an entity of its own, played by puppets, so no example depends on another.
+Far more cases than histories could make are in `test_equivalence`; here is how cells come about. Every
+example has a patient and an entity of its own, played by puppets, so no example depends on another.
 """
 
-import os
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from tests.model.words import ALL_CATEGORIES, TIME_MAX, U32_MAX, AccessRequest, ConsentTerms, short
+from tests.model.words import (
+    ALL_CATEGORIES,
+    TIME_MAX,
+    U32_MAX,
+    VERIFY_REASONS,
+    AccessRequest,
+    ConsentTerms,
+    short,
+)
 from tests.stateful.drawing import INDEPENDENT, draw_from, seed_of_run
 from tests.stateful.driver import View
 from tests.stateful.system import System
+from tests.support.reach import Reach, profile
 
 NOW = 1_800_000_000
 PURPOSE, OTHER_PURPOSE, NO_PURPOSE = short("HRESCH"), short("CLINTRCH"), short("HMARKT")
 CATEGORIES = st.integers(1, ALL_CATEGORIES) | st.sampled_from([1, 1 << 15, ALL_CATEGORIES])
-REASONS = {
-    "EntityUnknown", "EntitySuspended", "NeverGiven", "Withdrawn", "Revoked", "AllRevoked", "NotStarted",
-    "Expired", "CategoryNotCovered", "UsesExhausted", "Granted",
-}  # fmt: skip
-EXAMPLES = {"repeatable": 90, "ci": 900, "deep": 9_000}
+EXAMPLES = {"quick": 40, "ci": 400, "deep": 9_000}
 
 
 @st.composite
@@ -82,10 +86,10 @@ class Example:
 
 
 def test_decision_is_the_models(system: System, record_property: Callable[[str, object], None]) -> None:
-    profile = os.environ.get("HYPOTHESIS_PROFILE", "repeatable")
-    decided: Counter[str] = Counter()
+    reach = Reach("Decisions after histories", seed_of_run(profile()))
+    reach.expect("verify_consent", VERIFY_REASONS)
 
-    @settings(max_examples=EXAMPLES[profile], backend=INDEPENDENT, database=None, derandomize=False)
+    @settings(max_examples=EXAMPLES[profile()], backend=INDEPENDENT, database=None, derandomize=False)
     @given(
         registered=st.sampled_from([True] * 9 + [False]),
         first=drawn_terms(),
@@ -106,14 +110,16 @@ def test_decision_is_the_models(system: System, record_property: Callable[[str, 
             expected = [system.world.verify_consent(now, **about) for about in asked]
             note(f"second {now}: {expected}")
             assert system.chain.read(views, now=now) == expected
-            decided.update(reason for _, reason, _ in expected)
+            reach.examples += len(expected)
+            for _, reason, _ in expected:
+                reach.count("verify_consent", reason)
 
-    seed = seed_of_run(profile)
-    draw_from(seed)
-    decisions_agree()
-    reached = ", ".join(f"{reason} {times}" for reason, times in decided.most_common())
-    record_property("summary", f"{decided.total()} decisions compared, STATEFUL_SEED={seed}\n  {reached}")
-    assert set(decided) == REASONS
+    draw_from(reach.seed)
+    try:
+        decisions_agree()
+    finally:
+        record_property("reach", reach.as_property())
+    reach.assert_all_reached()
 
 
 def questions(system: System, example: Example, probe: int) -> Iterator[tuple[int, list[dict[str, int]]]]:

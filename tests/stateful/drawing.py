@@ -33,6 +33,6 @@ def seed_of_run(profile: str) -> int:
     return int(os.environ.get("STATEFUL_SEED", default))
 
 
-def draw_from(seed: int) -> None:
+def draw_from(seed: int | str) -> None:
     """Let the examples of the next run follow from this seed."""
     Independent.stream.seed(seed)

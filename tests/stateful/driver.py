@@ -10,7 +10,8 @@ import http.client
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -129,7 +130,7 @@ class Abi:
         self._events: dict[int, tuple[str, list[dict[str, str]]]] = {}
         for entry in entries:
             kind, name = entry["type"], entry.get("name", "")
-            if kind == "struct":
+            if kind == "struct" and not name.startswith("core::array::Span::<"):
                 self._structs[name] = entry["members"]
             elif kind == "enum":
                 self._enums[name] = entry["variants"]
@@ -228,7 +229,7 @@ class Account:
 
 @dataclass(frozen=True)
 class View:
-    """A view to read."""
+    """A view to read, or an operation to call."""
 
     contract: Contract
     function: str
@@ -243,7 +244,7 @@ class Receipt:
     """All that a transaction did, as far as the watched contracts go."""
 
     error: str | None
-    result: Any = None
+    result: Any = None  # of several calls, a list
     events: list[Raised] = field(default_factory=list)
     cells: dict[int, int] = field(default_factory=dict)  # contract -> number of storage cells changed
     views: list[Any] = field(default_factory=list)  # what the views asked for answered afterwards
@@ -278,16 +279,7 @@ class Chain:
 
     def declare(self, caller: int, artifacts: Path, name: str) -> tuple[int, Abi]:
         """Declare a compiled contract class, unless the node has it; return its hash and ABI."""
-        sierra = json.loads((artifacts / f"{name}.sierra.json").read_text())
-        casm = json.loads((artifacts / f"{name}.casm.json").read_text())
-        casm["hints"] = []  # no part of the hash, and newer compilers write some that starknet-py cannot read
-        sierra.pop("sierra_program_debug_info", None)
-        abi = sierra["abi"] if isinstance(sierra["abi"], list) else json.loads(sierra["abi"])
-        sierra["abi"] = json.dumps(abi)
-        class_hash = compute_sierra_class_hash(
-            create_sierra_compiled_contract(json.dumps(sierra)).convert_to_sierra_contract_class()
-        )
-        compiled_hash = compute_casm_class_hash(create_casm_class(json.dumps(casm)), HashMethod.BLAKE2S)
+        sierra, class_hash, compiled_hash = _compiled(artifacts, name)
         account = self.accounts[caller]
         common, transaction = self._envelope(TransactionHashPrefix.DECLARE, account, l2_gas=10_000_000_000)
         transaction_hash = compute_declare_v3_transaction_hash(
@@ -308,13 +300,13 @@ class Chain:
         except RpcError as error:
             if error.code != CLASS_ALREADY_DECLARED:
                 raise
-        return class_hash, Abi(abi)
+        return class_hash, Abi(json.loads(sierra["abi"]))
 
     def deploy(self, caller: int, class_hash: int, constructor: list[int], salt: int) -> int:
         """Deploy through the universal deployer and return the address."""
-        calldata = [UDC, selector("deployContract"), 4 + len(constructor)]
-        calldata += [class_hash, salt, 0, len(constructor), *constructor]
-        *_, trace = self.node.batch(self._invoke(caller, calldata))
+        call = [UDC, selector("deployContract"), 4 + len(constructor)]
+        call += [class_hash, salt, 0, len(constructor), *constructor]
+        *_, trace = self.node.batch(self._invoke(caller, [call]))
         execution = trace["execute_invocation"]
         assert "revert_reason" not in execution, execution["revert_reason"]
         return int(execution["calls"][0]["result"][0], 16)
@@ -330,12 +322,34 @@ class Chain:
         views: Sequence[View] = (),
     ) -> Receipt:
         """One transaction of one call, in a block of its own at second `now`, then views at that second."""
-        inner = contract.abi.encode_call(function, arguments)
-        transaction = self._invoke(caller, [contract.address, selector(function), len(inner), *inner])
+        receipt = self.send_all(caller, [View(contract, function, arguments)], now=now, views=views)
+        if receipt.error is None:
+            (receipt.result,) = receipt.result
+        return receipt
+
+    def send_all(
+        self, caller: int, calls: Sequence[View], *, now: int, views: Sequence[View] = ()
+    ) -> Receipt:
+        """`send` for a transaction of several calls: all of them happen, or none."""
+        transaction = self._invoke(caller, [_encoded(call) for call in calls])
         answers = self.node.batch([_clock(now), *transaction, _clock(now), *map(_call, views)])
-        receipt = self._receipt(answers[2], contract, function)
+        receipt = self._receipt(answers[2], calls)
         receipt.views = _decoded(views, answers[4:])
         return receipt
+
+    def simulate(self, transactions: Sequence[tuple[int, Sequence[View]]], *, now: int) -> list[Receipt]:
+        """What transactions would do one after the other, each of a caller's calls; nothing is done."""
+        nonces = {caller: self.accounts[caller].nonce for caller, _ in transactions}
+        signed = []
+        for caller, calls in transactions:
+            signed.append(self._signed(caller, [_encoded(call) for call in calls], nonces[caller])[0])
+            nonces[caller] += 1
+        simulation = {"block_id": "latest", "transactions": signed, "simulation_flags": []}
+        _, answers = self.node.batch([_clock(now), ("starknet_simulateTransactions", simulation)])
+        return [
+            self._receipt(answer["transaction_trace"], calls)
+            for answer, (_, calls) in zip(answers, transactions, strict=True)
+        ]
 
     def read(self, views: Sequence[View], *, now: int) -> list[Any]:
         """What views answer at second `now`, decoded."""
@@ -352,10 +366,20 @@ class Chain:
         for address, nonce in snapshot.nonces.items():
             self.accounts[address].nonce = nonce
 
-    def _invoke(self, caller: int, calldata: list[int]) -> list[tuple[str, dict[str, Any]]]:
-        """Send one signed transaction of one call and fetch its trace."""
+    def _invoke(self, caller: int, calls: Sequence[list[int]]) -> list[tuple[str, dict[str, Any]]]:
+        """Send one signed transaction of these encoded calls and fetch its trace."""
         account = self.accounts[caller]
-        calldata = [1, *calldata]
+        transaction, transaction_hash = self._signed(caller, calls, account.nonce)
+        account.nonce += 1
+        return [
+            ("starknet_addInvokeTransaction", {"invoke_transaction": transaction}),
+            ("starknet_traceTransaction", {"transaction_hash": hex(transaction_hash)}),
+        ]
+
+    def _signed(self, caller: int, calls: Sequence[list[int]], nonce: int) -> tuple[dict[str, Any], int]:
+        """A transaction of these encoded calls, and its hash."""
+        account = replace(self.accounts[caller], nonce=nonce)
+        calldata = [len(calls), *(felt for call in calls for felt in call)]
         common, transaction = self._envelope(TransactionHashPrefix.INVOKE, account, l2_gas=L2_GAS)
         transaction_hash = compute_invoke_v3_transaction_hash(
             account_deployment_data=[], calldata=calldata, common_fields=common
@@ -365,11 +389,7 @@ class Chain:
             "calldata": [hex(felt) for felt in calldata],
             "signature": [hex(felt) for felt in sign(transaction_hash, account.key)],
         }
-        account.nonce += 1
-        return [
-            ("starknet_addInvokeTransaction", {"invoke_transaction": transaction}),
-            ("starknet_traceTransaction", {"transaction_hash": hex(transaction_hash)}),
-        ]
+        return transaction, transaction_hash
 
     def _envelope(
         self, prefix: TransactionHashPrefix, account: Account, *, l2_gas: int
@@ -405,7 +425,7 @@ class Chain:
             "fee_data_availability_mode": "L1",
         }
 
-    def _receipt(self, trace: dict[str, Any], contract: Contract, function: str) -> Receipt:
+    def _receipt(self, trace: dict[str, Any], calls: Sequence[View]) -> Receipt:
         cells = dict.fromkeys(self.watched, 0)
         for diff in trace["state_diff"]["storage_diffs"]:
             address = int(diff["address"], 16)
@@ -415,15 +435,33 @@ class Chain:
         if "revert_reason" in execution:
             return Receipt(error_code(execution["revert_reason"]), cells=cells)
         # The account wraps what each call returned: number of calls, then length and felts of each.
-        returned = [int(felt, 16) for felt in execution["result"]][2:]
+        returned = iter([int(felt, 16) for felt in execution["result"]][1:])
+        results = [
+            call.contract.abi.decode_result(call.function, [next(returned) for _ in range(next(returned))])
+            for call in calls
+        ]
         events: list[tuple[int, Raised]] = []
-        _collect(execution, lambda address: self.watched.get(address), events)
-        return Receipt(
-            None,
-            contract.abi.decode_result(function, returned),
-            [event for _, event in sorted(events, key=lambda pair: pair[0])],
-            cells,
-        )
+        _collect(execution, self.watched.get, events)
+        return Receipt(None, results, [event for _, event in sorted(events, key=lambda pair: pair[0])], cells)
+
+
+@cache
+def _compiled(artifacts: Path, name: str) -> tuple[dict[str, Any], int, int]:
+    """A contract class as it is declared, and both its hashes, which take seconds to compute."""
+    sierra = json.loads((artifacts / f"{name}.sierra.json").read_text())
+    casm = json.loads((artifacts / f"{name}.casm.json").read_text())
+    casm["hints"] = []  # no part of the hash, and newer compilers write some that starknet-py cannot read
+    sierra.pop("sierra_program_debug_info", None)
+    abi = sierra["abi"] if isinstance(sierra["abi"], list) else json.loads(sierra["abi"])
+    sierra["abi"] = json.dumps(abi)
+    class_hash = compute_sierra_class_hash(
+        create_sierra_compiled_contract(json.dumps(sierra)).convert_to_sierra_contract_class()
+    )
+    return (
+        sierra,
+        class_hash,
+        compute_casm_class_hash(create_casm_class(json.dumps(casm)), HashMethod.BLAKE2S),
+    )
 
 
 def error_code(revert_reason: str) -> str:
@@ -448,6 +486,12 @@ def _decoded(views: Sequence[View], answers: Sequence[list[str]]) -> list[Any]:
     ]
 
 
+def _encoded(call: View) -> list[int]:
+    """A call as an account takes it."""
+    calldata = call.contract.abi.encode_call(call.function, call.arguments)
+    return [call.contract.address, selector(call.function), len(calldata), *calldata]
+
+
 def _call(view: View) -> tuple[str, dict[str, Any]]:
     calldata = view.contract.abi.encode_call(view.function, view.arguments)
     request = {
@@ -461,7 +505,10 @@ def _call(view: View) -> tuple[str, dict[str, Any]]:
 def _collect(
     invocation: dict[str, Any], watched: Callable[[int], Contract | None], into: list[tuple[int, Raised]]
 ) -> None:
-    """Events of a call and of the calls inside it, with their place in the transaction."""
+    """Events of a call and of the calls inside it, with their place in the transaction; a call that failed
+    inside one that survived it has none."""
+    if invocation["is_reverted"]:
+        return
     contract = watched(int(invocation["contract_address"], 16))
     if contract is not None:
         for event in invocation["events"]:

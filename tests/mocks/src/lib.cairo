@@ -1,9 +1,11 @@
 //! Contracts that only tests deploy: an honest ERC-20, one with every bad habit, and a puppet that
 //! plays pool, account, log, patient or entity as badly as it is told to; to measure what things
-//! cost, a yardstick and the smallest account; and `Study`, the README's example.
+//! cost, a yardstick and the smallest account; `Judge`, which decides many cases in one call; and
+//! `Study`, the README's example.
 
 pub mod account;
 pub mod hostile_token;
+pub mod judge;
 pub mod ledger;
 pub mod puppet;
 pub mod raw;

@@ -1,0 +1,93 @@
+//! The deployed classes themselves, judging cases that are put straight into storage. Many fit
+//! into one call, and cells can hold what no history would reach in years.
+
+use crate::raw::Raw;
+
+/// What the cells hold, and what is asked then: a call to `MedSync`, as its ABI encodes it.
+#[derive(Copy, Drop, Serde)]
+pub struct Case {
+    pub cells: Span<felt252>,
+    pub entry_point: felt252,
+    pub calldata: Span<felt252>,
+}
+
+/// What came of a case: the answer or the panic, and what the cells hold after it.
+#[derive(Drop, Serde)]
+pub struct Verdict {
+    pub succeeded: bool,
+    pub answer: Span<felt252>,
+    pub cells: Array<felt252>,
+}
+
+#[starknet::interface]
+pub trait IJudge<TState> {
+    /// Decides the cases one after the other. `places` are the addresses of the cells that every
+    /// case fills.
+    fn judge(ref self: TState, places: Span<felt252>, cases: Span<Case>) -> Array<Verdict>;
+    /// What a pool of the given class answers that lives in the same storage.
+    fn accrue(ref self: TState, calldata: Raw) -> Raw;
+}
+
+#[starknet::contract]
+pub mod Judge {
+    use starknet::storage::{StoragePointerReadAccess, StoragePointerWriteAccess};
+    use starknet::syscalls::{library_call_syscall, storage_read_syscall, storage_write_syscall};
+    use starknet::{
+        ClassHash, ContractAddress, StorageAddress, SyscallResultTrait, get_contract_address,
+    };
+    use crate::raw::Raw;
+    use super::{Case, Verdict};
+
+    #[storage]
+    struct Storage {
+        medsync: ClassHash,
+        pool: ClassHash,
+        /// The pool's own variable of this name: the pool listens to this contract.
+        log: ContractAddress,
+    }
+
+    #[constructor]
+    fn constructor(ref self: ContractState, medsync: ClassHash, pool: ClassHash) {
+        self.medsync.write(medsync);
+        self.pool.write(pool);
+        self.log.write(get_contract_address());
+    }
+
+    #[abi(embed_v0)]
+    impl Judge of super::IJudge<ContractState> {
+        fn judge(
+            ref self: ContractState, places: Span<felt252>, cases: Span<Case>,
+        ) -> Array<Verdict> {
+            let medsync = self.medsync.read();
+            let mut verdicts = array![];
+            for case in cases {
+                let Case { cells: mut values, entry_point, calldata } = *case;
+                for place in places {
+                    let value = *values.pop_front().unwrap();
+                    storage_write_syscall(0, address(*place), value).unwrap_syscall();
+                }
+                let (succeeded, answer) =
+                    match library_call_syscall(medsync, entry_point, calldata) {
+                    Ok(felts) => (true, felts),
+                    Err(panic) => (false, panic.span()),
+                };
+                let mut cells = array![];
+                for place in places {
+                    cells.append(storage_read_syscall(0, address(*place)).unwrap_syscall());
+                }
+                verdicts.append(Verdict { succeeded, answer, cells });
+            }
+            verdicts
+        }
+
+        fn accrue(ref self: ContractState, calldata: Raw) -> Raw {
+            let felts = library_call_syscall(self.pool.read(), selector!("accrue"), calldata.felts)
+                .unwrap_syscall();
+            Raw { felts }
+        }
+    }
+
+    fn address(place: felt252) -> StorageAddress {
+        place.try_into().unwrap()
+    }
+}
