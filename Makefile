@@ -4,13 +4,14 @@
 SHELL := bash
 PYTHON ?= python3
 PYTEST_WORKERS ?= 2
+deep: HYPOTHESIS_PROFILE ?= deep
 
 BIN := .venv/bin
 READY := .venv/.ready
 # Runs the rest of a line only where the pinned Scarb is; elsewhere it says so, and the line succeeds.
 WITH_SCARB := $(BIN)/python -m medsync.toolchain scarb || exit 0;
 
-.PHONY: help setup devnet build test deep demo bench lint format typecheck check ci lock clean
+.PHONY: help setup devnet build test deep demo audit mutate bench lint format typecheck check ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,11 +31,17 @@ test: devnet ## Run every test, on real devnets (PYTEST_WORKERS=2)
 	@$(WITH_SCARB) scarb --offline cairo-test --workspace
 	@$(BIN)/pytest -n $(PYTEST_WORKERS)
 
-deep: devnet ## Run the generated tests for a night; the seed is printed
-	@HYPOTHESIS_PROFILE=deep $(BIN)/pytest -n $(PYTEST_WORKERS) tests/stateful tests/properties
+deep: devnet ## Run the generated tests for a night; the seed is printed (HYPOTHESIS_PROFILE=ci: minutes)
+	@HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/pytest -n $(PYTEST_WORKERS) tests/stateful tests/properties
 
 demo: devnet ## Tell the whole story on a devnet of its own
 	@$(BIN)/python scripts/demo.py
+
+audit: devnet ## Run every test and write target/audit/report.html, for auditors
+	@$(BIN)/python scripts/audit.py --workers $(PYTEST_WORKERS)
+
+mutate: devnet ## Change the contracts in a thousand ways and see whether the tests notice: hours (MUTATE=--help)
+	@$(WITH_SCARB) $(BIN)/python scripts/mutate.py $(MUTATE)
 
 bench: devnet ## Measure every operation's costs and rewrite docs/costs.*
 	@$(BIN)/python scripts/bench.py
@@ -47,7 +54,7 @@ format: setup ## Format Python and Cairo
 lint: setup ## Check formatting and style of Python and Cairo
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(WITH_SCARB) scarb fmt --workspace --check && scarb --quiet lint --workspace --test --deny-warnings
+	@$(WITH_SCARB) scarb fmt --workspace --check && scarb lint --workspace --test --deny-warnings
 
 typecheck: setup ## Check types (mypy --strict)
 	@$(BIN)/mypy
@@ -56,6 +63,7 @@ check: setup ## Check that everything generated still matches its source
 	@$(BIN)/python scripts/build.py --check
 	@$(BIN)/python scripts/spec.py --check
 	@$(BIN)/python scripts/cli.py --check
+	@$(BIN)/python scripts/mutate.py --check
 
 ci: ## Everything a change must pass
 	@.ci/run

@@ -1,0 +1,82 @@
+"""`make audit`: run every test, write down the run, and write the report as a page and as JSON."""
+
+import os
+import tempfile
+from argparse import ArgumentParser
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from medsync import artifacts
+from medsync.errors import ExitCode, InputError, VerificationError, exit_code_of
+from tests.audit.gather import gather
+from tests.audit.page import page
+from tests.audit.record import Record
+from tests.audit.report import Report
+from tests.audit.run import run_everything
+
+FOLDER = "target/audit"
+RECORD, PAGE, DATA = "tests.json", "report.html", "report.json"
+
+
+def main(arguments: list[str]) -> ExitCode:
+    """Write the report; OK only if nothing in it failed, is missing or is stale."""
+    parser = ArgumentParser(prog="audit.py", description=__doc__)
+    parser.add_argument(
+        "--from", dest="record", type=Path, metavar="FILE", help="report on a recorded run, and run nothing"
+    )
+    parser.add_argument("--workers", default="2", help="test processes (2)")
+    parser.add_argument("--output", type=Path, default=artifacts.root() / FOLDER, metavar="FOLDER")
+    chosen = parser.parse_args(arguments)
+    return exit_code_of(lambda: audit(chosen.output, chosen.record, chosen.workers))
+
+
+def audit(folder: Path, recorded: Path | None, workers: str) -> None:
+    """Write the report on a recorded run, or on one made now.
+
+    Raises VerificationError if something failed, is missing or is stale; the report is written all the same.
+    """
+    root = artifacts.root()
+    if recorded:
+        record = read(recorded)
+    else:
+        record = run_everything(root, workers)
+        write(folder, {RECORD: record.model_dump_json(indent=1)})
+    print("== Report ==", flush=True)
+    report = gather(root, record)
+    write(folder, {PAGE: page(report), DATA: report.model_dump_json(indent=1)})
+    print(f"{os.path.relpath(folder / PAGE)} and {DATA} are written.")
+    if not report.passed:
+        raise VerificationError(report.verdict, findings=findings(report))
+    print(report.verdict)
+
+
+def read(path: Path) -> Record:
+    """A recorded run. Raises InputError if there is none that can be read."""
+    try:
+        return Record.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InputError(
+            f"{path} is no recorded run: {error}", hint="`make audit` makes one from the beginning."
+        ) from None
+
+
+def findings(report: Report) -> list[str]:
+    """The first of what is wrong with each part."""
+    found = []
+    for _, title, part in report.parts():
+        faults = [fault for fault in part.faults if fault.status.is_defect]
+        found += [f"{title}: {fault.status}: {fault.text}" for fault in faults[:3]]
+        if len(faults) > 3:
+            found.append(f"{title}: and {len(faults) - 3:,} more")
+    return found
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    """Replace files as a whole, all of them or none: nobody finds half a report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+        for name, content in files.items():
+            Path(scratch, name).write_text(content + "\n")
+        for name in files:
+            os.replace(Path(scratch, name), folder / name)
