@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json
+from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json, normalize_keys
 from starknet_py.constants import EC_ORDER
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.errors import InputError, PublicNetworkError
-from medsync.felt import check_address, parse_felt
+from medsync.commitments import parse_json
+from medsync.errors import InputError, NetworkError, PublicNetworkError
+from medsync.felt import InvalidValue, check_address, parse_felt
+from medsync.files import NewFile, read_bytes, write_new
 from medsync.network import Connection
 from medsync.signer import StarkSigner, public_key_of
 from medsync.transactions import Account
@@ -29,6 +31,11 @@ PASSWORD_VARIABLE: Final = "MEDSYNC_KEYSTORE_PASSWORD"
 
 #: scrypt's work factor for new keystores: 2**18, as Ethereum's wallets set it; about a second.
 _SCRYPT_N: Final = 2**18
+
+#: Most work that opening a keystore may take, four times that of new ones: N r p of scrypt, which takes 128
+#: times as many bytes, or rounds of PBKDF2.
+_MOST_WORK: Final = 2**23
+_MOST_KEY_BYTES: Final = 64
 
 _DEVNET_PREFIX: Final = "devnet:"
 
@@ -54,8 +61,9 @@ async def load_account(
     else:
         text, at, keystore = source.partition("@")
         if not at:
-            raise InputError(f"{source!r} is neither devnet:<n> nor <address>@<keystore>.")
-        address = _address(text)
+            # It is not quoted, nor is an address that is none: it may be a key, in the wrong place.
+            raise InputError("The account is neither devnet:<n> nor <address>@<keystore>.")
+        address = _address(text, "The account's address")
         key = read_keystore(Path(keystore), _password(password, os.environ))
     return make_account(connection.client, connection.chain_id, address, key)
 
@@ -67,14 +75,11 @@ def make_account(client: FullNodeClient, chain_id: int, address: int, private_ke
 
 def read_keystore(path: Path, password: str) -> int:
     """The private key in a keystore. Raises InputError if there is none or the password does not open it."""
+    content = read_bytes(path, "The keystore")
     try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"The keystore {path} cannot be read: {error.strerror}.") from None
-    except ValueError:
-        raise InputError(f"The keystore {path} is not JSON.") from None
-    try:
-        key = int.from_bytes(decode_keyfile_json(content, _utf8(password)), "big")
+        keystore = normalize_keys(parse_json(content))
+        _check_work(keystore["crypto"]["kdfparams"])
+        key = int.from_bytes(decode_keyfile_json(keystore, _utf8(password)), "big")
     except Exception as error:  # The library raises what its parts raise, KeyError and TypeError among it.
         wrong = isinstance(error, ValueError) and "MAC" in str(error)
         reason = "the password does not open it" if wrong else "it is no keystore of version 3"
@@ -98,26 +103,15 @@ def create_keystore(path: Path, password: str, private_key: int | None = None) -
     )
     # It is the Ethereum address of the key: a hash that has no meaning here.
     del content["address"]
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(content, file)
-    except FileExistsError:
-        raise InputError(f"{path} exists already; a keystore is never overwritten.") from None
-    except OSError as error:
-        raise InputError(f"The keystore {path} cannot be written: {error.strerror}.") from None
+    write_new([NewFile(path, json.dumps(content).encode(), "The keystore", private=True)])
     return public_key
 
 
 async def predeployed_accounts(connection: Connection) -> list[Account]:
     """A local devnet's predeployed accounts, in its order. Raises PublicNetworkError on another network."""
-    answer: list[dict[str, Any]] = await connection.devnet_rpc(
-        "devnet_getPredeployedAccounts", with_balance=False
-    )
     return [
-        make_account(
-            connection.client, connection.chain_id, int(one["address"], 16), int(one["private_key"], 16)
-        )
-        for one in answer
+        make_account(connection.client, connection.chain_id, address, key)
+        for address, key in await _predeployed_keys(connection)
     ]
 
 
@@ -127,7 +121,7 @@ def _from_environment(environment: Mapping[str, str], password: str | None) -> t
             "No account is named.",
             hint=f"Use devnet:<n>, <address>@<keystore>, or set {ADDRESS_VARIABLE}.",
         )
-    address = _address(environment[ADDRESS_VARIABLE])
+    address = _address(environment[ADDRESS_VARIABLE], ADDRESS_VARIABLE)
     if keystore := environment.get(KEYSTORE_VARIABLE):
         return address, read_keystore(Path(keystore), _password(password, environment))
     if text := environment.get(KEY_VARIABLE):
@@ -142,17 +136,42 @@ async def _predeployed(connection: Connection, source: str) -> tuple[int, int]:
     if not connection.is_local:
         raise PublicNetworkError(f"{source} is an account of a local devnet; its key is public knowledge.")
     number = source.removeprefix(_DEVNET_PREFIX)
+    known = await _predeployed_keys(connection)
+    if not (number.isascii() and number.isdigit() and len(number) < 4 and int(number) < len(known)):
+        raise InputError(f"{source!r}: this devnet has accounts devnet:0 to devnet:{len(known) - 1}.")
+    return known[int(number)]
+
+
+async def _predeployed_keys(connection: Connection) -> list[tuple[int, int]]:
+    """Addresses and private keys of a devnet's accounts."""
     answer = await connection.devnet_rpc("devnet_getPredeployedAccounts", with_balance=False)
-    if not (number.isascii() and number.isdigit() and int(number) < len(answer)):
-        raise InputError(f"{source!r}: this devnet has accounts devnet:0 to devnet:{len(answer) - 1}.")
-    one = answer[int(number)]
-    return int(one["address"], 16), int(one["private_key"], 16)
+    try:
+        known = [
+            (parse_felt(one["address"], "address"), parse_felt(one["private_key"], "key")) for one in answer
+        ]
+        for address, key in known:
+            check_address(address, "address")
+            public_key_of(key)
+    except (TypeError, LookupError, InvalidValue):
+        # What is wrong with them stays unsaid: they hold keys.
+        raise NetworkError("The devnet's predeployed accounts are none.") from None
+    return known
 
 
-def _address(text: str) -> int:
-    address = parse_felt(text, "account address")
-    check_address(address, "account address")
+def _address(text: str, name: str) -> int:
+    try:
+        address = parse_felt(text, name)
+        check_address(address, name)
+    except InvalidValue:
+        raise InputError(f"{name} must be 0x and hexadecimal digits of a contract address.") from None
     return address
+
+
+def _check_work(parameters: Mapping[str, Any]) -> None:
+    """Raise ValueError if opening a keystore would take hours, or all memory there is."""
+    work = parameters.get("n", 0) * parameters.get("r", 0) * parameters.get("p", 0)
+    if work > _MOST_WORK or parameters.get("c", 0) > _MOST_WORK or parameters["dklen"] > _MOST_KEY_BYTES:
+        raise ValueError("too much work")
 
 
 def _password(password: str | None, environment: Mapping[str, str]) -> str:

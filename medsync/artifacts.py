@@ -16,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, Field, ValidationError
 from starknet_py.common import create_casm_class, create_sierra_compiled_contract
 from starknet_py.hash.casm_class_hash import compute_casm_class_hash
 from starknet_py.hash.sierra_class_hash import compute_sierra_class_hash
 
 from medsync import abi, toolchain
-from medsync.errors import InputError, ToolError, VerificationError
+from medsync.commitments import parse_json
+from medsync.errors import InputError, MedSyncError, ToolError, VerificationError
+from medsync.felt import InvalidValue
+from medsync.files import read_bytes
 
 LIMITS = {"class_bytes": 4_089_446, "sierra_felts": 81_920, "casm_felts": 81_920}
 """What a network accepts in one class: bytes of the class as it is declared, felts of its Sierra program, and
@@ -29,6 +33,26 @@ felts of its bytecode (https://docs.starknet.io/learn/cheatsheets/chain-info).""
 
 MANIFEST = "manifest.json"
 ERRORS = "errors.json"
+
+
+_HINT = "`make build` writes it."
+
+
+class _Facts(BaseModel):
+    """What a manifest must say of one contract."""
+
+    class_hash: str = Field(pattern="^0x[0-9a-f]{64}$")
+    compiled_class_hash: str = Field(pattern="^0x[0-9a-f]{64}$")
+    cairo: str
+    class_bytes: int
+
+
+class _Manifest(BaseModel):
+    """What a manifest must say at least."""
+
+    source_sha256: str
+    scarb: str
+    contracts: dict[str, _Facts]
 
 
 @dataclass(frozen=True)
@@ -75,11 +99,13 @@ def root() -> Path:
 def manifest(package: Package = PRODUCT) -> dict[str, Any]:
     """The committed record of what was built from what, by which compiler, and what came out."""
     path = root() / package.artifacts / MANIFEST
+    content = _read_object(path)
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", hint="`make build` writes it.") from error
-    assert isinstance(content, dict)
+        _Manifest.model_validate(content, strict=True)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, detail["loc"]))
+        raise InputError(f"{path} is no manifest: {where}: {detail['msg']}.", hint=_HINT) from None
     return content
 
 
@@ -90,27 +116,57 @@ def load(name: str, package: Package = PRODUCT) -> Artifact:
     if name not in contracts:
         raise InputError(f"There is no contract {name} in {package.name}, only {', '.join(contracts)}.")
     folder = root() / package.artifacts
-    sierra = (folder / f"{name}.sierra.json").read_text()
-    casm = json.loads((folder / f"{name}.casm.json").read_bytes())
+    sierra, casm = (_read_object(folder / f"{name}.{kind}.json") for kind in ("sierra", "casm"))
+    interface = sierra.get("abi")
+    if not isinstance(interface, list) or not all(isinstance(entry, dict) for entry in interface):
+        raise InputError(f"{folder / name}.sierra.json has no ABI.", hint=_HINT)
     return Artifact(
         name=name,
-        sierra=sierra,
+        sierra=json.dumps(sierra),
         casm=json.dumps(casm | {"hints": []}),
-        abi=json.loads(sierra)["abi"],
+        abi=interface,
         class_hash=int(contracts[name]["class_hash"], 16),
         compiled_class_hash=int(contracts[name]["compiled_class_hash"], 16),
     )
 
 
 @functools.cache
+def verified(name: str) -> Artifact:
+    """The artifact of a contract that is deployed, hashed anew, as it must be before it is sent or compared.
+
+    Raises VerificationError if it is not of the class that the manifest names.
+    """
+    artifact = load(name)
+    try:
+        hashes = starknet_py_hashes(json.loads(artifact.sierra), json.loads(artifact.casm))
+    except Exception:  # What a class must be like, the library finds out by stumbling.
+        hashes = None
+    if hashes != (artifact.class_hash, artifact.compiled_class_hash):
+        raise VerificationError(
+            f"The artifacts of {name} are not of the class that their manifest names.", hint=_HINT
+        )
+    return artifact
+
+
+@functools.cache
 def errors() -> dict[str, dict[str, Any]]:
     """The contracts' error codes: by code, its contract, the functions that fail with it, and its meaning."""
     path = root() / PRODUCT.artifacts / ERRORS
+    content = _read_object(path)
+    if not all(isinstance(entry, dict) and "meaning" in entry for entry in content.values()):
+        raise InputError(f"{path} is no table of error codes.", hint=_HINT)
+    return content
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", hint="`make build` writes it.") from error
-    assert isinstance(content, dict)
+        content = parse_json(read_bytes(path, "The artifact"))
+    except InvalidValue as error:
+        raise InputError(f"{path} cannot be read: {error}.", hint=_HINT) from None
+    except InputError as error:
+        raise InputError(error.message, hint=_HINT) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} cannot be read: it holds no object.", hint=_HINT)
     return content
 
 
@@ -127,8 +183,8 @@ def build() -> None:
             stale.unlink()
         for name, content in files.items():
             (folder / name).write_bytes(content)
-    load.cache_clear()
-    errors.cache_clear()
+    for cached in (load, verified, errors):
+        cached.cache_clear()
 
 
 def check() -> bool:
@@ -206,8 +262,11 @@ def _describe_committed(package: Package) -> dict[str, bytes]:
     files = {name: content for name, content in _committed(package).items() if name.endswith(compiled)}
     try:
         return _describe(package, files)
-    except (KeyError, TypeError, ValueError) as error:
-        raise VerificationError(f"{package.artifacts} holds an incomplete contract: {error!r}.") from error
+    except MedSyncError:
+        raise
+    except Exception as error:  # What a class must be like, the libraries find out by stumbling.
+        what = type(error).__name__
+        raise VerificationError(f"{package.artifacts} holds an incomplete contract ({what}).") from error
 
 
 def _describe(package: Package, files: dict[str, bytes]) -> dict[str, bytes]:
@@ -318,7 +377,7 @@ def _where(committed: bytes, expected: bytes) -> str:
         return " in " + ", ".join(
             sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         )
-    except (AttributeError, ValueError):
+    except (AttributeError, ValueError, RecursionError):
         return ", and is no manifest"
 
 

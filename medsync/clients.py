@@ -334,8 +334,11 @@ class RewardPoolClient(ContractClient):
         """
         try:
             class_hash = await self.client.get_class_hash_at(self.address, block_number="latest")
-        except ClientError:
-            return False
+        except ClientError as error:
+            refused = refusal(error, function="the request for the pool's class")
+            if refused.code == "CONTRACT_NOT_FOUND":
+                return False
+            raise refused from error
         except TRANSPORT_ERRORS as error:
             raise NetworkError(f"The node did not answer ({type(error).__name__}).") from None
         return class_hash == artifacts.load("RewardPool").class_hash

@@ -51,7 +51,7 @@ from medsync.deployments import (
 from medsync.errors import ContractError, InputError, NetworkError, VerificationError
 from medsync.felt import decode_short_string
 from medsync.hashing import src5_interface_id
-from medsync.transactions import TRANSPORT_ERRORS, Account, refusal
+from medsync.transactions import TRANSPORT_ERRORS, Account, hand_over, refusal
 
 #: SRC-5 interfaces that each contract must answer for.
 INTERFACES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -66,7 +66,6 @@ DEFAULT_SALT: Final = 0
 _CONTRACT_NOT_FOUND: Final = 20
 _CLASS_NOT_FOUND: Final = 28
 _TRANSACTION_NOT_FOUND: Final = 29
-_DUPLICATE_TRANSACTION: Final = 59
 
 
 # --- what is to be done -------------------------------------------------------------------------------------
@@ -90,7 +89,7 @@ class Step:
 
 def steps(request: Request) -> tuple[Step, ...]:
     """Everything a deployment does, in order. Raises InputError if the artifacts are missing."""
-    log, pool = artifacts.load(MEDSYNC), artifacts.load(REWARD_POOL)
+    log, pool = artifacts.verified(MEDSYNC), artifacts.verified(REWARD_POOL)
     log_arguments = {"admin": request.admin}
     log_address = address_of(log.class_hash, log_arguments, request.salt)
     pool_arguments = {"token": request.token, "log": log_address}
@@ -280,7 +279,7 @@ async def _take(
         record = record.but(pending=Pending(step=step.name, transaction=expected))
         write(path, record)
         progress(Progress(step.name, "signed", expected))
-        await chain.send(step, transaction)
+        await chain.send(step, transaction, expected)
         progress(Progress(step.name, "sent", expected))
         sent = await chain.wait(expected)
         if not await chain.has(step):
@@ -341,7 +340,7 @@ async def check(client: FullNodeClient, record: Record) -> list[str]:
 
 async def _check_class(chain: _Chain, name: str, declared: DeclaredClass) -> list[str]:
     found = []
-    artifact = artifacts.load(name)
+    artifact = artifacts.verified(name)
     if declared.artifacts != _digests(name):
         found.append("the artifacts are not the recorded ones")
     if declared.class_hash != artifact.class_hash:
@@ -376,7 +375,7 @@ async def _check_contract(chain: _Chain, record: Record, name: str, contract: De
     if class_hash != contract.class_hash:
         found.append(f"the contract is of class {class_hash:#x}, recorded is {contract.class_hash:#x}")
         return found
-    abi = artifacts.load(name).abi
+    abi = artifacts.verified(name).abi
     client = (MedSyncClient if name == MEDSYNC else RewardPoolClient)(contract.address, chain.client)
     for interface in INTERFACES[name]:
         if not await client.supports_interface(src5_interface_id(abi, interface)):
@@ -436,7 +435,8 @@ class _Chain:
         # Not by `client.get_compiled_casm`: it cannot read this compiler's hints. The hash needs none.
         with _asking("a compiled class"):
             casm = await self.client._client.call("getCompiledCasm", {"class_hash": hex(class_hash)})
-        return compute_casm_class_hash(create_casm_class(json.dumps({**casm, "hints": []})))
+            return compute_casm_class_hash(create_casm_class(json.dumps({**casm, "hints": []})))
+        raise AssertionError("unreachable")
 
     async def class_hash_at(self, address: int) -> int | None:
         with _asking("a contract's class", absent=_CONTRACT_NOT_FOUND):
@@ -511,13 +511,10 @@ class _Sender(_Chain):
             )
             return await self.account.sign_invoke_v3(deployment.call, **options)
 
-    async def send(self, step: Step, transaction: DeclareV3 | InvokeV3) -> None:
+    async def send(self, step: Step, transaction: DeclareV3 | InvokeV3, transaction_hash: int) -> None:
         """Give a transaction to the network, unless it has it already."""
-        with _asking(step.name, absent=_DUPLICATE_TRANSACTION):
-            if isinstance(transaction, DeclareV3):
-                await self.client.declare(transaction)
-            else:
-                await self.client.send_transaction(transaction)
+        with _asking(step.name):
+            await hand_over(self.client, transaction, transaction_hash)
 
     async def wait(self, transaction: int) -> Sent:
         """Wait until a transaction is accepted on L2."""

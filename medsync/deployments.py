@@ -23,25 +23,31 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
 
 from medsync import artifacts
+from medsync.commitments import parse_json
 from medsync.errors import InputError
-from medsync.felt import parse_felt
+from medsync.felt import InvalidValue, check_felt, parse_felt
+from medsync.files import is_there, read_bytes
 
 MEDSYNC: Final = "MedSync"
 REWARD_POOL: Final = "RewardPool"
 
 
-def _felt_from_json(value: object) -> int:
-    return value if isinstance(value, int) else parse_felt(str(value), "a felt")
+def _felt(value: Any, info: ValidationInfo) -> int:
+    if info.mode == "json":
+        return parse_felt(value, "a felt")
+    check_felt(value, "a felt")
+    return int(value)
 
 
 Felt = Annotated[
     int,
-    PlainValidator(_felt_from_json),
+    PlainValidator(_felt),
     PlainSerializer(hex, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": "^0x(0|[1-9a-f][0-9a-f]{0,62})$"}),
 ]
@@ -78,7 +84,7 @@ class Sent(_Part):
     """A transaction that did its part, and the block it is in."""
 
     transaction: Felt
-    block: int
+    block: int = Field(ge=0, strict=True)
 
 
 class DeclaredClass(_Part):
@@ -225,16 +231,18 @@ def path_of(name: str) -> Path:
 
 def read(path: Path) -> Record:
     """Read a record. Raises InputError if the file cannot be read or is no valid record."""
+    if not is_there(path):
+        raise InputError(f"There is no deployment record {path}.", hint="`medsync deploy` makes one.")
+    content = read_bytes(path, "The deployment record")
     try:
-        return Record.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(
-            f"There is no deployment record {path}.", hint="`medsync deploy` makes one."
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValidationError, ValueError) as error:
-        raise InputError(f"{path} is no deployment record: {_first_problem(error)}.") from None
+        parse_json(content)  # It refuses what two readers could understand differently.
+        return Record.model_validate_json(content)
+    except InvalidValue as error:
+        problem = str(error)
+    except ValidationError as error:
+        detail = error.errors(include_url=False, include_input=False)[0]
+        problem = f"{'.'.join(map(str, detail['loc'])) or 'document'}: {detail['msg']}"
+    raise InputError(f"{path} is no deployment record: {problem}.")
 
 
 def find_all() -> list[Path]:
@@ -248,23 +256,23 @@ def schema() -> str:
     return json.dumps(document | Record.model_json_schema(mode="serialization"), indent=2) + "\n"
 
 
-def _first_problem(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        detail = error.errors(include_url=False)[0]
-        return f"{'.'.join(map(str, detail['loc'])) or 'document'}: {detail['msg']}"
-    return str(error)
-
-
 def read_if_there(path: Path) -> Record | None:
-    return read(path) if path.exists() else None
+    return read(path) if is_there(path) else None
 
 
 def write(path: Path, record: Record) -> None:
-    """Replace a record as a whole: whatever happens meanwhile, the file is the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-    ) as file:
+    """Replace a record as a whole: whatever happens meanwhile, the file is the old one or the new one.
+
+    Raises InputError where no file can be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            "w", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
+        )
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+    with temporary as file:
         try:
             file.write(record.to_json())
             file.flush()
@@ -281,11 +289,19 @@ def write(path: Path, record: Record) -> None:
         os.close(descriptor)
 
 
+def _unwritable(path: Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or "no file can be named so"
+    return InputError(f"The deployment record {path} cannot be written: {reason}.")
+
+
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Let one process at a time deploy into a folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY)
+    """Let one process at a time deploy into a folder. Raises InputError where no record can be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

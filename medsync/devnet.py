@@ -309,8 +309,14 @@ def background_down() -> bool:
 
 
 def _state_file() -> IO[str]:
-    state_dir().mkdir(parents=True, exist_ok=True)
-    return (state_dir() / "devnet.json").open("a+")
+    try:
+        state_dir().mkdir(parents=True, exist_ok=True)
+        return (state_dir() / "devnet.json").open("a+")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no folder can be named so"
+        raise InputError(
+            f"Nothing can be kept in {state_dir()}: {reason}.", hint="Set XDG_STATE_HOME."
+        ) from None
 
 
 def _lock(state: IO[str]) -> bool:
@@ -325,8 +331,21 @@ def _lock(state: IO[str]) -> bool:
 
 def _read(state: IO[str]) -> Background | None:
     state.seek(0)
-    content = state.read()
-    return Background(**json.loads(content)) if content else None
+    try:
+        content = state.read()
+        return _background(json.loads(content)) if content else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise InputError(
+            f"{state.name} does not say which devnet runs.", hint="End that devnet, and remove the file."
+        ) from None
+
+
+def _background(document: Any) -> Background:
+    url, pid, log = (document[name] for name in ("url", "pid", "log"))
+    # A process group that is ended by and by: neither ours (0) nor everybody's (1).
+    if not (isinstance(url, str) and isinstance(log, str) and type(pid) is int and pid > 1):
+        raise ValueError
+    return Background(url, pid, log)
 
 
 def _arguments(*, seed: int, accounts: int, balance: int, chain_id: str, port: int) -> list[str]:

@@ -18,6 +18,7 @@ from medsync.clients import MedSyncClient
 from medsync.completeness import log_faults
 from medsync.errors import InputError, NetworkError, VerificationError
 from medsync.events import Event, decode_event, selector_of
+from medsync.felt import check_uint
 from medsync.transactions import TRANSPORT_ERRORS, refusal
 from medsync.types import EventLocation, LogEntry, LogHead
 
@@ -56,7 +57,7 @@ async def fetch_log(
     in. Raises VerificationError as `prove_complete` does, NetworkError if the node fails or contradicts
     itself.
     """
-    block = await _block_number(client, to_block)
+    block = await newest_block(client) if to_block == "latest" else to_block
     # First the head: a devnet without archive answers only for the newest block.
     head = await MedSyncClient(contract, client).log_head(patient, block=block)
     keys = [[selector_of(LogEntry)], [patient]]
@@ -100,8 +101,11 @@ async def fetch_events(
     selector first, alternatives side by side, an empty list for any. With `timestamps` every event's location
     says when its block was made, at the price of one request per block. Raises as `fetch_raw` and
     `decode_event` do.
+
+    What a node leaves out, alters or invents is not found here: only a patient's log has a hash chain that
+    tells, see `fetch_log`.
     """
-    end = await _block_number(client, to_block)
+    end = await newest_block(client) if to_block == "latest" else to_block
     found = [
         (position(one), contract, one)
         for address, contract in contracts.items()
@@ -182,11 +186,12 @@ def _was_asked_for(
     )
 
 
-async def _block_number(client: FullNodeClient, block: int | Literal["latest"]) -> int:
-    if block != "latest":
-        return block
+async def newest_block(client: FullNodeClient) -> int:
+    """Number of the newest block. Raises NetworkError if the node does not say."""
     try:
-        return int(await client.get_block_number())
+        number = int(await client.get_block_number())
+        check_uint(number, 64, "block number")
+        return number
     except ClientError as error:
         raise refusal(error, function="the request for the newest block") from error
     except TRANSPORT_ERRORS as error:

@@ -6,24 +6,34 @@ scheme, host and port.
 
 import ipaddress
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from starknet_py.net.client_errors import ClientError
 from starknet_py.net.full_node_client import FullNodeClient
+from starknet_py.net.http_client import RpcHttpClient, ServerError
 
 from medsync import toolchain
 from medsync.errors import InputError, NetworkError, PublicNetworkError
-from medsync.felt import decode_short_string, encode_short_string, parse_felt
+from medsync.felt import InvalidValue, decode_short_string, parse_felt
 
 #: Environment variable with the URL of the node to use for a public network.
 URL_VARIABLE: Final = "MEDSYNC_RPC_URL"
 
 #: Seconds a node gets for one answer.
 TIMEOUT: Final = 60.0
+
+#: Error code of JSON-RPC 2.0.
+_METHOD_NOT_FOUND: Final = -32601
+
+#: Characters from which on a part of a URL may be an API key, not a word.
+_KEY_LENGTH: Final = 12
 
 #: The STRK token's address, the same on every network.
 STRK_TOKEN: Final = 0x04718F5A0FC34CC1AF16A1CDEE98FFB20C31F5CD61D6AB07201858F4287C938D
@@ -102,6 +112,17 @@ def shown_url(url: str) -> str:
     return f"{parts.scheme}://{host}{port}" if host else "(malformed URL)"
 
 
+def without_secrets(text: str, url: str) -> str:
+    """What a node said, without what may be secret in its URL: nodes like to quote the key they refuse."""
+    parts = urlsplit(url)
+    secret = {parts.username, parts.password} | {
+        part for part in re.split(r"[/&=?#]", url.partition(parts.netloc)[2]) if len(part) >= _KEY_LENGTH
+    }
+    for part in sorted(filter(None, secret), key=len, reverse=True):
+        text = re.sub(re.escape(part), "…", text, flags=re.IGNORECASE)
+    return text
+
+
 def is_loopback(url: str) -> bool:
     """Whether a URL's host is this machine's loopback interface: localhost or an address like 127.0.0.1."""
     try:
@@ -135,21 +156,58 @@ async def connect(
         version = await _call(session, target, "starknet_specVersion", [])
         if not _is_compatible(version):
             raise NetworkError(
-                f"The node at {shown_url(target)} speaks JSON-RPC {version}, not {toolchain.RPC_VERSION}."
+                f"The node at {shown_url(target)} speaks JSON-RPC {str(version)[:20]}, "
+                f"not {toolchain.RPC_VERSION}."
             )
         is_local = loopback and await _is_devnet(session, target)
         if not is_local and not allow_public:
             _refuse(target)
-        chain_id = parse_felt(await _call(session, target, "starknet_chainId", []), "chain id")
+        chain_id, chain = _chain(await _call(session, target, "starknet_chainId", []), target)
         wanted = NETWORKS[network].chain
-        if wanted is not None and chain_id != encode_short_string(wanted):
-            raise NetworkError(
-                f"The node at {shown_url(target)} is on {decode_short_string(chain_id)}, not on {wanted}."
-            )
+        if wanted is not None and chain != wanted:
+            raise NetworkError(f"The node at {shown_url(target)} is on {chain}, not on {wanted}.")
         client = FullNodeClient(target, session)
+        client._client = _DiscreetRpc(target, session)
         # Checked above; its own check would print the whole URL in a warning.
         client._client._is_spec_version_verified = True
         yield Connection(network, chain_id, is_local, client, shown_url(target))
+
+
+class _DiscreetRpc(RpcHttpClient):
+    """starknet-py's transport, whose errors have the protocol's form and do not give the node's URL away."""
+
+    def handle_rpc_error(self, result: Any) -> None:  # type: ignore[override]  # there it needs no `self`
+        error = result.get("error")
+        code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
+        if type(code) is not int or not isinstance(message, str):
+            raise ServerError(body=result)
+        raise ClientError(
+            message=without_secrets(message, self.url),
+            code=code,  # type: ignore[arg-type]  # starknet-py's own passes the number, too
+            data=_discreet_data(error.get("data"), self.url),
+        )
+
+    async def handle_request_error(self, request: aiohttp.ClientResponse) -> None:
+        if request.status >= HTTPStatus.MULTIPLE_CHOICES:
+            # The page that comes along tells nothing, and may quote anything.
+            raise ClientError(message=HTTPStatus(request.status).phrase, code=str(request.status))
+
+
+def _discreet_data(data: Any, url: str) -> Any:
+    if isinstance(data, str):
+        return without_secrets(data, url)
+    if isinstance(data, dict):
+        return {name: _discreet_data(value, url) for name, value in data.items()}
+    return data
+
+
+def _chain(answer: Any, url: str) -> tuple[int, str]:
+    """A chain's id as a felt and as text."""
+    try:
+        chain_id = parse_felt(answer, "chain id")
+        return chain_id, decode_short_string(chain_id)
+    except InvalidValue:
+        raise NetworkError(f"The node at {shown_url(url)} does not say which chain it is on.") from None
 
 
 def _refuse(url: str) -> None:
@@ -165,11 +223,18 @@ def _is_compatible(version: object) -> bool:
     return str(version).split(".")[:2] == toolchain.RPC_VERSION.split(".")[:2]
 
 
+class _UnknownMethod(NetworkError):
+    """The node does not have the method that it was asked for."""
+
+
 async def _is_devnet(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether the node has devnet's methods. Raises NetworkError if it neither shows nor denies it."""
     try:
-        await _call(session, url, "devnet_getConfig", {})
-    except NetworkError:
+        config = await _call(session, url, "devnet_getConfig", {})
+    except _UnknownMethod:
         return False
+    if not isinstance(config, dict):
+        raise NetworkError(f"The node at {shown_url(url)} does not say whether it is a devnet.")
     return True
 
 
@@ -180,7 +245,7 @@ async def _call(session: aiohttp.ClientSession, url: str, method: str, params: A
     try:
         async with session.post(url, json=body) as response:
             answer = await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
         # Only the kind is kept, and not as the cause either: some of them quote the URL.
         trouble = type(error).__name__
     if trouble:
@@ -190,5 +255,8 @@ async def _call(session: aiohttp.ClientSession, url: str, method: str, params: A
         )
     if not isinstance(answer, dict) or "result" not in answer:
         detail = answer.get("error") if isinstance(answer, dict) else answer
-        raise NetworkError(f"The node at {shown_url(url)} refused {method}: {str(detail)[:300]}.")
+        said = without_secrets(str(detail), url)[:300]
+        is_unknown = isinstance(detail, dict) and detail.get("code") == _METHOD_NOT_FOUND
+        kind = _UnknownMethod if is_unknown else NetworkError
+        raise kind(f"The node at {shown_url(url)} refused {method}: {said}.")
     return answer["result"]

@@ -1,8 +1,8 @@
 """Transactions: an account with many of them in flight, what came of each, and why one was refused."""
 
 import asyncio
-import json
 import re
+import secrets
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +14,7 @@ from starknet_py.net.account.account import Account as StarknetAccount
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import (
     Call,
+    EstimatedFee,
     FunctionInvocation,
     InvokeTransactionTrace,
     ResourceBounds,
@@ -25,10 +26,10 @@ from starknet_py.net.client_models import (
 )
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import ServerError
-from starknet_py.net.models.transaction import InvokeV3
+from starknet_py.net.models.transaction import DeclareV3, InvokeV3
 
 from medsync import artifacts
-from medsync.errors import ContractError, InputError, NetworkError
+from medsync.errors import ContractError, InputError, MedSyncError, NetworkError
 from medsync.events import EVENTS, Event, events_of
 from medsync.felt import InvalidValue, decode_short_string
 from medsync.serde import decode
@@ -39,14 +40,23 @@ T = TypeVar("T")
 #: Seconds a transaction gets until it is in a block.
 CONFIRMATION_TIMEOUT: Final = 120.0
 
+#: Seconds for which sending the same calls again, after an unknown outcome, counts as a second try.
+RETRY_WINDOW: Final = 600.0
+
 #: Broken connections, silence, and answers that make no sense, as the libraries report them.
 TRANSPORT_ERRORS: Final = (
     aiohttp.ClientError,
     TimeoutError,
     OSError,
-    json.JSONDecodeError,
     ServerError,
     marshmallow.ValidationError,
+    # An answer of another shape than the protocol's: starknet-py takes it apart without looking first.
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
 )
 
 # Error codes of the Starknet JSON-RPC specification.
@@ -54,6 +64,7 @@ _NOT_FOUND = 29
 _REVERTED = (40, 41)
 _INVALID_NONCE = 52
 _DUPLICATE = 59
+_UNEXPECTED = 63
 _REFUSALS = {
     20: "CONTRACT_NOT_FOUND",
     21: "ENTRYPOINT_NOT_FOUND",
@@ -63,6 +74,18 @@ _REFUSALS = {
     55: "VALIDATION_FAILURE",
     _DUPLICATE: "DUPLICATE_TRANSACTION",
 }
+
+
+class UnknownOutcome(NetworkError):
+    """A transaction was handed over, or perhaps so, and the node did not tell what became of it."""
+
+    def __init__(self, transaction: int, trouble: str) -> None:
+        super().__init__(
+            f"What became of transaction {transaction:#x} is not known: {trouble}.",
+            hint="It may still happen: look it up before you send it again.",
+        )
+        #: Its hash.
+        self.transaction = transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +142,28 @@ class Invocation(Generic[T]):
         return replace(cast(TransactionResult[Any], result), value=value)
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A transaction that the node has, or may have."""
+
+    nonce: int
+    calls: list[Call]
+    #: When it was handed over, by the monotonic clock.
+    at: float
+
+
 class Account(StarknetAccount):
-    """starknet-py's account, for many transactions in flight.
+    """starknet-py's account, for many transactions in flight, each of which happens once.
 
     It counts nonces itself, hands transactions over one after the other and waits for them side by side.
     After a failure the count is read from the chain again, with the transactions that are still in flight
     left out. Share one object per account: two would count on their own (and recover, at the price of a
     refusal each).
+
+    A transaction whose outcome was not learnt (`UnknownOutcome`, or the task was cancelled) is remembered.
+    Sending the same calls again within `RETRY_WINDOW` is a second try: if the first one arrived, it is the
+    answer; if not, the second takes its nonce, so that only one of them can happen. Whoever wants them twice
+    learns first what became of the one, from `confirm`.
     """
 
     client: FullNodeClient
@@ -138,7 +176,14 @@ class Account(StarknetAccount):
         self._cairo_version = 1  # type: ignore[assignment]
         self._handing_over = asyncio.Lock()
         self._next_nonce: int | None = None
-        self._in_flight: dict[int, int] = {}
+        # By hash: those that somebody waits for, and those whose outcome nobody learnt.
+        self._in_flight: dict[int, _Sent] = {}
+        self._unsettled: dict[int, _Sent] = {}
+
+    @property
+    def unsettled(self) -> tuple[int, ...]:
+        """Hashes of transactions that may have happened, or may still, and whose outcome was not learnt."""
+        return tuple(self._unsettled)
 
     async def send(
         self,
@@ -153,11 +198,18 @@ class Account(StarknetAccount):
         is asked for an estimate and half as much again is allowed. `tip` is in FRI per unit of L2 gas,
         `within` in seconds. The result's `value` has the answer of each invocation.
 
-        Raises ContractError if it is refused or reverted, NetworkError if the node fails or the time is over.
+        Raises ContractError if it is refused or reverted, UnknownOutcome if the node does not say in time
+        what became of it, another NetworkError if the node fails before anything is sent.
         """
         transaction_hash = await self.submit(*invocations, bounds=bounds, tip=tip)
+        sent = self._in_flight[transaction_hash]
         receipt = await self.confirm(transaction_hash, *invocations, within=within)
-        return await self.result(receipt, *invocations)
+        try:
+            return await self.result(receipt, *invocations)
+        except BaseException:
+            # It happened, and the caller does not have its answer: a second try must not do it again.
+            self._unsettled[transaction_hash] = sent
+            raise
 
     async def submit(
         self, *invocations: Invocation[Any], bounds: ResourceBoundsMapping | None = None, tip: int = 0
@@ -168,23 +220,32 @@ class Account(StarknetAccount):
         """
         calls = [invocation.call for invocation in invocations]
         async with self._handing_over:
-            for last_attempt in (False, False, True):
-                try:
-                    nonce = await self._free_nonce()
-                    transaction = await self.sign_invoke_v3(
-                        calls, nonce=nonce, resource_bounds=bounds, auto_estimate=bounds is None, tip=tip
-                    )
-                    return await self._hand_over(transaction, nonce)
-                except ClientError as error:
+            earlier = self._tries_of(calls)
+            try:
+                for attempts_left in (2, 1, 0):
+                    for one in earlier:
+                        if await _is_known(self.client, one):
+                            return self._arrived(one)
+                    nonce = self._unsettled[earlier[0]].nonce if earlier else await self._free_nonce()
+                    try:
+                        return await self._hand_over(await self._sign(calls, nonce, bounds, tip), calls)
+                    except ClientError as error:
+                        if not (attempts_left and _is_nonce_refusal(error)):
+                            raise
+                    # What was refused for its nonce is not and never will be on the chain: it is signed anew.
+                    # That goes for earlier tries of this nonce too, unless one of them is what took it.
                     self._next_nonce = None
-                    # Refused for its nonce, it is not and never will be on the chain: sign it anew.
-                    if last_attempt or not _is_nonce_refusal(error):
-                        raise refusal(error, *invocations) from error
-                except TRANSPORT_ERRORS as error:
-                    self._next_nonce = None
-                    raise NetworkError(
-                        f"The node did not answer ({type(error).__name__}); nothing was sent."
-                    ) from None
+                    earlier = [one for one in earlier if await _is_known(self.client, one)]
+            except MedSyncError:
+                raise
+            except (ClientError, *TRANSPORT_ERRORS) as error:
+                self._next_nonce = None
+                if isinstance(error, ClientError) and not _is_http_status(error):
+                    raise refusal(error, *invocations) from error
+                if earlier:
+                    trouble = f"at another try, the node did not answer ({_kind(error)})"
+                    raise UnknownOutcome(earlier[0], trouble) from None
+                raise NetworkError(f"The node did not answer ({_kind(error)}); nothing was sent.") from None
         raise AssertionError("unreachable")
 
     async def confirm(
@@ -192,15 +253,18 @@ class Account(StarknetAccount):
     ) -> TransactionReceiptWithBlockInfo:
         """The receipt of a transaction once it is in a block; `invocations` only name it in errors.
 
-        Raises ContractError if it was reverted, NetworkError if it is in no block after `within` seconds.
+        Raises ContractError if it was reverted, UnknownOutcome if it is in no block after `within` seconds.
         """
         try:
             receipt = await _receipt(self.client, transaction_hash, within)
         except BaseException:
             self._next_nonce = None
+            if transaction_hash in self._in_flight:
+                self._unsettled[transaction_hash] = self._in_flight[transaction_hash]
             raise
         finally:
             self._in_flight.pop(transaction_hash, None)
+        self._unsettled.pop(transaction_hash, None)
         if receipt.execution_status is TransactionExecutionStatus.REVERTED:
             where = f"Transaction {transaction_hash:#x} was reverted; its fee was paid."
             raise _contract_error(receipt.revert_reason, invocations, where)
@@ -233,39 +297,59 @@ class Account(StarknetAccount):
             receipt=receipt,
         )
 
+    def _tries_of(self, calls: list[Call]) -> list[int]:
+        """The unsettled transactions that sending these calls is another try of, all of one nonce."""
+        oldest = time.monotonic() - RETRY_WINDOW
+        self._unsettled = {one: sent for one, sent in self._unsettled.items() if sent.at > oldest}
+        same = {one: sent.nonce for one, sent in self._unsettled.items() if sent.calls == calls}
+        return [one for one, nonce in same.items() if nonce == min(same.values())]
+
     async def _free_nonce(self) -> int:
         if self._next_nonce is None:
             nonce = await self.get_nonce(block_number="pre_confirmed")
-            taken = set(self._in_flight.values())
+            taken = {sent.nonce for sent in self._in_flight.values()}
+            taken |= {
+                sent.nonce for one, sent in self._unsettled.items() if await _is_known(self.client, one)
+            }
             while nonce in taken:
                 nonce += 1
             self._next_nonce = nonce
         return self._next_nonce
 
-    async def _hand_over(self, transaction: InvokeV3, nonce: int) -> int:
-        try:
-            transaction_hash = (await self.client.send_transaction(transaction)).transaction_hash
-        except (ClientError, *TRANSPORT_ERRORS) as error:
-            if isinstance(error, ClientError) and not _is_http_status(error):
-                raise
-            # It may have arrived all the same.
-            transaction_hash = transaction.calculate_hash(self.chain_id)
-            if not await self._is_known(transaction_hash):
-                self._next_nonce = None
-                raise NetworkError(
-                    f"The connection broke while transaction {transaction_hash:#x} was handed over.",
-                    hint="It may still happen: look it up before you send it again.",
-                ) from None
-        self._in_flight[transaction_hash] = nonce
-        self._next_nonce = nonce + 1
-        return transaction_hash
+    async def _sign(
+        self, calls: list[Call], nonce: int, bounds: ResourceBoundsMapping | None, tip: int
+    ) -> InvokeV3:
+        if bounds is None:
+            unbounded = ResourceBoundsMapping.init_with_zeros()  # type: ignore[no-untyped-call]
+            estimate = await self.estimate_fee(
+                await self.sign_invoke_v3(calls, nonce=nonce, resource_bounds=unbounded, tip=tip)
+            )
+            assert isinstance(estimate, EstimatedFee)
+            bounds = estimate.to_resource_bounds()
+            # Unlike any that another process may send just now with the same calls and nonce: what the node
+            # knows by our hash is ours.
+            bounds.l2_gas.max_amount += secrets.randbits(16)
+        return await self.sign_invoke_v3(calls, nonce=nonce, resource_bounds=bounds, tip=tip)
 
-    async def _is_known(self, transaction_hash: int) -> bool:
+    async def _hand_over(self, transaction: InvokeV3, calls: list[Call]) -> int:
+        transaction_hash = transaction.calculate_hash(self.chain_id)
+        # Noted before it is sent: whatever happens from here on, it may be on its way.
+        self._unsettled[transaction_hash] = _Sent(transaction.nonce, calls, time.monotonic())
+        is_next = self._next_nonce == transaction.nonce
+        self._next_nonce = None
         try:
-            await self.client.get_transaction_status(transaction_hash)
-        except (ClientError, *TRANSPORT_ERRORS):
-            return False
-        return True
+            await hand_over(self.client, transaction, transaction_hash)
+        except ClientError:
+            del self._unsettled[transaction_hash]
+            raise
+        self._next_nonce = transaction.nonce + 1 if is_next else None
+        return self._arrived(transaction_hash)
+
+    def _arrived(self, transaction_hash: int) -> int:
+        """Count an unsettled transaction as in flight; others of its nonce will never happen."""
+        sent = self._in_flight[transaction_hash] = self._unsettled[transaction_hash]
+        self._unsettled = {one: other for one, other in self._unsettled.items() if other.nonce != sent.nonce}
+        return transaction_hash
 
     async def _frames(
         self, transaction_hash: int, invocations: Sequence[Invocation[Any]]
@@ -274,7 +358,7 @@ class Account(StarknetAccount):
         try:
             trace = await self.client.trace_transaction(transaction_hash)
         except (ClientError, *TRANSPORT_ERRORS) as error:
-            raise NetworkError(f"{trouble} ({type(error).__name__}).") from None
+            raise NetworkError(f"{trouble} ({_kind(error)}).") from None
         assert isinstance(trace, InvokeTransactionTrace)
         frames = _walk(trace.execute_invocation)
         # In order: an account may call other contracts before and in between.
@@ -288,6 +372,30 @@ class Account(StarknetAccount):
         return complete
 
 
+async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, transaction_hash: int) -> None:
+    """Give a signed transaction to the node.
+
+    Raises ClientError if the node refuses it, UnknownOutcome if it does not say whether it has it.
+    """
+    try:
+        if isinstance(transaction, DeclareV3):
+            await client.declare(transaction)
+        else:
+            await client.send_transaction(transaction)
+    except (ClientError, *TRANSPORT_ERRORS) as error:
+        # It may have arrived all the same: its answer was lost, or what was refused is a second copy of it.
+        refused = isinstance(error, ClientError) and 0 < _rpc_code(error) < _UNEXPECTED
+        try:
+            if await _is_known(client, transaction_hash):
+                return
+        except (ClientError, *TRANSPORT_ERRORS):
+            refused = False
+        if refused:
+            raise
+        trouble = f"when it was handed over, the node did not answer ({_kind(error)})"
+        raise UnknownOutcome(transaction_hash, trouble) from None
+
+
 async def bounds_for(
     client: FullNodeClient, *, l2_gas: int, l1_data_gas: int = 10_000
 ) -> ResourceBoundsMapping:
@@ -296,7 +404,12 @@ async def bounds_for(
     They save the estimate, which costs about as much as the transaction itself, and a refusal is then found
     out on the chain and paid for.
     """
-    block = await client.get_block_with_tx_hashes(block_number="latest")
+    try:
+        block = await client.get_block_with_tx_hashes(block_number="latest")
+    except ClientError as error:
+        raise refusal(error, function="the request for gas prices") from error
+    except TRANSPORT_ERRORS as error:
+        raise NetworkError(f"The node did not say its gas prices ({_kind(error)}).") from None
 
     def bound(amount: int, price: int) -> ResourceBounds:
         return ResourceBounds(max_amount=amount, max_price_per_unit=2 * price)
@@ -318,8 +431,12 @@ def refusal(
     if code in _REFUSALS:
         name = function or _names(invocations)
         return ContractError(_REFUSALS[code], name)
-    # starknet-py puts the node's own words into the message; an HTTP error's may be a whole page.
-    return NetworkError(f"The node refused {function or _names(invocations)}: {error.message[:300]}")
+    name = function or _names(invocations)
+    if _is_http_status(error):
+        # Its text is a page of whatever stands in between, and may quote the node's URL.
+        return NetworkError(f"The node did not answer {name} ({_kind(error)}).")
+    # starknet-py puts the node's own words into the message.
+    return NetworkError(f"The node refused {name}: {error.message[:300]}")
 
 
 # --- reading refusals ---------------------------------------------------------------------------------------
@@ -407,9 +524,16 @@ def _rpc_code(error: ClientError) -> int:
         return 0
 
 
-def _is_http_status(error: ClientError) -> bool:
+def _is_http_status(error: Exception) -> bool:
     """Whether something on the way to the node answered, not the node itself."""
-    return _rpc_code(error) >= 300
+    return isinstance(error, ClientError) and _rpc_code(error) >= 300
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong on the way, in a word; not the error's text, which may quote the node's URL."""
+    if isinstance(error, ClientError):
+        return f"HTTP status {error.code}" if _is_http_status(error) else f"error {error.code}"
+    return type(error).__name__
 
 
 def _is_nonce_refusal(error: ClientError) -> bool:
@@ -424,25 +548,31 @@ def _is_nonce_refusal(error: ClientError) -> bool:
 async def _receipt(
     client: FullNodeClient, transaction_hash: int, within: float
 ) -> TransactionReceiptWithBlockInfo:
-    deadline, delay, trouble = time.monotonic() + within, 0.02, "not in a block"
+    deadline, delay, trouble = time.monotonic() + within, 0.02, "it is in no block"
     while True:
         try:
             receipt = await client.get_transaction_receipt(transaction_hash)
             if receipt.finality_status is not TransactionFinalityStatus.PRE_CONFIRMED:
                 return receipt
-            trouble = "not in a confirmed block"
-        except ClientError as error:
-            if _rpc_code(error) != _NOT_FOUND:
-                trouble = error.message[:300]
-        except TRANSPORT_ERRORS as error:
-            trouble = f"the node did not answer ({type(error).__name__})"
+            trouble = "its block is not confirmed"
+        except (ClientError, *TRANSPORT_ERRORS) as error:
+            if not (isinstance(error, ClientError) and _rpc_code(error) == _NOT_FOUND):
+                trouble = f"the node did not answer ({_kind(error)})"
         if time.monotonic() + delay > deadline:
-            raise NetworkError(
-                f"Transaction {transaction_hash:#x} is not confirmed after {within:.0f} s: {trouble}.",
-                hint="It may still happen: look it up before you send it again.",
-            )
+            raise UnknownOutcome(transaction_hash, f"after {within:.0f} s, {trouble}")
         await asyncio.sleep(delay)
         delay = min(1.5 * delay, 2.0)
+
+
+async def _is_known(client: FullNodeClient, transaction_hash: int) -> bool:
+    """Whether the node knows a transaction, in a block or waiting for one. Raises if it does not say."""
+    try:
+        await client.get_transaction_status(transaction_hash)
+    except ClientError as error:
+        if _rpc_code(error) != _NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 def _walk(frame: FunctionInvocation | RevertedFunctionInvocation) -> Iterator[FunctionInvocation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,10 +14,12 @@ from medsync.cli import campaigns, values
 from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Answer, Hex, members
 from medsync.errors import ExitCode, InputError, VerificationError
+from medsync.felt import InvalidValue
+from medsync.files import read_text
 from medsync.vocabulary import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from medsync.exports import PatientExport
     from medsync.types import AccessReceipt, AccessRequest, LogHead
@@ -25,6 +28,10 @@ app = typer.Typer(no_args_is_help=True, help="Ask for access, and read, take hom
 
 Patient = Annotated[str, typer.Argument(help="The patient's address: 0x…, devnet:<n> or me.")]
 Record = Annotated[str, typer.Option("--record", help="The record asked for. " + values.COMMITMENT_HELP)]
+
+
+#: Members of a request in a batch that are texts and must be there.
+_TEXTS = ("patient", "purpose", "record")
 
 
 class Format(StrEnum):
@@ -71,24 +78,39 @@ async def batch(
     all are permitted.
     """
     medsync = await context.medsync(signing=True)
-    entries = values.read_json(file, "FILE")
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError(f"FILE: {file} is not a list of requests.")
     wanted = []
-    for number, entry in enumerate(entries, 1):
+    for number, entry in enumerate(_entries(file), 1):
+        patient, purpose, record = entry["patient"], entry["purpose"], entry["record"]
+        categories = ",".join(entry["categories"])
+        campaign = Path(entry["campaign"]) if entry.get("campaign") else None
         try:
-            patient, purpose, record = entry["patient"], entry["purpose"], entry["record"]
-            categories = ",".join(entry["categories"])
-            campaign = Path(entry["campaign"]) if entry.get("campaign") else None
             wanted.append(await _request(context, patient, purpose, categories, record, campaign))
-        except (KeyError, TypeError, AttributeError):
-            what = "{patient, purpose, categories: [...], record, campaign}"
-            raise InputError(f"FILE: request {number} of {file} is not {what}.") from None
+        except InputError as error:
+            raise InputError(f"FILE: request {number} of {file}: {error.message}", hint=error.hint) from None
     result = await context.send(medsync.request_access_batch(wanted))
     return {
         "requests": _answer(context, [one.patient for one in wanted], result.value[0]),
         **paid(result),
     }
+
+
+def _entries(file: Path) -> list[dict[str, Any]]:
+    """The requests in a file, each with members of the right kinds and no others."""
+    entries = values.read_json(file, "FILE")
+    if not isinstance(entries, list):
+        raise InputError(f"FILE: {file} is not a list of requests.")
+    for number, entry in enumerate(entries, 1):
+        if not (
+            isinstance(entry, dict)
+            and {"categories", *_TEXTS} <= entry.keys() <= {"categories", "campaign", *_TEXTS}
+            and all(isinstance(entry[name], str) for name in _TEXTS)
+            and isinstance(entry["categories"], list)
+            and all(isinstance(name, str) for name in entry["categories"])
+            and isinstance(entry.get("campaign"), str | None)
+        ):
+            what = "{patient, purpose, categories: [...], record, campaign}"
+            raise InputError(f"FILE: request {number} of {file} is not {what}.")
+    return entries
 
 
 @command(app, "emergency")
@@ -149,7 +171,8 @@ async def export(
     AuditEvent; receipt is a list of consent receipts after ISO/IEC TS 27560.
     """
     taken = await _fetch(context, patient)
-    values.write_new(output, _written(taken, format), "--output", private=True)
+    context.write(output, _written(taken, format), "--output", private=True)
+    context.keep()
     return {
         "patient": Hex(taken.patient),
         "entries": taken.head.count,
@@ -174,24 +197,38 @@ async def verify(
     """
     from medsync.exports import json as json_export
 
-    text = values.read_text(file, "FILE")
+    text = read_text(file, "FILE:")
     if not text.lstrip().startswith("{"):
         if offline:
             raise InputError("A csv holds no head of the log.", hint="Verify it without --offline.")
-        return await _verify_csv(context, text)
-    stated = json_export.loads(text)
+        return await _verify_csv(context, file, text)
+    with _reading(file):
+        stated = json_export.loads(text)
     head = None if offline else await _head(context, stated.chain_id, stated.contract, stated.patient)
     verified = json_export.verify_export(text, head)
     return _verified(stated.patient, verified.export.head, anchored=verified.anchored)
 
 
-async def _verify_csv(context: Context, text: str) -> Answer:
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Say which file it is that cannot be understood."""
+    try:
+        yield
+    except InvalidValue as error:
+        raise InputError(
+            f"FILE: {file} holds no log that can be verified: {error}.",
+            hint="Only what access export writes as json or csv does.",
+        ) from None
+
+
+async def _verify_csv(context: Context, file: Path, text: str) -> Answer:
     from medsync.completeness import log_faults
     from medsync.exports import csv
 
-    entries = csv.loads_log(text)
+    with _reading(file):
+        entries = csv.loads_log(text)
     if not entries:
-        raise InputError("FILE: it holds no entry, so it says nothing of whose log it is.")
+        raise InputError(f"FILE: {file} holds no entry, so it says nothing of whose log it is.")
     record, connection = await context.record(), await context.connection()
     patient = entries[0].patient
     head = await _head(context, connection.chain_id, record.medsync, patient)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -130,9 +130,20 @@ def run(arguments: Sequence[str]) -> int:
         ).with_traceback(error.__traceback__)
         failure.__cause__ = error
     if verbose and failure.__traceback__ is not None:
-        traceback.print_exception(failure)
+        print(output.discreet("".join(_trace(failure))), file=sys.stderr)
     output.show_error(failure, as_json=as_json)
     return failure.exit_code
+
+
+def _trace(error: BaseException) -> Iterator[str]:
+    """Where an error comes from. What others say in theirs may quote a secret: of those only the type."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _trace(cause)
+        yield "which led to:\n"
+    yield "Traceback (most recent call last):\n"
+    yield from traceback.format_tb(error.__traceback__)
+    yield type(error).__name__ + (f": {error}\n" if isinstance(error, MedSyncError) else "\n")
 
 
 class _UsageError(MedSyncError):

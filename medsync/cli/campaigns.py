@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from medsync.cli.output import Amount, Hex, Time
-from medsync.cli.values import read_json, write_new
+from medsync.cli.values import read_json
 from medsync.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def read(path: Path, name: str) -> CampaignTerms:
     return terms
 
 
-def write(path: Path, terms: CampaignTerms, name: str) -> None:
-    """Write terms to a new file. Times are unix seconds there, so that every reader hashes the same."""
+def dumps(terms: CampaignTerms) -> str:
+    """What a file of terms holds. Times are unix seconds there, so that every reader hashes the same."""
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "id": hex(terms.id),
@@ -56,7 +56,7 @@ def write(path: Path, terms: CampaignTerms, name: str) -> None:
         "expires_at": terms.expires_at,
         "salt": hex(terms.salt),
     }
-    write_new(path, json.dumps(document, indent=2) + "\n", name)
+    return json.dumps(document, indent=2) + "\n"
 
 
 def shown(terms: CampaignTerms, decimals: int = 0, symbol: str = "") -> dict[str, Any]:

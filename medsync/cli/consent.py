@@ -12,10 +12,12 @@ from medsync.cli import campaigns, values
 from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Answer, Hex, Time, members
 from medsync.errors import ExitCode, InputError, VerificationError
+from medsync.felt import InvalidValue
 from medsync.vocabulary import Decision
 
 if TYPE_CHECKING:
     from medsync.clients import MedSyncClient
+    from medsync.signing import SignedConsent, SignedRevocation
     from medsync.types import ConsentTerms
 
 app = typer.Typer(no_args_is_help=True, help="Give, ask for, refuse, revoke and judge consents.")
@@ -284,7 +286,8 @@ async def sign(
         document = (await medsync.sign_consent(who, what, deadline=until)).to_json()
     else:
         raise InputError("A consent needs --categories and --expires.", hint="A revocation needs --revoke.")
-    values.write_new(output, json.dumps(document, indent=2) + "\n", "--output")
+    context.write(output, json.dumps(document, indent=2) + "\n", "--output")
+    context.keep()
     return {
         "message": document["typed_data"]["primaryType"],
         "patient": Hex(medsync.account.address),
@@ -300,10 +303,10 @@ async def submit(
     file: Annotated[Path, typer.Argument(help="What consent sign, or a wallet, has signed.")],
 ) -> Answer:
     """Submit what a patient signed. For anybody; the fee is the submitter's, the consent the patient's."""
-    from medsync.signing import SignedConsent, signed_from_json
+    from medsync.signing import SignedConsent
 
     medsync = await context.medsync(signing=True)
-    signed = signed_from_json(values.read_json(file, "FILE"))
+    signed = _signed(file)
     result = await context.send(medsync.submit(signed))
     answer: dict[str, Any] = {"patient": Hex(signed.patient), "grantee": Hex(signed.grantee)}
     if isinstance(signed, SignedConsent):
@@ -320,6 +323,15 @@ async def cancel_signatures(context: Context) -> Answer:
     result = await context.send(medsync.cancel_signatures())
     patient = medsync.account.address
     return {"patient": Hex(patient), **members(await medsync.patient_state(patient)), **paid(result)}
+
+
+def _signed(file: Path) -> SignedConsent | SignedRevocation:
+    from medsync.signing import signed_from_json
+
+    try:
+        return signed_from_json(values.read_json(file, "FILE"))
+    except InvalidValue as error:
+        raise InputError(f"FILE: {file} holds nothing to submit: {error}.") from None
 
 
 async def _terms(

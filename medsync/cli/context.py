@@ -18,7 +18,8 @@ import typer
 from medsync.cli import output, values
 from medsync.cli.options import Options, current
 from medsync.cli.output import Amount, Answer, Hex
-from medsync.errors import ExitCode, InputError, MedSyncError
+from medsync.errors import ExitCode, InputError, MedSyncError, NetworkError
+from medsync.files import NewFile, write_new
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 E = TypeVar("E", bound="Event")
+
+#: The contracts take no later time than the second before.
+_END_OF_TIME: Final = 2**40
 
 #: Stands for an account's own address where an address is asked for.
 ME: Final = "me"
@@ -55,6 +59,9 @@ class Context:
         self.sent: list[int] = []
         #: Files with openings of commitments that were made; whoever loses one can prove nothing with it.
         self.openings: list[Path] = []
+        #: Files to write before anything is sent, and commitments by the file their opening goes to.
+        self._unwritten: list[NewFile] = []
+        self._committed: dict[Path, int] = {}
         #: What the command ends with if it does not fail.
         self.exit_code = ExitCode.OK
         self._stack = AsyncExitStack()
@@ -115,7 +122,10 @@ class Context:
         if text.startswith("devnet:"):
             from medsync.accounts import load_account
 
-            return (await load_account(await self.connection(), text)).address
+            try:
+                return (await load_account(await self.connection(), text)).address
+            except InputError as error:
+                raise InputError(f"{name}: {error.message}", hint=error.hint) from None
         try:
             address = parse_felt(text, name)
             check_address(address, name)
@@ -126,23 +136,51 @@ class Context:
     def commit(self, text: str, name: str, domain: Domain) -> int:
         """The commitment that an option gives, made now if it names a file: see `values.commitment`."""
         committed, opening = values.commitment(text, name, domain)
-        if opening is not None:
-            self.openings.append(opening)
-        return committed
+        if opening is None:
+            return committed
+        if opening.path not in self._committed:
+            self._committed[opening.path] = committed
+            self.openings.append(opening.path)
+            self._unwritten.append(opening)
+        return self._committed[opening.path]
+
+    def write(self, path: Path, text: str, name: str, *, private: bool = False) -> None:
+        """Have a new file written with the next `keep`."""
+        self._unwritten.append(NewFile(path, text.encode(), f"{name}:", private))
+
+    def keep(self) -> list[Path]:
+        """Write what is to be written, all or nothing. It comes last: what was malformed leaves no trace."""
+        files, self._unwritten = self._unwritten, []
+        write_new(files)
+        return [file.path for file in files]
 
     async def now(self) -> int:
         """The present in unix seconds: the clock's, or the latest block's where a devnet was set ahead."""
+        from starknet_py.net.client_errors import ClientError
+
+        from medsync.transactions import TRANSPORT_ERRORS
+
         client = (await self.connection()).client
-        block = await client.get_block_with_tx_hashes(block_number="latest")
-        return max(int(time.time()), block.timestamp)
+        try:
+            latest = (await client.get_block_with_tx_hashes(block_number="latest")).timestamp
+        except (ClientError, *TRANSPORT_ERRORS) as error:
+            raise NetworkError(f"The node did not say what time it is ({type(error).__name__}).") from None
+        if not 0 <= latest < _END_OF_TIME:
+            raise NetworkError("The node's latest block was made at no time there is.")
+        return max(int(time.time()), latest)
 
     # --- contracts ------------------------------------------------------------------------------------------
 
     def record_path(self) -> Path:
         """The file of the deployment that is meant: by default the one named like the network."""
         from medsync.deployments import path_of
+        from medsync.network import NETWORKS
 
-        return path_of(self.options.deployment or self.options.network)
+        if self.options.deployment:
+            return path_of(self.options.deployment)
+        if self.options.network not in NETWORKS:
+            raise InputError(f"{self.options.network!r} is no network; known are {', '.join(NETWORKS)}.")
+        return path_of(self.options.network)
 
     async def record(self) -> Record:
         """The deployment that is meant, which must be on the node's chain."""
@@ -183,7 +221,10 @@ class Context:
         from medsync.network import STRK_TOKEN
 
         token = await self.token()
-        return await token.decimals(), "STRK" if token.address == STRK_TOKEN else "tokens"
+        decimals = await token.decimals()
+        if decimals >= 2**8:
+            raise NetworkError(f"The token {token.address:#x} says it has {decimals:#x} decimal places.")
+        return decimals, "STRK" if token.address == STRK_TOKEN else "tokens"
 
     # --- history --------------------------------------------------------------------------------------------
 
@@ -222,10 +263,22 @@ class Context:
         return await self.account() if signing else (await self.connection()).client
 
     async def send(self, *invocations: Invocation[Any]) -> TransactionResult[tuple[Any, ...]]:
-        """Send invocations as one transaction and wait until it is in a block."""
+        """Send invocations as one transaction and wait until it is in a block.
+
+        Files are written before, and taken away again if nothing was sent.
+        """
         account = invocations[0].account
         with self.busy(" + ".join(dict.fromkeys(invocation.function for invocation in invocations))):
-            transaction = await account.submit(*invocations)
+            written = self.keep()
+            try:
+                transaction = await account.submit(*invocations)
+            except BaseException:
+                # The answer was not waited for, but it may be on its way.
+                self.sent.extend(account.unsettled)
+                if not account.unsettled:
+                    for path in written:
+                        path.unlink()
+                raise
             self.sent.append(transaction)
             receipt = await account.confirm(transaction, *invocations)
             return await account.result(receipt, *invocations)

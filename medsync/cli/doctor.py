@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 
 import typer
@@ -23,6 +24,7 @@ async def doctor(context: Context) -> Answer:
     Exit code 4 if something needed is missing.
     """
     from medsync import artifacts, devnet, toolchain
+    from medsync.network import NETWORKS
 
     found: list[dict[str, object]] = []
 
@@ -59,7 +61,8 @@ async def doctor(context: Context) -> Answer:
         report("checkout", error.message, ok=False, remedy=error.hint)
     running = devnet.background_status()
     report("devnet", f"runs at {running.url}" if running else "none in the background: medsync devnet up")
-    report("network", context.options.network)
+    named = context.options.network
+    report("network", named if named in NETWORKS else "none that is known")
     report("account", _account(context.options.account))
     if any(one["needed"] and not one["ok"] for one in found):
         context.exit_code = ExitCode.MISSING_TOOL
@@ -73,9 +76,24 @@ def _deployments() -> str:
 
 
 def _account(named: str | None) -> str:
-    """Where the account would come from, without a word of what is secret."""
-    if named is not None:
-        return named
-    if "MEDSYNC_ACCOUNT_ADDRESS" in os.environ:
-        return f"{os.environ['MEDSYNC_ACCOUNT_ADDRESS']} from the environment"
-    return "devnet:0 on a local devnet, none elsewhere"
+    """Where the account would come from, without a word of what is secret, or may be in the wrong place."""
+    if named is None:
+        if "MEDSYNC_ACCOUNT_ADDRESS" in os.environ:
+            return f"{_address(os.environ['MEDSYNC_ACCOUNT_ADDRESS'])} from the environment"
+        return "devnet:0 on a local devnet, none elsewhere"
+    address, at, keystore = named.partition("@")
+    if at:
+        return f"{_address(address)} with the keystore {keystore}"
+    return (
+        named if re.fullmatch("devnet:[0-9]{1,3}", named) else "neither devnet:<n> nor <address>@<keystore>"
+    )
+
+
+def _address(text: str) -> str:
+    from medsync.felt import InvalidValue, check_address, parse_felt
+
+    try:
+        check_address(parse_felt(text, "address"), "address")
+    except InvalidValue:
+        return "an address that is none"
+    return text

@@ -2,12 +2,16 @@
 
 Answers go to standard output, everything else to standard error. In JSON, felts are hexadecimal text, times
 ISO 8601 in UTC, and amounts decimal text in the token's smallest unit: JSON readers cannot count that far.
+
+Much of what is shown was written by others, into files or by a node: a terminal never gets it raw.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -26,6 +30,9 @@ Answer = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 #: Width of tables where there is no terminal to fit them into: nothing is cut or folded.
 WIDTH: Final = 1_000
+
+#: Longest line of an error: what is quoted in one may be a whole file.
+LINE: Final = 1_000
 
 #: Fields whose integers are times, amounts and plain numbers; all others are felts.
 TIMES: Final = frozenset(
@@ -60,6 +67,29 @@ class Amount:
         whole, parts = divmod(self.value, 10**self.decimals)
         fraction = f"{parts:0{self.decimals}d}".rstrip("0") if parts else ""
         return f"{whole}{'.' if fraction else ''}{fraction} {self.symbol}".strip()
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would obey or hide, which is written as Python escapes it instead."""
+    if text.isprintable():
+        return text
+    return "".join(char if char == "\n" or char.isprintable() else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    # Spaces of other scripts are not printable to Python, but harmless.
+    return char if unicodedata.category(char) == "Zs" else char.encode("unicode_escape").decode()
+
+
+def discreet(text: str) -> str:
+    """Printable text in which every URL has lost what may be secret, and no line is longer than `LINE`."""
+    if ":/" in text:
+        from medsync.network import shown_url
+
+        # One slash is what is left of two where a URL was taken for a path.
+        urls = r"\b(https?|wss?|ftp):/+([^\s'\"]*)"
+        text = re.sub(urls, lambda found: shown_url(f"{found[1]}://{found[2]}"), text)
+    return "\n".join(line if len(line) <= LINE else f"{line[:LINE]}…" for line in printable(text).split("\n"))
 
 
 def members(value: Any) -> dict[str, Any]:
@@ -123,14 +153,14 @@ def shown(value: Any, *, short: bool = False) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
+        return printable(", ".join(map(str, value)))
+    return printable(str(value))
 
 
 def show(answer: Answer, *, as_json: bool) -> None:
     """Print an answer to standard output."""
     if as_json:
-        print(json.dumps(plain(answer), indent=2, ensure_ascii=False), flush=True)
+        print(json.dumps(plain(answer), indent=2), flush=True)
         return
     console = _console()
     if isinstance(answer, Mapping):
@@ -144,7 +174,7 @@ def show(answer: Answer, *, as_json: bool) -> None:
 def show_line(answer: Mapping[str, Any], *, as_json: bool) -> None:
     """Print one of many answers on one line, at once."""
     if as_json:
-        print(json.dumps(plain(answer), ensure_ascii=False), flush=True)
+        print(json.dumps(plain(answer)), flush=True)
     else:
         text = "  ".join(f"{name}={shown(value, short=True)}" for name, value in answer.items())
         print(text, flush=True)
@@ -152,18 +182,20 @@ def show_line(answer: Mapping[str, Any], *, as_json: bool) -> None:
 
 def show_error(error: MedSyncError, *, as_json: bool) -> None:
     """Print an error to standard error: what happened, and what to do."""
+    message, hint = discreet(error.message), discreet(error.hint)
     if as_json:
-        print(json.dumps(error.to_json(), ensure_ascii=False), file=sys.stderr, flush=True)
+        told = {**error.to_json(), "message": message, "hint": hint}
+        print(json.dumps(told), file=sys.stderr, flush=True)
         return
-    print(f"medsync: {error}", file=sys.stderr)
-    if error.hint:
-        print(error.hint, file=sys.stderr)
+    print(f"medsync: {message}", file=sys.stderr)
+    if hint:
+        print(hint, file=sys.stderr)
 
 
 def say(text: str, *, as_json: bool) -> None:
     """Tell a person something beside the answer, on standard error."""
     if not as_json:
-        print(text, file=sys.stderr, flush=True)
+        print(discreet(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -193,7 +225,11 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(
-        width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False, soft_wrap=True
+        width=None if sys.stdout.isatty() else WIDTH,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        soft_wrap=True,
     )
 
 

@@ -12,6 +12,7 @@ from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Amount, Answer, Hex, members
 from medsync.cli.values import Unit
 from medsync.errors import InputError
+from medsync.files import is_there
 
 if TYPE_CHECKING:
     from medsync.types import CampaignTerms
@@ -48,7 +49,7 @@ async def fund(
     pool = await context.pool(signing=True)
     decimals, symbol = await context.token_unit()
     deposit = values.amount(amount, "--amount", decimals, unit)
-    if terms.exists():
+    if is_there(terms):
         if any(option is not None for option in (purpose, rate, expires, custodian)):
             raise InputError(
                 f"--terms: {terms} exists, and its terms cannot change.", hint="Leave the others out."
@@ -73,7 +74,7 @@ async def fund(
             salt=new_salt(),
         )
         # Before the money is sent: without the terms, the salt above all, nobody could use the campaign.
-        campaigns.write(terms, campaign, "--terms")
+        context.write(terms, campaigns.dumps(campaign), "--terms")
     token = await context.token(signing=True)
     result = await context.send(token.approve(pool.address, deposit), pool.deposit(campaign, deposit))
     state = await pool.campaign(campaign)

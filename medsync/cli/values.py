@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,10 +12,11 @@ import typer
 
 from medsync.errors import InputError
 from medsync.felt import InvalidValue, parse_felt
+from medsync.files import NewFile, is_there, read_bytes
 from medsync.vocabulary import Category, Power, Purpose
 
 if TYPE_CHECKING:
-    from medsync.commitments import Domain
+    from medsync.commitments import Domain, Opening
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
@@ -70,7 +69,10 @@ def amount(text: str, name: str, decimals: int, unit: Unit) -> int:
     if len(fraction) > places:
         what = f"a token has {places} decimal places" if places else "the smallest unit has no parts"
         _refuse(name, text, f"{what}.")
-    return int(whole + fraction.ljust(places, "0"))
+    smallest = int(whole + fraction.ljust(places, "0"))
+    if smallest >= 2**128:
+        _refuse(name, text, "no pool counts that far.")
+    return smallest
 
 
 def purpose(text: str) -> Purpose:
@@ -99,40 +101,21 @@ def felt(text: str, name: str) -> int:
         raise InputError(str(error)) from None
 
 
-def read_text(path: Path, name: str) -> str:
-    """A file's text."""
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise InputError(f"{name}: {path} cannot be read: {reason}.") from None
-
-
 def read_json(path: Path, name: str) -> Any:
     """A JSON file's content."""
+    from medsync.commitments import parse_json
+
     try:
-        return json.loads(read_text(path, name))
-    except ValueError as error:
-        raise InputError(f"{name}: {path} is not JSON: {error}.") from None
+        return parse_json(read_bytes(path, f"{name}:"))
+    except InvalidValue as error:
+        raise InputError(f"{name}: {path} is not JSON that can be used: {error}.") from None
 
 
-def write_new(path: Path, text: str, name: str, *, private: bool = False) -> None:
-    """Write a file that must not exist yet, for its owner's eyes only if `private`."""
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(path, flags, 0o600 if private else 0o644), "w") as file:
-            file.write(text)
-    except FileExistsError:
-        raise InputError(f"{name}: {path} exists already.", hint="Name another file, or remove it.") from None
-    except OSError as error:
-        raise InputError(f"{name}: {path} cannot be written: {error.strerror}.") from None
-
-
-def commitment(text: str, name: str, domain: Domain) -> tuple[int, Path | None]:
-    """The commitment that an option gives, and where its opening is if it was made now.
+def commitment(text: str, name: str, domain: Domain) -> tuple[int, NewFile | None]:
+    """The commitment that an option gives, and its opening, still to be written, if it was made now.
 
     `text` is a commitment in hexadecimal, or a file: an opening, or anything else. Anything else is committed
-    to with a new salt, and the opening is kept beside it, as `<file>.record.opening.json` for a record:
+    to with a new salt, and the opening belongs beside it, as `<file>.record.opening.json` for a record:
     without it the commitment can never be shown to belong to the file. Where one fits, it is used again.
     """
     from medsync.commitments import Opening
@@ -141,38 +124,41 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, Path | None]:
         return felt(text, name), None
     path = Path(text)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{name}: {path} cannot be read: {error.strerror}.", hint=COMMITMENT_HELP) from None
-    if (opening := _opening(content)) is not None:
-        return _of_domain(opening, domain, path, name), None
+        content = read_bytes(path, f"{name}:")
+    except InputError as error:
+        raise InputError(error.message, hint=COMMITMENT_HELP) from None
+    if _is_opening(path, content):
+        return _of_domain(_opening(content, path, name), domain, path, name), None
     kept = Path(f"{path}.{domain.name.lower()}.opening.json")
-    if kept.exists():
-        known = _opening(kept.read_bytes())
-        if known is None or known.value != content:
+    if is_there(kept):
+        known = _opening(read_bytes(kept, f"{name}:"), kept, name)
+        if known.value != content:
             raise InputError(f"{name}: {kept} does not open {path}.", hint="Move it away to commit anew.")
         return _of_domain(known, domain, kept, name), None
     opening = Opening.of(domain, content)
-    write_new(kept, opening.to_json() + "\n", name, private=True)
-    return opening.commitment, kept
+    return opening.commitment, NewFile(kept, f"{opening.to_json()}\n".encode(), f"{name}:", private=True)
 
 
-def _of_domain(opening: Any, domain: Domain, path: Path, name: str) -> int:
+def _of_domain(opening: Opening, domain: Domain, path: Path, name: str) -> int:
     opening.verify()
     if opening.domain is not domain:
         raise InputError(f"{name}: {path} opens a {opening.domain.name} commitment, not a {domain.name} one.")
-    return int(opening.commitment)
+    return opening.commitment
 
 
-def _opening(content: bytes) -> Any:
+def _is_opening(path: Path, content: bytes) -> bool:
+    """Whether a file is meant as an opening, be it damaged: nobody commits to one by mistake."""
+    begins_so = content.lstrip()[:1] == b"{" and b"medsync.opening/" in content
+    return begins_so or path.name.endswith(".opening.json")
+
+
+def _opening(content: bytes, path: Path, name: str) -> Opening:
     from medsync.commitments import Opening
 
-    if b"medsync.opening/" not in content:
-        return None
     try:
         return Opening.from_json(content)
-    except InvalidValue:
-        return None
+    except InvalidValue as error:
+        raise InputError(f"{name}: {path} cannot be used: {error}.") from None
 
 
 Flags = TypeVar("Flags", Category, Power)

@@ -81,7 +81,9 @@ class _Source:
 
     async def events(self, url: str | None, from_block: int | None) -> AsyncIterator[Event]:
         """What happens from a block on, by default the next; over a WebSocket at `url` if possible."""
-        newest = int(await self._client.get_block_number())
+        from medsync.log import newest_block
+
+        newest = await newest_block(self._client)
         self._first = self._block = newest + 1 if from_block is None else from_block
         if url is not None:
             try:
@@ -133,9 +135,9 @@ class _Source:
 
     async def _page(self) -> AsyncIterator[Event]:
         """What the node has from the block that was told of last."""
-        from medsync.log import fetch_raw, position
+        from medsync.log import fetch_raw, newest_block, position
 
-        newest = int(await self._client.get_block_number())
+        newest = await newest_block(self._client)
         if newest < self._block:
             return
         found = [

@@ -60,7 +60,7 @@ SETTINGS = [
     ("entity list --network mars", "'mars'"),
     ("entity list --network sepolia", "--rpc-url"),
     ("entity list --rpc-url ftp://localhost", "ftp://localhost"),
-    (f"{ADD} --account someone", "'someone'"),
+    (f"{ADD} --account someone", "neither devnet:<n> nor"),
     (f"{ADD} --account 0x1@nowhere", "password"),
 ]
 TABLE = [

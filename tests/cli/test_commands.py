@@ -176,7 +176,7 @@ def test_a_pool_that_is_not_the_published_one(here: Here, registered: None) -> N
         expires_at=2**32,
         salt=1,
     )
-    campaigns.write(here.folder / "foreign.json", terms, "--terms")
+    here.write("foreign.json", campaigns.dumps(terms))
     give = f"consent add {RESEARCHER} --purpose HRESCH --categories ALL --expires +1d --reward foreign.json"
     refused = here.run(f"{give} --account {PATIENT}")
     assert refused.code == ExitCode.NOT_VERIFIED

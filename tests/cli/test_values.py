@@ -14,6 +14,7 @@ from medsync.cli.values import Unit
 from medsync.cli.watch import ws_url
 from medsync.commitments import Domain, Opening
 from medsync.errors import InputError, VerificationError
+from medsync.files import write_new
 from medsync.vocabulary import Category, Decision, Power, Purpose
 
 NOW = 1_800_000_000
@@ -77,7 +78,9 @@ def test_commitments(tmp_path: Path) -> None:
     assert values.commitment("0x12", "--record", Domain.RECORD) == (0x12, None)
 
     committed, opening = values.commitment(str(file), "--record", Domain.RECORD)
-    assert opening == kept
+    assert opening is not None
+    assert (opening.path, kept.exists()) == (kept, False)
+    write_new([opening])
     assert kept.stat().st_mode & 0o077 == 0
     Opening.from_json(kept.read_text()).verify(committed)
 

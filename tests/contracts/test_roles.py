@@ -4,200 +4,21 @@ One stage serves all, on which everything is ready for everything: what is refus
 is allowed is only simulated.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.stateful.driver import Contract, selector
 from tests.support.chain import Chain
-from tests.support.snip12 import consent_hash, revocation_hash, signed
-from tests.support.words import CLOSE_NOTICE, DAY, felt
-from tests.support.world import PROFILE, World, assert_refused
+from tests.support.roles import ROLES, RULES, Stage, set_stage
+from tests.support.words import felt
+from tests.support.world import assert_refused
 
 HRESCH = felt("HRESCH")
-ENTITIES = {"hospital", "researcher", "partner", "funder", "auditor"}
-ROLES = (
-    *("admin", "successor", "hospital", "researcher", "partner", "funder", "auditor", "suspended"),
-    *("patient", "neighbour", "delegate", "stranger", "relayer", "contract", "log"),
-)
-ANYONE = set(ROLES)
-
-
-@dataclass
-class Stage:
-    """A world in which a hand-over is ready, a campaign may be closed, credit may be drawn, and consents
-    stand."""
-
-    world: World
-    terms: dict[str, Any]
-    contract: Contract
-    """Somebody's contract, without any right."""
-    log: Contract
-    """What a second pool takes for its `MedSync`."""
-    pool: Contract
-    """That pool."""
-
-    def address(self, role: str) -> int:
-        special = {"contract": self.contract, "log": self.log}
-        return special[role].address if role in special else int(getattr(self.world, role))
 
 
 @pytest.fixture(scope="module")
 def stage(chain: Chain) -> Stage:
-    world = World(chain)
-    contract, log = world.new_puppet(), world.new_puppet()
-    world.send(world.relayer, "answer", log, entry_point=selector("supports_interface"), felts=[1])
-    pool = world.new_pool(world.token.address, log.address)
-    terms = world.campaign()
-    world.fund(terms, 10_000)
-    for grantee in (world.researcher, world.funder):
-        consent = world.terms(reward=terms, expires_at=world.now + 100 * DAY)
-        world.send(world.patient, "add_consent", grantee=grantee, terms=consent)
-    world.send(
-        world.patient, "set_delegate", delegate=world.delegate, powers=7, expires_at=world.now + 100 * DAY
-    )
-    world.ask(world.funder, campaign=terms)
-    world.send(world.funder, "announce_close", terms=terms)
-    world.send(world.admin, "begin_admin_transfer", new_admin=world.successor)
-    outcome = world.execute(
-        world.funder,
-        world.call("mint", world.token, recipient=world.funder, amount=1000),
-        world.call("approve", world.token, spender=world.pool.address, amount=1000),
-    )
-    assert outcome.error is None
-    world.wait(CLOSE_NOTICE)
-    return Stage(world, terms, contract, log, pool)
-
-
-def signed_consent(stage: Stage) -> dict[str, Any]:
-    world = stage.world
-    parts: dict[str, Any] = {
-        "patient": world.patient,
-        "grantee": world.hospital,
-        "terms": world.terms(),
-        "nonce": 0,
-        "deadline": world.now,
-    }
-    return parts | {"signature": signed(world, world.patient, consent_hash(world, **parts, version=1))}
-
-
-def signed_revocation(stage: Stage) -> dict[str, Any]:
-    world = stage.world
-    parts: dict[str, Any] = {
-        "patient": world.patient,
-        "grantee": world.researcher,
-        "purpose": HRESCH,
-        "nonce": 0,
-        "deadline": world.now,
-    }
-    return parts | {"signature": signed(world, world.patient, revocation_hash(world, **parts))}
-
-
-@dataclass
-class Rule:
-    """How to call a function, who may, what everybody else gets, and who gets something else."""
-
-    arguments: Callable[[Stage], dict[str, Any]]
-    allowed: set[str]
-    error: str = ""
-    exceptions: dict[str, str] | None = None
-    own: bool = False
-    """It touches only the caller's own data: the one it names as patient."""
-
-
-def about(**names: Any) -> Callable[[Stage], dict[str, Any]]:
-    """Arguments by the name of a role or as they are."""
-    return lambda stage: {
-        name: stage.address(value) if isinstance(value, str) else value for name, value in names.items()
-    }
-
-
-ADMIN_ONLY: dict[str, Any] = {"allowed": {"admin"}, "error": "ENTITY/NOT_ADMIN"}
-DELEGATE_ONLY: dict[str, Any] = {"allowed": {"delegate"}, "error": "CONSENT/NOT_DELEGATE"}
-FUNDER_ONLY: dict[str, Any] = {"allowed": {"funder"}, "error": "POOL/NOT_FUNDER"}
-REGISTERED: dict[str, Any] = {"allowed": ENTITIES | {"suspended"}, "error": "ENTITY/UNKNOWN"}
-
-RULES: dict[str, Rule] = {
-    "register_entity": Rule(
-        lambda stage: {"address": 0xE17, "role": "Auditor", "profile_commitment": PROFILE}, **ADMIN_ONLY
-    ),
-    "suspend_entity": Rule(about(address="hospital"), **ADMIN_ONLY),
-    "reinstate_entity": Rule(about(address="suspended"), **ADMIN_ONLY),
-    "begin_admin_transfer": Rule(about(new_admin="auditor"), **ADMIN_ONLY),
-    "cancel_admin_transfer": Rule(about(), **ADMIN_ONLY),
-    "accept_admin_transfer": Rule(about(), {"successor"}, "ENTITY/NOT_PENDING_ADMIN"),
-    "add_consent": Rule(
-        lambda stage: {"grantee": stage.world.hospital, "terms": stage.world.terms()},
-        ANYONE - {"hospital"},
-        exceptions={"hospital": "CONSENT/SELF_GRANT"},
-        own=True,
-    ),
-    "add_consent_for": Rule(
-        lambda stage: {
-            "patient": stage.world.patient,
-            "grantee": stage.world.hospital,
-            "terms": stage.world.terms(),
-        },
-        **DELEGATE_ONLY,
-    ),
-    "add_consent_by_sig": Rule(signed_consent, ANYONE),
-    "revoke_consent": Rule(
-        about(grantee="researcher", purpose=HRESCH), {"patient"}, "CONSENT/NOT_FOUND", own=True
-    ),
-    "revoke_consent_for": Rule(
-        about(patient="patient", grantee="researcher", purpose=HRESCH), **DELEGATE_ONLY
-    ),
-    "revoke_consent_by_sig": Rule(signed_revocation, ANYONE),
-    "revoke_all": Rule(about(), ANYONE, own=True),
-    "revoke_all_for": Rule(about(patient="patient"), **DELEGATE_ONLY),
-    "request_consent": Rule(
-        lambda stage: {"patient": stage.world.patient, "terms": stage.world.terms()},
-        ENTITIES,
-        "ENTITY/UNKNOWN",
-        exceptions={"suspended": "ENTITY/SUSPENDED"},
-    ),
-    "refuse_consent": Rule(about(grantee="researcher", purpose=HRESCH), ANYONE, own=True),
-    "refuse_consent_for": Rule(
-        about(patient="patient", grantee="researcher", purpose=HRESCH), **DELEGATE_ONLY
-    ),
-    "set_delegate": Rule(
-        about(delegate="stranger", powers=7, expires_at=2**40 - 1),
-        ANYONE - {"stranger"},
-        exceptions={"stranger": "CONSENT/SELF_DELEGATE"},
-        own=True,
-    ),
-    "set_emergency_opt_out": Rule(about(opted_out=True), ANYONE, own=True),
-    "cancel_signatures": Rule(about(), ANYONE, own=True),
-    "request_access": Rule(
-        lambda stage: {"request": stage.world.request(campaign=stage.terms)}, **REGISTERED
-    ),
-    "request_access_batch": Rule(
-        lambda stage: {"requests": [stage.world.request(campaign=stage.terms)] * 2}, **REGISTERED
-    ),
-    "request_emergency_access": Rule(
-        about(patient="patient", categories=1, record=0, justification_commitment=1), **REGISTERED
-    ),
-    "deposit": Rule(lambda stage: {"terms": stage.terms, "amount": 1000}, **FUNDER_ONLY),
-    "set_allowance": Rule(
-        lambda stage: {"terms": stage.terms, "accessor": stage.world.partner, "amount": 1}, **FUNDER_ONLY
-    ),
-    "accrue": Rule(
-        lambda stage: {
-            "terms": stage.terms,
-            "patient": stage.world.patient,
-            "accessor": stage.world.funder,
-        },
-        {"log"},
-        "POOL/NOT_LOG",
-    ),
-    "withdraw": Rule(
-        about(amount=100, recipient="stranger"), {"patient", "hospital"}, "POOL/INSUFFICIENT_CREDIT"
-    ),
-    "announce_close": Rule(lambda stage: {"terms": stage.terms}, **FUNDER_ONLY),
-    "close_campaign": Rule(lambda stage: {"terms": stage.terms}, **FUNDER_ONLY),
-}
+    return set_stage(chain)
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -207,9 +28,8 @@ def test_who_may_call_what(stage: Stage, function: str, role: str) -> None:
     caller = stage.address(role)
     target = stage.pool if function == "accrue" else None
     call = stage.world.call(function, target, **rule.arguments(stage))
-    if role not in rule.allowed:
-        outcome = stage.world.execute(caller, call)
-        assert_refused(outcome, (rule.exceptions or {}).get(role, rule.error))
+    if error := rule.error_of(role):
+        assert_refused(stage.world.execute(caller, call), error)
         return
     outcome = stage.world.simulate(caller, call)
     assert outcome.error is None, outcome.reason

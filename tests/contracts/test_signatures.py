@@ -7,10 +7,8 @@ import pytest
 
 from tests.stateful.driver import Contract, selector
 from tests.support.snip12 import (
-    DOMAIN,
     consent_hash,
     consent_message,
-    message_hash,
     revocation_message,
     signed,
 )
@@ -289,49 +287,6 @@ def test_nobody_signs_for_the_patient(world: World, who: str) -> None:
     )
     forged = message | {"signature": signed(world, getattr(world, who), signed_by_patient)}
     world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **forged)
-
-
-@pytest.mark.parametrize(
-    "elsewhere",
-    [
-        {"contract": 0xC0},
-        {"chain_id": felt("SN_MAIN")},
-        {"domain": DOMAIN | {"name": "MedSink"}},
-        {"domain": DOMAIN | {"version": "v2"}},
-        {"domain": DOMAIN | {"version": "1"}},
-    ],
-    ids=str,
-)
-def test_a_message_for_elsewhere_is_void_here(world: World, elsewhere: dict[str, Any]) -> None:
-    """Another contract, another chain, another application or version of it."""
-    parts = consent_message(world)
-    message = dict(parts["terms"]) | {
-        "grantee": parts["grantee"],
-        "version": 1,
-        "nonce": 0,
-        "deadline": parts["deadline"],
-    }
-    here = message_hash(world, world.patient, "Consent", message)
-    assert parts["signature"] == signed(world, world.patient, here)
-    there = message_hash(world, world.patient, "Consent", message, **elsewhere)
-    forged = parts | {"signature": signed(world, world.patient, there)}
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **forged)
-
-
-def test_a_message_for_one_medsync_is_void_in_another(world: World) -> None:
-    """Two deployments on one chain, the same patient, the same nonce: the very same calldata."""
-    message = consent_message(world)
-    twin = world.deploy("MedSync", world.admin)
-    world.send(
-        world.admin,
-        "register_entity",
-        twin,
-        address=world.researcher,
-        role="Researcher",
-        profile_commitment=1,
-    )
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", twin, **message)
-    world.send(world.relayer, "add_consent_by_sig", **message)
 
 
 def test_errors_come_in_order(world: World) -> None:

@@ -9,10 +9,7 @@ from medsync.devnet import Devnet
 from medsync.log import fetch_events, fetch_log
 from medsync.network import connect
 from medsync.replay import replay
-from tests.contracts.conftest import chain, world
 from tests.support.world import World
-
-__all__ = ["books", "chain", "world"]
 
 
 @pytest.fixture

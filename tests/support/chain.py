@@ -4,7 +4,7 @@ Built on the stateful tests' driver, which signs, encodes by the ABI and reads e
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -37,8 +37,15 @@ class Outcome:
     reason: str = ""
     results: list[list[int]] = field(default_factory=list)
     events: list[Raised] = field(default_factory=list)
-    cells: dict[int, int] = field(default_factory=dict)
-    """How many storage cells changed, by watched contract."""
+    storage: dict[int, dict[int, int]] = field(default_factory=dict)
+    """By watched contract: the storage cells that changed, and what they hold now."""
+    outward: set[tuple[int, int, int]] = field(default_factory=set)
+    """The calls that watched contracts made: from, to, and the entry point's selector."""
+
+    @property
+    def cells(self) -> dict[int, int]:
+        """How many storage cells changed, by watched contract."""
+        return {address: len(cells) for address, cells in self.storage.items()}
 
 
 class Class(NamedTuple):
@@ -131,32 +138,40 @@ class Chain(driver.Chain):
         )
         return self._outcome(trace)
 
-    def simulate(self, sender: int, calls: Sequence[Call], now: int) -> Outcome:
+    def rehearse(self, sender: int, calls: Sequence[Call], now: int) -> Outcome:
         """What `execute` would do; nothing is done."""
-        transaction, _ = self._transaction(sender, calls)
-        simulation = {"block_id": "latest", "transactions": [transaction], "simulation_flags": []}
+        transaction, _ = self._transaction(sender, calls, signed=False)
+        simulation = {
+            "block_id": "latest",
+            "transactions": [transaction],
+            "simulation_flags": ["SKIP_VALIDATE"],
+        }
         _, (answer,) = self.node.batch([driver._clock(now), ("starknet_simulateTransactions", simulation)])
         return self._outcome(answer["transaction_trace"])
 
     def _outcome(self, trace: dict[str, Any]) -> Outcome:
-        cells = dict.fromkeys(self.watched, 0)
+        storage: dict[int, dict[int, int]] = {address: {} for address in self.watched}
         for diff in trace["state_diff"]["storage_diffs"]:
-            address = int(diff["address"], 16)
-            if address in cells:
-                cells[address] += len(diff["storage_entries"])
+            if (address := int(diff["address"], 16)) in storage:
+                storage[address] |= {
+                    int(entry["key"], 16): int(entry["value"], 16) for entry in diff["storage_entries"]
+                }
         execution = trace["execute_invocation"]
         if (reason := execution.get("revert_reason")) is not None:
-            return Outcome(error_code(reason), reason, cells=cells)
+            return Outcome(error_code(reason), reason, storage=storage)
         events: list[tuple[int, Raised]] = []
         driver._collect(execution, self.watched.get, events)
         return Outcome(
             results=_split(execution["result"]),
             events=[event for _, event in sorted(events, key=lambda pair: pair[0])],
-            cells=cells,
+            storage=storage,
+            outward=set(_outward(execution, self.watched)),
         )
 
-    def _transaction(self, sender: int, calls: Sequence[Call]) -> tuple[dict[str, Any], int]:
-        """A signed transaction of any number of calls, and its hash."""
+    def _transaction(
+        self, sender: int, calls: Sequence[Call], *, signed: bool = True
+    ) -> tuple[dict[str, Any], int]:
+        """A transaction of any number of calls, and its hash."""
         calldata = [len(calls)]
         for call in calls:
             calldata += [call.to, selector(call.function), len(call.calldata), *call.calldata]
@@ -168,9 +183,20 @@ class Chain(driver.Chain):
         transaction |= {
             "type": "INVOKE",
             "calldata": [hex(felt) for felt in calldata],
-            "signature": [hex(felt) for felt in driver.sign(transaction_hash, account.key)],
+            "signature": [
+                hex(felt) for felt in (driver.sign(transaction_hash, account.key) if signed else ())
+            ],
         }
         return transaction, transaction_hash
+
+
+def _outward(invocation: dict[str, Any], watched: Container[int]) -> Iterator[tuple[int, int, int]]:
+    """The calls that watched contracts make within a call."""
+    caller = int(invocation["contract_address"], 16)
+    for call in invocation["calls"]:
+        if caller in watched:
+            yield caller, int(call["contract_address"], 16), int(call["entry_point_selector"], 16)
+        yield from _outward(call, watched)
 
 
 def _split(result: Sequence[str]) -> list[list[int]]:

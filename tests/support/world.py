@@ -61,7 +61,7 @@ class World:
                 self.call("register_entity", address=entity, role=role, profile_commitment=PROFILE)
             )
         self._setup.append(self.call("suspend_entity", address=self.suspended))
-        self.founding = self._carry_out(self.admin)
+        self._carry_out(self.admin)
 
     # --- contracts ------------------------------------------------------------------------------------------
 
@@ -93,11 +93,10 @@ class World:
         self._setup.append(call)
         return contract
 
-    def _carry_out(self, sender: int) -> Outcome:
+    def _carry_out(self, sender: int) -> None:
         outcome = self.execute(sender, *self._setup)
         assert outcome.error is None, outcome.reason
         self._setup.clear()
-        return outcome
 
     # --- calls ----------------------------------------------------------------------------------------------
 
@@ -112,7 +111,7 @@ class World:
 
     def simulate(self, sender: int, *calls: Call) -> Outcome:
         """What `execute` would do; nothing is done."""
-        return self.chain.simulate(*self._from(sender, calls), self.now)
+        return self.chain.rehearse(*self._from(sender, calls), self.now)
 
     def _from(self, sender: int, calls: Sequence[Call]) -> tuple[int, Sequence[Call]]:
         # Worlds take turns on one chain: this one's contracts are those to watch now.

@@ -73,6 +73,28 @@ async def test_a_tunnel_to_a_public_node_is_public() -> None:
                 await connection.devnet_rpc("devnet_getPredeployedAccounts")
 
 
+@pytest.mark.parametrize("answer", [None, "devnet"])
+async def test_a_devnet_that_does_not_say_so_is_not_taken_for_a_public_node(answer: object) -> None:
+    """What it lacks is an answer, not somebody's consent to a public network."""
+    async with node(DEVNET | {"devnet_getConfig": answer}) as url:
+        with pytest.raises(NetworkError, match="whether it is a devnet"):
+            async with connect("devnet", url):
+                pass
+
+
+async def test_a_node_that_breaks_off_is_not_taken_for_a_public_one() -> None:
+    async def breaks_off(request: web.Request) -> web.StreamResponse:
+        method = (await request.json())["method"]
+        if method == "devnet_getConfig":
+            return web.Response(status=502, text="Bad gateway")
+        return web.json_response({"jsonrpc": "2.0", "id": 1, "result": DEVNET[method]})
+
+    async with node(breaks_off) as url:
+        with pytest.raises(NetworkError, match="No node answers"):
+            async with connect("devnet", url):
+                pass
+
+
 async def test_a_public_network_is_refused_before_anything_is_sent() -> None:
     """The name cannot be resolved: were it asked, the error would be another."""
     for network in ("devnet", "sepolia", "mainnet"):

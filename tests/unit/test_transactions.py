@@ -15,9 +15,10 @@ from starknet_py.net.client_models import (
 )
 from starknet_py.net.models.transaction import InvokeV3
 
+from medsync import transactions
 from medsync.errors import ContractError, NetworkError
 from medsync.signer import StarkSigner
-from medsync.transactions import Account, Invocation, refusal, revert_code
+from medsync.transactions import Account, Invocation, UnknownOutcome, bounds_for, refusal, revert_code
 from tests.unit.samples import CHAIN, CONTRACT, PATIENT
 
 BOUNDS = ResourceBoundsMapping.init_with_zeros()
@@ -29,6 +30,7 @@ class FakeNode:
     """A node with a mempool: accepts any nonce from the chain's on, once, and makes blocks on demand.
 
     `trouble` are exceptions that the next submissions meet; with `swallow` the transaction arrives first.
+    A `mute` one does not say what it knows of a transaction.
     """
 
     def __init__(self) -> None:
@@ -36,6 +38,8 @@ class FakeNode:
         self.pool: dict[int, int] = {}
         self.trouble: list[Exception] = []
         self.swallow = False
+        self.mute = False
+        self.received = asyncio.Event()
         self.asked = 0
         self.reverts = False
 
@@ -45,6 +49,7 @@ class FakeNode:
         return self.nonce
 
     async def send_transaction(self, transaction: InvokeV3) -> SentTransactionResponse:
+        self.received.set()
         await asyncio.sleep(0)
         trouble = self.trouble.pop(0) if self.trouble else None
         if trouble is not None and not self.swallow:
@@ -58,6 +63,8 @@ class FakeNode:
         return SentTransactionResponse(transaction_hash)
 
     async def get_transaction_status(self, transaction_hash: int) -> None:
+        if self.mute:
+            raise TimeoutError
         if transaction_hash not in self.pool:
             raise NOT_FOUND
 
@@ -152,7 +159,7 @@ async def test_a_gateway_that_gives_up_is_no_refusal(node: FakeNode, account: Ac
     node.trouble, node.swallow = [ClientError("Gateway timeout", "504")], True
     assert await submit(account, 1) in node.pool
     node.trouble, node.swallow = [ClientError("Bad gateway", "502")], False
-    with pytest.raises(NetworkError, match="broke"):
+    with pytest.raises(UnknownOutcome, match="HTTP status 502"):
         await submit(account, 2)
     await submit(account, 3)
     assert sorted(node.pool.values()) == [0, 1]
@@ -197,6 +204,117 @@ async def test_a_failure_before_anything_is_sent_says_so(node: FakeNode, account
 # --- waiting ------------------------------------------------------------------------------------------------
 
 
+# --- once ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_try_finds_the_first(node: FakeNode, account: Account) -> None:
+    """The answer was lost, and so was the one to the question whether it arrived."""
+    node.trouble, node.swallow, node.mute = [TimeoutError()], True, True
+    with pytest.raises(UnknownOutcome) as lost:
+        await submit(account, 1)
+    assert account.unsettled == (lost.value.transaction,)
+    node.mute = False
+    assert await submit(account, 1) == lost.value.transaction
+    assert node.pool == {lost.value.transaction: 0}
+    assert not account.unsettled
+
+
+async def test_a_second_try_excludes_the_first(node: FakeNode, account: Account) -> None:
+    """It did not arrive, but still may: with the same nonce, only one of them can happen."""
+    node.trouble = [aiohttp.ServerDisconnectedError()]
+    with pytest.raises(UnknownOutcome):
+        await submit(account, 1)
+    await submit(account, 1)
+    assert list(node.pool.values()) == [0]
+    assert not account.unsettled
+
+
+async def test_a_second_try_goes_on_where_something_else_took_the_nonce(
+    node: FakeNode, account: Account
+) -> None:
+    node.trouble = [aiohttp.ServerDisconnectedError()]
+    with pytest.raises(UnknownOutcome) as lost:
+        await submit(account, 1)
+    node.nonce += 1
+    assert await submit(account, 1) != lost.value.transaction
+    assert list(node.pool.values()) == [1]
+
+
+async def test_other_calls_are_no_second_try(node: FakeNode, account: Account) -> None:
+    node.trouble, node.swallow, node.mute = [TimeoutError()], True, True
+    with pytest.raises(UnknownOutcome) as lost:
+        await submit(account, 1)
+    node.mute = False
+    await submit(account, 2)
+    assert sorted(node.pool.values()) == [0, 1]
+    assert account.unsettled == (lost.value.transaction,)
+
+
+async def test_after_a_while_the_same_calls_are_meant_anew(
+    node: FakeNode, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.trouble, node.swallow, node.mute = [TimeoutError()], True, True
+    with pytest.raises(UnknownOutcome):
+        await submit(account, 1)
+    node.mute = False
+    node.make_block()
+    monkeypatch.setattr(transactions, "RETRY_WINDOW", 0.0)
+    await submit(account, 1)
+    assert sorted(node.pool.values()) == [0, 1]
+
+
+async def test_a_second_try_that_learns_nothing_names_the_first(node: FakeNode, account: Account) -> None:
+    node.trouble, node.mute = [TimeoutError()], True
+    with pytest.raises(UnknownOutcome) as lost:
+        await submit(account, 1)
+    with pytest.raises(UnknownOutcome) as again:
+        await submit(account, 1)
+    assert again.value.transaction == lost.value.transaction
+    assert again.value.code == "UNREACHABLE"
+
+
+async def test_a_transaction_that_is_waited_for_no_longer_is_remembered(
+    node: FakeNode, account: Account
+) -> None:
+    """Its caller may send it again: that must not do it twice."""
+    transaction_hash = await submit(account, 1)
+    with pytest.raises(UnknownOutcome):
+        await account.confirm(transaction_hash, within=0.05)
+    assert await submit(account, 1) == transaction_hash
+    node.make_block()
+    await account.confirm(transaction_hash)
+    assert not account.unsettled
+    assert await submit(account, 1) != transaction_hash
+
+
+async def test_a_cancelled_submission_is_remembered(node: FakeNode, account: Account) -> None:
+    """As Ctrl-C cancels it: what may be on its way can be told."""
+    handing_over = asyncio.create_task(submit(account, 1))
+    await node.received.wait()
+    handing_over.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await handing_over
+    (remembered,) = account.unsettled
+    assert await submit(account, 1) in (remembered, *node.pool)
+    assert list(node.pool.values()) == [0]
+
+
+async def test_the_refusal_of_a_copy_is_no_refusal(node: FakeNode, account: Account) -> None:
+    """Something in between sent it twice, and what came back is the answer to the second."""
+    for refused in (INVALID_NONCE, ClientError("Duplicate", 59)):  # type: ignore[arg-type]
+        node.trouble, node.swallow = [refused], True
+        assert await submit(account, 1) in node.pool
+    assert sorted(node.pool.values()) == [0, 1]
+
+
+async def test_equal_calls_side_by_side_are_all_sent(node: FakeNode, account: Account) -> None:
+    assert len(set(await asyncio.gather(*(submit(account, 1) for _ in range(5))))) == 5
+    assert sorted(node.pool.values()) == list(range(5))
+
+
+# --- waiting ------------------------------------------------------------------------------------------------
+
+
 async def test_a_receipt_is_waited_for(node: FakeNode, account: Account) -> None:
     transaction_hash = await submit(account, 1)
     waiting = asyncio.create_task(account.confirm(transaction_hash))
@@ -223,6 +341,20 @@ async def test_a_reverted_transaction_names_its_code_and_its_hash(node: FakeNode
     assert (refused.value.code, refused.value.function) == ("CONSENT/NOT_FOUND", "MedSync.revoke_consent")
     assert hex(transaction_hash) in refused.value.hint
     assert "No consent was ever given" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [TimeoutError(), ClientError("<html>a key</html>", "502"), ClientError("Internal error", -32603)],  # type: ignore[arg-type]
+)
+async def test_prices_that_nobody_tells(trouble: Exception) -> None:
+    class Silent:
+        async def get_block_with_tx_hashes(self, block_number: str) -> None:
+            raise trouble
+
+    with pytest.raises(NetworkError, match="gas prices") as failed:
+        await bounds_for(Silent(), l2_gas=1)  # type: ignore[arg-type]
+    assert "html" not in str(failed.value)
 
 
 # --- reading refusals ---------------------------------------------------------------------------------------

@@ -7,9 +7,14 @@ use crate::raw::Raw;
 #[starknet::interface]
 pub trait IHostileToken<TState> {
     /// From now on transfers do this: `FEE` (the recipient gets `argument` less), `STAND_STILL`
-    /// (nothing moves), `CONJURE` (the recipient gains, nobody loses), `BLOCK` (moves nothing from
-    /// or to the address `argument`, by panicking), or zero to be honest.
+    /// (nothing moves), `CONJURE` (the recipient gains, nobody loses), `MINT` (the token itself
+    /// gains `argument` more), `BLOCK` (moves nothing from or to the address `argument`, by
+    /// panicking), `TURN` (honest `argument` times, then `STAND_STILL`), or zero to be honest.
     fn take_up(ref self: TState, habit: felt252, argument: felt252);
+    /// Takes from an account, without asking.
+    fn seize(ref self: TState, account: ContractAddress, amount: u256);
+    /// Honest from now on, whatever it was told before.
+    fn mend(ref self: TState);
     fn balance_of(ref self: TState, account: ContractAddress) -> Raw;
     fn approve(ref self: TState, spender: ContractAddress, amount: u256) -> bool;
     fn mint(ref self: TState, recipient: ContractAddress, amount: u256);
@@ -22,7 +27,7 @@ pub trait IHostileToken<TState> {
 #[starknet::contract]
 pub mod HostileToken {
     use starknet::storage::{StoragePointerReadAccess, StoragePointerWriteAccess};
-    use starknet::{ContractAddress, get_caller_address};
+    use starknet::{ContractAddress, get_caller_address, get_contract_address};
     use crate::ledger::LedgerComponent::InternalTrait as LedgerInternal;
     use crate::ledger::{ILedger, LedgerComponent};
     use crate::raw::Raw;
@@ -61,6 +66,19 @@ pub mod HostileToken {
         fn take_up(ref self: ContractState, habit: felt252, argument: felt252) {
             self.habit.write(habit);
             self.argument.write(argument);
+        }
+
+        fn seize(ref self: ContractState, account: ContractAddress, amount: u256) {
+            self.ledger.lose(account, amount);
+        }
+
+        fn mend(ref self: ContractState) {
+            self.habit.write(0);
+            for entry_point in array![
+                selector!("balance_of"), selector!("transfer"), selector!("transfer_from"),
+            ] {
+                self.strings.forget(entry_point);
+            }
         }
 
         fn balance_of(ref self: ContractState, account: ContractAddress) -> Raw {
@@ -106,8 +124,13 @@ pub mod HostileToken {
             amount: u256,
         ) {
             let (habit, argument) = (self.habit.read(), self.argument.read());
-            if habit == 'STAND_STILL' {
+            if habit == 'STAND_STILL' || (habit == 'TURN' && argument == 0) {
                 return;
+            }
+            if habit == 'TURN' {
+                self.argument.write(argument - 1);
+            } else if habit == 'MINT' {
+                self.ledger.gain(get_contract_address(), argument.into());
             }
             let blocks = habit == 'BLOCK'
                 && (sender.into() == argument || recipient.into() == argument);

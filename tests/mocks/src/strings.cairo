@@ -144,6 +144,12 @@ pub mod StringsComponent {
             self.told(entry_point, default)
         }
 
+        /// From now on `entry_point` behaves and answers as if nothing had been said.
+        fn forget(ref self: ComponentState<TContractState>, entry_point: felt252) {
+            self.Strings_acts.write(entry_point, 0);
+            self.Strings_answer_sizes.write(entry_point, 0);
+        }
+
         fn call_back(ref self: ComponentState<TContractState>) {
             if self.Strings_calling_back.read() {
                 return;

@@ -220,6 +220,31 @@ def test_nonsense_is_a_refusal(scene: Scene, nonsense: Any, max_uses: int) -> No
     assert scene.uses() == 1
 
 
+def test_an_answer_without_end(scene: Scene) -> None:
+    """'Paid', and two hundred felts after it: more than an answer is none, and costs the accessor only what
+    it costs to look at its length."""
+    scene.give(scene.world.researcher)
+    scene.answer("accrue", PAID, *[0] * 200)
+    receipt = scene.ask()
+    assert scene.assert_log(receipt.events) == [("Deny", "PoolFailed")]
+    assert scene.uses() == 0
+
+
+def test_a_pool_that_changes_its_mind_within_a_batch(scene: Scene) -> None:
+    """It says 'paid' for the first request and panics over the second: each request has its own outcome, and
+    the first is not taken back."""
+    world = scene.world
+    scene.give(world.researcher, max_uses=2)
+    scene.call_back(
+        "accrue",
+        world.call("act", scene.pool, entry_point=selector("accrue"), act=felt("PANIC")),
+    )
+    requests = [world.request(campaign=scene.terms, record=record) for record in range(3)]
+    receipt = world.send(world.researcher, "request_access_batch", requests=requests)
+    assert scene.assert_log(receipt.events) == [("Permit", "Granted"), *[("Deny", "PoolFailed")] * 2]
+    assert scene.uses() == 1
+
+
 @pytest.mark.parametrize("max_uses", [1, 0])
 def test_a_panic_undoes_what_the_pool_did_before(scene: Scene, max_uses: int) -> None:
     """The pool, a grantee too, has logged an access of its own and used its consent when it panics: none of

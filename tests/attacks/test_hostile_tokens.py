@@ -1,5 +1,6 @@
-"""Tokens that lie, charge, panic or call back: whatever they do, a pool's own books stay true or nothing
-happened."""
+"""Stories of tokens that call back, charge or block: whatever they do, a pool's own books stay true or
+nothing happened. Every kind against every operation is in `test_bad_tokens.py`, every call back in
+`test_reentry.py`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from tests.stateful.driver import Contract, selector
 from tests.support.chain import Call
-from tests.support.words import CLOSE_NOTICE, DAY, MAX_U128, felt
+from tests.support.words import CLOSE_NOTICE, DAY, felt
 from tests.support.world import World, assert_refused
 
 TRANSFER, TRANSFER_FROM, BALANCE_OF = selector("transfer"), selector("transfer_from"), selector("balance_of")
@@ -23,9 +24,6 @@ class Scene:
     token: Contract
     pool: Contract
     terms: dict[str, Any]
-
-    def answer(self, entry_point: int, *felts: int) -> None:
-        self.world.send(self.world.relayer, "answer", self.token, entry_point=entry_point, felts=list(felts))
 
     def act(self, entry_point: int, act: str) -> None:
         self.world.send(self.world.relayer, "act", self.token, entry_point=entry_point, act=felt(act))
@@ -115,68 +113,6 @@ def scene(world: World) -> Scene:
 
 # --- deposit ------------------------------------------------------------------------------------------------
 
-BAD_DEPOSITS: list[tuple[str, str, Any]] = [
-    ("POOL/TRANSFER_FAILED", "answer", (0,)),
-    ("POOL/TRANSFER_FAILED", "answer", (0, 1)),
-    ("Returned data too short", "answer", ()),
-    ("MOCK/PANIC", "act", "PANIC"),
-    ("POOL/SHORTFALL", "habit", ("FEE", 1)),
-    ("POOL/SHORTFALL", "habit", ("FEE", 500)),
-    ("POOL/SHORTFALL", "habit", ("STAND_STILL", 0)),
-    ("TOKEN/BLOCKED", "habit", ("BLOCK", "pool")),
-    ("TOKEN/BLOCKED", "habit", ("BLOCK", "funder")),
-]
-
-
-@pytest.mark.parametrize(("error", "kind", "how"), BAD_DEPOSITS, ids=str)
-def test_a_bad_transfer_makes_no_deposit(scene: Scene, error: str, kind: str, how: Any) -> None:
-    """Returns false, returns nothing, panics, charges, moves nothing, blocks."""
-    if kind == "answer":
-        scene.answer(TRANSFER_FROM, *how)
-    elif kind == "act":
-        scene.act(TRANSFER_FROM, how)
-    else:
-        habit, argument = how
-        if isinstance(argument, str):
-            argument = scene.pool.address if argument == "pool" else getattr(scene.world, argument)
-        scene.take_up(habit, argument)
-    scene.assert_nothing_happens(scene.world.funder, scene.deposit(), error)
-    scene.assert_solvent()
-
-
-@pytest.mark.parametrize(
-    ("error", "felts"),
-    [
-        ("POOL/SHORTFALL", (0, 0)),
-        ("POOL/SHORTFALL", (3499, 0)),
-        ("Returned data too short", ()),
-        ("Returned data too short", (3500,)),
-        ("Returned data too short", (2**128, 0)),
-    ],
-)
-def test_a_balance_that_does_not_cover_the_books(scene: Scene, error: str, felts: tuple[int, ...]) -> None:
-    """The balance is understated, or said in a shape that is no u256."""
-    before = scene.books()
-    scene.answer(BALANCE_OF, *felts)
-    outcome = scene.world.execute(scene.world.funder, scene.deposit())
-    assert_refused(outcome, error)
-    scene.world.send(scene.world.relayer, "answer", scene.token, entry_point=BALANCE_OF, felts=[3000, 0])
-    after = scene.books()
-    assert {key: value for key, value in after.items() if not key.startswith("balance")} == {
-        key: value for key, value in before.items() if not key.startswith("balance")
-    }
-
-
-@pytest.mark.parametrize("felts", [(1,), (1, 0), (2,), (felt("yes"),)])
-def test_any_truth_is_true_if_the_money_arrives(scene: Scene, felts: tuple[int, ...]) -> None:
-    """A malformed or wide bool is no reason to lose a deposit: what counts is the balance afterwards."""
-    scene.answer(TRANSFER_FROM, *felts)
-    before = scene.world.read("liabilities", scene.pool)
-    outcome = scene.world.execute(scene.world.funder, scene.deposit())
-    assert outcome.error is None, outcome.reason
-    assert scene.world.read("liabilities", scene.pool) == before + 500
-    scene.assert_solvent()
-
 
 def test_a_fee_can_be_made_good_by_a_donation(scene: Scene) -> None:
     """The pool asks for solvency, not for the exact amount: whoever pays the fee, the books stay covered."""
@@ -187,46 +123,7 @@ def test_a_fee_can_be_made_good_by_a_donation(scene: Scene) -> None:
     scene.assert_solvent()
 
 
-def test_a_token_that_mints_to_the_pool(scene: Scene) -> None:
-    """Money out of nothing is this token's affair; the pool's books are covered by it like by any other."""
-    scene.take_up("CONJURE")
-    outcome = scene.world.execute(scene.world.funder, scene.deposit())
-    assert outcome.error is None, outcome.reason
-    assert scene.balance(scene.world.funder) == 10_000
-    scene.assert_solvent()
-
-
 # --- withdraw -----------------------------------------------------------------------------------------------
-
-BAD_WITHDRAWALS: list[tuple[str, str, Any]] = [
-    ("POOL/TRANSFER_FAILED", "answer", (0,)),
-    ("POOL/TRANSFER_FAILED", "answer", (0, 1)),
-    ("Returned data too short", "answer", ()),
-    ("MOCK/PANIC", "act", "PANIC"),
-    ("TOKEN/BLOCKED", "habit", ("BLOCK", "pool")),
-    ("TOKEN/BLOCKED", "habit", ("BLOCK", "stranger")),
-]
-
-
-@pytest.mark.parametrize(("error", "kind", "how"), BAD_WITHDRAWALS, ids=str)
-def test_a_bad_transfer_makes_no_withdrawal(scene: Scene, error: str, kind: str, how: Any) -> None:
-    """The credit is whole afterwards, and can be drawn once the token is honest again."""
-    if kind == "answer":
-        scene.answer(TRANSFER, *how)
-    elif kind == "act":
-        scene.act(TRANSFER, how)
-    else:
-        habit, who = how
-        scene.take_up(habit, scene.pool.address if who == "pool" else getattr(scene.world, who))
-    scene.assert_nothing_happens(scene.world.patient, scene.withdraw(), error)
-    scene.assert_solvent()
-
-    scene.answer(TRANSFER, 1)
-    scene.world.send(scene.world.relayer, "act", scene.token, entry_point=TRANSFER, act=0)
-    scene.world.send(scene.world.relayer, "take_up", scene.token, habit=0, argument=0)
-    outcome = scene.world.execute(scene.world.patient, scene.withdraw(900))
-    assert outcome.error is None, outcome.reason
-    assert scene.balance(scene.world.stranger) == 900
 
 
 def test_who_is_blocked_draws_to_another_address(scene: Scene) -> None:
@@ -395,27 +292,44 @@ def test_an_inner_deposit_cannot_lean_on_the_outer_ones_promise(scene: Scene) ->
     scene.assert_solvent()
 
 
-@pytest.mark.parametrize(
-    ("function", "error"),
-    [("close_campaign", "POOL/CLOSE_TOO_EARLY"), ("announce_close", None), ("set_allowance", None)],
-)
-def test_a_funder_token_acts_on_its_campaign_during_its_deposit(
-    scene: Scene, function: str, error: str | None
-) -> None:
-    """The campaign's books are complete when the token is called: whatever it does then is as if done
-    afterwards."""
+@pytest.mark.parametrize("arrives", [False, True])
+def test_money_that_is_spent_before_it_arrives(scene: Scene, arrives: bool) -> None:
+    """The token, a researcher too, spends a campaign in the middle of the deposit that opens it. If the money
+    comes it was there to spend; if not, there was no campaign, no access and no credit: also for who caught
+    the failure."""
     world = scene.world
     terms = token_as_funder(scene)
-    arguments = {"accessor": world.partner, "amount": MAX_U128} if function == "set_allowance" else {}
-    scene.call_back(TRANSFER_FROM, world.call(function, scene.pool, terms=terms, **arguments))
-    deposit = world.call("deposit", scene.pool, terms=terms, amount=1000)
-    outcome = world.execute(scene.token.address, deposit)
-    assert outcome.error is None, outcome.reason
-    expected = (True, []) if error is None else (False, [felt(error), felt("ENTRYPOINT_FAILED")])
-    assert called_back(outcome) == [expected]
-    campaign = world.read("campaign", scene.pool, terms=terms)
-    assert (campaign["remaining"], campaign["status"]) == (1000, "Open")
-    scene.assert_solvent(terms)
+    world.send(
+        world.admin, "register_entity", address=scene.token.address, role="Researcher", profile_commitment=1
+    )
+    request = world.call("request_access", request=world.request(campaign=terms))
+    consent = world.call("add_consent", grantee=scene.token.address, terms=world.terms(reward=terms))
+    first = world.call("deposit", scene.pool, terms=terms, amount=400)
+    assert world.execute(scene.token.address, first).error is None
+    assert world.execute(world.patient, consent).error is None
+    before = scene.books()
+    scene.call_back(TRANSFER_FROM, request)
+    deposit = world.call("deposit", scene.pool, terms=terms, amount=600)
+    if arrives:
+        outcome = world.execute(scene.token.address, deposit)
+        assert outcome.error is None, outcome.reason
+        assert world.read("claimable", scene.pool, owner=world.patient) == 1800
+        scene.assert_solvent(terms)
+        return
+    scene.take_up("STAND_STILL")
+    attempt = world.call(
+        "attempt",
+        scene.token,
+        to=deposit.to,
+        entry_point=selector(deposit.function),
+        calldata=list(deposit.calldata),
+    )
+    outcome = world.execute(world.relayer, attempt)
+    assert outcome.error is None
+    assert outcome.results[0][0] == 0
+    assert outcome.events == []
+    assert not outcome.cells[scene.pool.address] + outcome.cells[world.medsync.address]
+    assert scene.books() == before
 
 
 def test_a_campaign_closed_during_its_own_deposit(scene: Scene) -> None:

@@ -1,0 +1,81 @@
+"""Files that people name: read without waiting for them, written as a whole or not at all."""
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medsync.errors import InputError
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is anything of that name, be it a link to nowhere."""
+    return os.path.lexists(path)
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """The content of a regular file; `what` says in errors what it is read as.
+
+    Raises InputError for a path that cannot be read, and for what is no file: a folder, a pipe nobody writes
+    to, a device without end.
+    """
+    try:
+        # Opening a pipe would wait for whoever writes to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{what} {path} cannot be read: {_reason(error)}.") from None
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read()
+    finally:
+        os.close(descriptor)
+    raise InputError(f"{what} {path} cannot be read: it is no regular file.")
+
+
+def read_text(path: Path, what: str) -> str:
+    """The content of a regular file of UTF-8 text. Raises InputError as `read_bytes`, and for other bytes."""
+    try:
+        return read_bytes(path, what).decode()
+    except UnicodeDecodeError:
+        raise InputError(f"{what} {path} cannot be read: it is not UTF-8 text.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file that is to be written and must not exist yet."""
+
+    path: Path
+    content: bytes
+    #: What it is, in errors.
+    what: str
+    #: Whether only its owner may read it.
+    private: bool = False
+
+
+def write_new(files: Sequence[NewFile]) -> None:
+    """Write new files, all or none. Raises InputError, and leaves nothing behind, where one cannot be."""
+    made: list[Path] = []
+    file = None
+    try:
+        for file in files:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            descriptor = os.open(file.path, flags, 0o600 if file.private else 0o644)
+            made.append(file.path)
+            with os.fdopen(descriptor, "wb") as opened:
+                opened.write(file.content)
+    except BaseException as error:
+        for path in made:
+            os.unlink(path)
+        if file is None or not isinstance(error, OSError | ValueError):
+            raise
+        named = f"{file.what} {file.path}"
+        if isinstance(error, FileExistsError):
+            raise InputError(f"{named} exists already.", hint="Name another file, or remove it.") from None
+        raise InputError(f"{named} cannot be written: {_reason(error)}.") from None
+
+
+def _reason(error: Exception) -> str:
+    """Why a file could not be opened; a ValueError means that no file can have that name."""
+    return getattr(error, "strerror", None) or "no file can be named so"

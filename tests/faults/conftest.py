@@ -1,0 +1,36 @@
+"""One scene for all, in an event loop of its own: the tests are synchronous, so that Hypothesis can run
+them and Ctrl-C finds what it would find in a script."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from medsync.devnet import Devnet
+from tests.faults.proxy import Proxy
+from tests.faults.scene import Scene
+from tests.support.chain import Chain
+from tests.support.world import World
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[asyncio.Runner]:
+    # Not the default factory: it would take the place of the loop that asynchronous tests share.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        yield runner
+
+
+@pytest.fixture(scope="session")
+def proxy(devnet: Devnet) -> Iterator[Proxy]:
+    with Proxy(devnet.rpc_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def scene(devnet: Devnet, chain: Chain, proxy: Proxy, runner: asyncio.Runner) -> Iterator[Scene]:
+    stack = AsyncExitStack()
+    try:
+        yield runner.run(Scene.open(World(chain), proxy, devnet.rpc_url, stack))
+    finally:
+        runner.run(stack.aclose())

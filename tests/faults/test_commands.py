@@ -1,0 +1,238 @@
+"""Commands while faults happen, Ctrl-C among them: a right answer or a clear error, no traceback, no secret.
+
+No file is half written; what was sent is told, and whoever heeds that does nothing twice.
+"""
+
+import asyncio
+import contextlib
+import io
+import os
+import re
+import shlex
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+import pytest
+from starknet_py.net.client_errors import ClientError
+from starknet_py.net.client_models import TransactionExecutionStatus
+
+from medsync.cli import context
+from medsync.cli.app import run as run_here
+from medsync.clients import MedSyncClient, RewardPoolClient
+from medsync.deployments import read
+from medsync.errors import ExitCode
+from medsync.exports import json as json_export
+from medsync.vocabulary import Purpose
+from tests.faults.books import PLACES, RecordProperty, reaching
+from tests.faults.proxy import FAULTS, INTERRUPTIONS, SECRET, SUBMISSIONS, Planned
+from tests.faults.scene import Scene
+
+#: What deposits and withdrawals are of.
+AMOUNT: Final = 10
+
+#: Faults that a command can meet, less those that only time or a past bring about: a transaction that arrives
+#: after somebody looked it up in vain is beyond what a second process can know.
+HERE: Final = [name for name in FAULTS if name not in ("stale", "late", "silence after")]
+
+#: A request that is permitted, and paid for.
+REQUEST: Final = (
+    "access request PATIENT --purpose HRESCH --categories LABORATORY --record 0x1 --campaign paid.json"
+)
+EXPORT: Final = "access export PATIENT --output"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Desk:
+    """Somebody at a keyboard, with a deployment and a history: a consent that pays, and accesses.
+
+    Commands run in this process's main thread, because only there Ctrl-C finds what it finds in a command.
+    """
+
+    def __init__(self, scene: Scene, runner: asyncio.Runner, folder: Path) -> None:
+        self.scene = scene
+        self.runner = runner
+        self.folder = folder
+        self.patient, self.researcher = scene.world.patient, scene.world.researcher
+        scene.mend()
+        (folder / "profile.json").write_text("{}")
+        self.succeeds(self.researcher, "deploy --salt 0xDE5C")
+        # Only now there is a deployment to read.
+        record = read(folder / "devnet.json")
+        self.medsync = MedSyncClient(record.medsync, scene.past.client)
+        self.pool = RewardPoolClient(record.reward_pool, scene.past.client)
+        self.succeeds(self.researcher, "entity register me --role researcher --profile profile.json")
+        campaign = "--terms paid.json --purpose HRESCH --rate 1000000 --expires +9d"
+        self.succeeds(self.researcher, f"pool fund {campaign} --amount 1000000000 --unit smallest")
+        # Devnet's clock is not this machine's: what begins now must have begun there.
+        window = f"--starts {scene.world.now} --expires +9d"
+        consent = f"--purpose HRESCH --categories LABORATORY {window} --reward paid.json"
+        self.succeeds(self.patient, f"consent add {self.researcher:#x} {consent}")
+        self.succeeds(self.researcher, REQUEST)
+
+    def run(self, sender: int, line: str) -> Done:
+        """Give a command as somebody."""
+        out, err = io.StringIO(), io.StringIO()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDSYNC_")}
+        environment = {
+            **kept,
+            "XDG_STATE_HOME": str(self.folder),
+            "MEDSYNC_DEPLOYMENT": "./devnet.json",
+            "MEDSYNC_ACCOUNT_ADDRESS": hex(sender),
+            "MEDSYNC_PRIVATE_KEY": hex(self.scene.world.chain.accounts[sender].key),
+        }
+        line = line.replace("PATIENT", hex(self.patient)).replace("RESEARCHER", hex(self.researcher))
+        with (
+            patch.dict(os.environ, environment, clear=True),
+            patch("asyncio.run", _run_apart),
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = run_here([*shlex.split(line), "--rpc-url", self.scene.proxy.url])
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def succeeds(self, sender: int, line: str) -> None:
+        """Give a command that nothing goes wrong with."""
+        done = self.run(sender, line)
+        assert done.code == ExitCode.OK, done
+
+    async def is_on_chain(self, transaction: int) -> bool:
+        """Whether a transaction happened, as somebody finds out who looks it up."""
+        try:
+            receipt = await self.scene.past.client.get_transaction_receipt(transaction)
+        except ClientError:
+            return False
+        return receipt.execution_status is TransactionExecutionStatus.SUCCEEDED
+
+
+def _run_apart(main: Any) -> Any:
+    """`asyncio.run`, but the loop that asynchronous tests share stays the current one."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(main)
+
+
+async def _deposits(desk: Desk) -> int:
+    return await desk.pool.lifetime_deposits() // AMOUNT
+
+
+async def _withdrawals(desk: Desk) -> int:
+    return await desk.pool.withdrawn(desk.patient) // AMOUNT
+
+
+async def _consents(desk: Desk) -> int:
+    return (await desk.medsync.consent(desk.patient, desk.researcher, Purpose.TREAT)).version
+
+
+async def _requests(desk: Desk) -> int:
+    return (await desk.medsync.log_head(desk.patient)).count
+
+
+#: By name: whose command it is, how it goes, and how often what it does has happened so far.
+COMMANDS: Final[dict[str, tuple[Callable[[Desk], int], str, Callable[[Desk], Coroutine[Any, Any, int]]]]] = {
+    "pool fund": (
+        lambda desk: desk.researcher,
+        f"pool fund --terms paid.json --amount {AMOUNT} --unit smallest",
+        _deposits,
+    ),
+    "pool withdraw": (
+        lambda desk: desk.patient,
+        f"pool withdraw {AMOUNT} --unit smallest",
+        _withdrawals,
+    ),
+    "consent add": (
+        lambda desk: desk.patient,
+        "consent add RESEARCHER --purpose TREAT --categories IMAGING --expires +9d",
+        _consents,
+    ),
+    "access request": (lambda desk: desk.researcher, REQUEST, _requests),
+}
+
+
+@pytest.fixture(scope="module")
+def desk(scene: Scene, runner: asyncio.Runner, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return Desk(scene, runner, tmp_path_factory.mktemp("desk"))
+
+
+def meets(desk: Desk, sender: int, line: str, plan: Planned) -> Done:
+    """A command that a fault happens to: it succeeds, or fails in the one way that it should."""
+    desk.scene.plan(plan)
+    done = desk.run(sender, line)
+    desk.scene.mend()
+    assert "Traceback" not in done.err
+    assert SECRET not in done.out + done.err
+    if plan.fault in INTERRUPTIONS:
+        assert done.code == ExitCode.INTERRUPTED, done
+    assert done.code in (ExitCode.OK, ExitCode.INTERRUPTED, ExitCode.UNREACHABLE), done
+    assert bool(done.out) == (done.code == ExitCode.OK)
+    return done
+
+
+def happens_once(desk: Desk, name: str, plan: Planned) -> str:
+    """Give a command; if it fails, look up what it says was sent, and give it again if that is not there."""
+    who, line, count = COMMANDS[name]
+    before = desk.runner.run(count(desk))
+    done = meets(desk, who(desk), line, plan)
+    outcome = "right answer"
+    if done.code != ExitCode.OK:
+        told = [int(text, 16) for text in re.findall("0x[0-9a-f]{10,}", done.err)]
+        there = [one for one in told if desk.runner.run(desk.is_on_chain(one))]
+        if not there:
+            desk.succeeds(who(desk), line)
+        outcome = f"exit code {done.code}, {'was sent' if there else 'given again'}"
+    happened = desk.runner.run(count(desk)) - before
+    assert happened == 1, f"{name} happened {happened} times: {done}"
+    return outcome
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_happens_once(desk: Desk, name: str, record_property: RecordProperty) -> None:
+    with reaching(record_property, name, [*INTERRUPTIONS], name) as reach:
+        # Every other fault meets every operation in the tests of the library: here are some of them.
+        faults = [*INTERRUPTIONS, *reach.some(HERE, 4 * PLACES)]
+        who, line, _ = COMMANDS[name]
+        desk.scene.proxy.seen.clear()
+        desk.succeeds(who(desk), line)
+        seen = list(desk.scene.proxy.seen)
+        for fault in faults:
+            reach.add(name, fault, happens_once(desk, name, Planned(fault, SUBMISSIONS)))
+        for number in reach.elsewhere(seen):
+            for fault in reach.some(faults, 2 * PLACES):
+                reach.add(name, fault, happens_once(desk, name, Planned(fault, skip=number)))
+
+
+def test_an_export_is_whole_or_not_there(desk: Desk, record_property: RecordProperty) -> None:
+    """And after an interruption the same command writes it."""
+    with reaching(record_property, "export interrupted", [*INTERRUPTIONS], "access export") as reach:
+        desk.scene.proxy.seen.clear()
+        desk.succeeds(desk.patient, f"{EXPORT} first.json")
+        seen = list(desk.scene.proxy.seen)
+        there = set(desk.folder.iterdir())
+        head = desk.runner.run(desk.medsync.log_head(desk.patient))
+        for kind in INTERRUPTIONS:
+            for number in reach.elsewhere(seen):
+                done = meets(desk, desk.patient, f"{EXPORT} log.json", Planned(kind, skip=number))
+                assert "nothing was sent" in done.err
+                assert set(desk.folder.iterdir()) == there
+                desk.succeeds(desk.patient, f"{EXPORT} log.json")
+                file = desk.folder / "log.json"
+                assert json_export.verify_export(file.read_text(), head).anchored
+                file.unlink()
+                reach.add("access export", kind, "130, no file, then whole")
+
+
+def test_a_command_that_does_not_tell_is_found_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a command said that nothing was sent although it was, whoever believes it does it twice."""
+    monkeypatch.setattr(context, "interrupted", lambda sent: context.Interrupted("nothing was sent"))
+    with pytest.raises(AssertionError, match="happened 2 times"):
+        happens_once(desk, "pool fund", Planned("Ctrl-C after", SUBMISSIONS))

@@ -1,0 +1,417 @@
+"""A folder with a valid sample of everything, a node, and the command line run between the two.
+
+Distinctive secrets are planted wherever MedSync meets secrets: keys, passwords, the node's URL, openings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import io
+import json
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Self
+from unittest.mock import patch
+
+import typer
+from eth_keyfile.keyfile import create_keyfile_json
+
+from medsync import accounts, artifacts, deployer, deployments
+from medsync.cli import app, campaigns, watch
+from medsync.commitments import Domain, Opening, commitment
+from medsync.completeness import entry_digests
+from medsync.deployments import MEDSYNC, REWARD_POOL, Record, Request
+from medsync.exports import PatientExport, csv, fhir
+from medsync.exports import json as json_export
+from medsync.exports.receipt import consent_receipt
+from medsync.felt import decode_short_string
+from medsync.network import STRK_TOKEN
+from medsync.signer import StarkSigner
+from medsync.signing import sign_consent, sign_revocation
+from medsync.transactions import Account
+from medsync.types import LogHead
+from tests.fuzz.node import NOW, StubNode, Twist, World, registered
+from tests.unit.samples import (
+    CHAIN,
+    CONSENT_TERMS,
+    CONSENTS,
+    DAY,
+    ENTRIES,
+    PATIENT,
+    POOL,
+    RESEARCHER,
+    TERMS,
+)
+
+#: Seconds a command gets. None here needs more than a few: who needs so many hangs.
+PATIENCE: Final = 60.0
+
+DEVNET_KEY: Final = 0x02D5EC4E7A11CE0BADC0FFEE5A1AD0DDBA11FEEDFACE0DEFACEDCAB1E5EED001
+OWN_KEY: Final = 0x03E5EC4E7B0BCA7FEEDBEE5ACC01ADE0FACADE5C0DEDD15EA5EDDEBA5EDAB0DE
+STORED_KEY: Final = 0x01F5EC4E7C0C0A5EED0FF1CE5BADC0DE0DECADE5FADED0C0A57A1BEDABB1E5E5
+SALT: Final = 0x0475A17C0FFEE0DDB0DE5ACADE5EEDF00DD15C0B0A7E5CA1EDBADD0065AC5C0D
+PASSWORD: Final = "tr0ub4dor&3-bätterystaple"
+API_KEY: Final = "kEy9fQ2xV7mB4wZ8tR1p"
+TEXT: Final = "diagnosis: hypochondria, treated with tests"
+OWN_ADDRESS: Final = 0xACC0
+
+#: What the commands are given, relative to the folder they run in.
+STATE: Final = "../state/medsync/devnet.json"
+ARTIFACTS: Final = "../checkout/deployments/artifacts"
+REPORT: Final = "report.txt"
+OPENING: Final = "known.opening.json"
+TERMS_FILE: Final = "terms.json"
+KEYSTORE: Final = "keystore.json"
+CONSENT_FILE: Final = "signed-consent.json"
+REVOCATION_FILE: Final = "signed-revocation.json"
+BATCH: Final = "batch.json"
+EXPORTS: Final = {"json": "log.json", "csv": "log.csv", "fhir": "log.fhir", "receipt": "log.receipt"}
+RECORD: Final = "../checkout/deployments/devnet.json"
+
+#: A file's or folder's state: what it is, when it was changed, how large it is.
+Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Done:
+    """One run: how it ended, what it said, and what it did to node and folder."""
+
+    line: tuple[str, ...]
+    code: int
+    out: bytes
+    err: bytes
+    #: The methods the node was asked for, in order, and those of them that hand a transaction over.
+    asked: tuple[str, ...]
+    submitted: tuple[str, ...]
+    #: What was added, changed or removed, relative to the bench's folder; None for what is gone or no file.
+    touched: Mapping[str, bytes | None]
+
+
+class Bench:
+    """The folder, the node, and the command line. With `with`, the node runs until the end of the block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = folder / "work"
+        self._stack = ExitStack()
+        for part in ("work", "home", "state", "cache"):
+            (folder / part).mkdir()
+        _make_checkout(folder / "checkout")
+        with patch.dict(os.environ, {"MEDSYNC_ROOT": str(folder / "checkout")}):
+            _forget_artifacts()
+            self.world = _make_world()
+            self._record = _record(self.world)
+            deployments.write(self.work / RECORD, self._record)
+            self.secrets = _make_samples(self.work, self.world)
+        self.node = StubNode(self.world)
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.node)
+        # Nothing comes later here than at once: whoever waits, waits in vain.
+        self._stack.enter_context(patch.dict(Account.confirm.__kwdefaults__ or {}, within=0.05))
+        self._stack.enter_context(patch.object(watch, "POLL_INTERVAL", 0.01))
+        # The command tree is half of what a run costs, and always the same.
+        self._stack.enter_context(patch.object(app, "app", typer.main.get_command(app.app)))
+        self._stack.callback(_forget_artifacts)
+        self.url = f"http://user:{API_KEY}@127.0.0.1:{self.node.port}/v2/{API_KEY}?key={API_KEY}"
+        self.environment = {
+            "PATH": "",
+            "HOME": str(self.folder / "home"),
+            "COLUMNS": "200",
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "MEDSYNC_ROOT": str(self.folder / "checkout"),
+            accounts.KEY_VARIABLE: hex(OWN_KEY),
+            accounts.PASSWORD_VARIABLE: PASSWORD,
+        }
+        self._before = self._original = self._stamps()
+        self._kept = {
+            name: (self.folder / name).read_bytes() for name in self._original if self._is_file(name)
+        }
+        # `doctor` makes the state folder that every other command finds.
+        self.run(["doctor"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def run(
+        self,
+        line: Sequence[str],
+        twists: Mapping[int | str, Twist] | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Run a command line to its end; `twists` make answers bad, see `StubNode.begin`. Then put all back.
+
+        It asks the bench's node, unless it says otherwise.
+        """
+        if not any(word.startswith("--rpc-url") for word in line):
+            line = ["--rpc-url", self.url, *line]
+        # What `deploy` finds undone it does: the pool of another salt is never there before.
+        self.node.begin(dict(twists or {}))
+        out = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
+        err = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace")
+        codes: list[int | BaseException] = []
+
+        def run() -> None:
+            try:
+                codes.append(contextvars.copy_context().run(app.run, list(line)))
+            except BaseException as error:
+                codes.append(error)
+
+        _forget_artifacts()
+        with (
+            patch.dict(os.environ, {**self.environment, **(environment or {})}, clear=True),
+            contextlib.chdir(self.work),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            patch.object(sys, "stdin", io.StringIO()),
+        ):
+            # In a thread, because it brings an event loop of its own, and may hang.
+            thread = threading.Thread(target=run, daemon=True)
+            thread.start()
+            thread.join(PATIENCE)
+        if not codes:
+            raise AssertionError(f"{line} does not end")
+        if isinstance(codes[0], BaseException):
+            raise AssertionError(f"{line} ended with a traceback") from codes[0]
+        asked, submitted = tuple(self.node.asked), tuple(self.node.submitted)
+        return Done(tuple(line), codes[0], _said(out), _said(err), asked, submitted, self._put_back())
+
+    def place(self, name: str, content: bytes) -> None:
+        """Have a file with this content in the folder during the next run."""
+        (self.work / name).write_bytes(content)
+        self.placed()
+
+    def placed(self) -> None:
+        """What is in the folder now is what the next run finds: nothing of it was that run's doing."""
+        self._before = self._stamps()
+
+    def sample(self, name: str) -> bytes:
+        """The content of a sample file, as it was made."""
+        return self._kept[os.path.normpath(f"work/{name}")]
+
+    def _put_back(self) -> dict[str, bytes | None]:
+        """Undo what happened since the folder was made; return what happened since `placed`."""
+        now = self._stamps()
+        touched = {
+            name: (self.folder / name).read_bytes() if self._is_file(name) else None
+            for name in now.keys() | self._before.keys()
+            if now.get(name) != self._before.get(name)
+        }
+        # Folders come after what is in them.
+        for name in sorted(now.keys() - self._original.keys(), reverse=True):
+            path = self.folder / name
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        for name, content in self._kept.items():
+            if now.get(name) != self._original[name]:
+                path = self.folder / name
+                if path.is_dir():
+                    path.rmdir()
+                path.unlink(missing_ok=True)
+                path.write_bytes(content)
+                self._original[name] = _stamp(path)
+        self._before = self._original
+        return touched
+
+    def _stamps(self) -> dict[str, Stamp]:
+        """Everything in the folder, but locks and logs of what runs in the background."""
+        found = {}
+        for root, folders, names in os.walk(self.folder):
+            for name in (*folders, *names):
+                path = Path(root, name)
+                if not path.is_relative_to(self.folder / "state"):
+                    found[str(path.relative_to(self.folder))] = _stamp(path)
+        return found
+
+    def _is_file(self, name: str) -> bool:
+        return (self.folder / name).is_file()
+
+
+def _said(stream: io.TextIOWrapper) -> bytes:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue()
+
+
+def _stamp(path: Path) -> Stamp:
+    state = path.lstat()
+    # A folder changes with what is in it, which is listed itself.
+    return (state.st_mode, 0, 0) if path.is_dir() else (state.st_mode, state.st_mtime_ns, state.st_size)
+
+
+def _forget_artifacts() -> None:
+    for cached in (artifacts.load, artifacts.verified, artifacts.errors):
+        cached.cache_clear()
+
+
+# --- what is in the folder ----------------------------------------------------------------------------------
+
+
+def _make_checkout(target: Path) -> None:
+    """A checkout with the true sources and interfaces, but programs so small that hashing them is quick."""
+    source = artifacts.root()
+    for name in ("Scarb.toml", "Scarb.lock", "contracts/Scarb.toml", "tests/mocks/Scarb.toml"):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source / name, target / name)
+    for name in ("contracts/src", "tests/mocks/src"):
+        shutil.copytree(source / name, target / name)
+    small = {
+        kind: json.loads((source / artifacts.MOCKS.artifacts / f"Study.{kind}.json").read_bytes())
+        for kind in ("sierra", "casm")
+    }
+    names = {artifacts.PRODUCT: (MEDSYNC, REWARD_POOL), artifacts.MOCKS: ("Study",)}
+    with patch.dict(os.environ, {"MEDSYNC_ROOT": str(target)}):
+        for package, contracts in names.items():
+            files = {}
+            for name in contracts:
+                abi = json.loads((source / package.artifacts / f"{name}.abi.json").read_bytes())
+                files[f"{name}.sierra.json"] = json.dumps(small["sierra"] | {"abi": abi}).encode()
+                files[f"{name}.casm.json"] = json.dumps(small["casm"]).encode()
+            (target / package.artifacts).mkdir(parents=True)
+            for name, content in artifacts._describe(package, files).items():
+                (target / package.artifacts / name).write_bytes(content)
+
+
+def _make_world() -> World:
+    """The chain: MedSync and its pool deployed, with the sample patient's history."""
+    keys = {0xDE70 + number: DEVNET_KEY + number for number in range(3)}
+    request = _request(next(iter(keys)))
+    medsync, pool = deployer.steps(request)[2:]
+    classes = {}
+    for step in (medsync, pool):
+        sierra = json.loads(step.artifact.sierra)
+        sierra = {
+            name: sierra[name]
+            for name in ("sierra_program", "contract_class_version", "entry_points_by_type")
+        }
+        casm = json.loads(step.artifact.casm)
+        classes[step.artifact.class_hash] = (sierra | {"abi": json.dumps(step.artifact.abi)}, casm)
+    contracts = {step.address: step.artifact.class_hash for step in (medsync, pool)}
+    contracts[POOL] = pool.artifact.class_hash
+    head = LogHead(len(ENTRIES), entry_digests(CHAIN, medsync.address, ENTRIES)[-1])
+    return World(
+        medsync=medsync.address,
+        reward_pool=pool.address,
+        deployer=request.deployer,
+        keys=keys,
+        classes=classes,
+        contracts=contracts,
+        events=[registered(), *CONSENTS, *ENTRIES],
+        head=head,
+    )
+
+
+def _request(account: int) -> Request:
+    return Request(deployer=account, admin=account, token=STRK_TOKEN, salt=0)
+
+
+def _record(world: World) -> Record:
+    """The record of the deployment that is on the chain."""
+    request = _request(world.deployer)
+    began = datetime.fromtimestamp(NOW - DAY, UTC)
+    classes, contracts = {}, {}
+    for step in deployer.steps(request)[2:]:
+        sent = deployments.Sent(transaction=0x5E47, block=9)
+        classes[step.contract] = deployments.DeclaredClass(
+            class_hash=step.artifact.class_hash,
+            compiled_class_hash=step.artifact.compiled_class_hash,
+            artifacts=deployer._digests(step.contract),
+            declared=None,
+        )
+        contracts[step.contract] = deployments.DeployedContract(
+            address=step.address,
+            class_hash=step.artifact.class_hash,
+            constructor=dict(step.constructor),
+            deployed=sent if step.contract == REWARD_POOL else None,
+        )
+    return Record(
+        status="complete",
+        network="devnet",
+        chain_id=decode_short_string(CHAIN),
+        request=request,
+        tools=deployments.Tools(medsync="0", scarb="0", cairo="0", starknet="0"),
+        started_at=began,
+        finished_at=began,
+        classes=classes,
+        contracts=contracts,
+        wiring=deployments.Wiring(admin=world.deployer, token=STRK_TOKEN, log=world.medsync),
+    )
+
+
+def _make_samples(work: Path, world: World) -> Secrets:
+    """A valid file of every kind a command reads; return what must never be seen of them."""
+
+    def put(name: str, content: str | Any) -> None:
+        text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
+        (work / name).write_text(text)
+
+    put(REPORT, "a report\n")
+    value = TEXT.encode()
+    opening = Opening(
+        domain=Domain.RECORD, commitment=commitment(Domain.RECORD, value, SALT), value=value, salt=SALT
+    )
+    put(OPENING, opening.to_json())
+    put(TERMS_FILE, campaigns.dumps(replace(TERMS, funder=world.deployer)))
+    password: Any = PASSWORD.encode()  # As every tool encodes it; see `medsync.accounts`.
+    keystore = create_keyfile_json(STORED_KEY.to_bytes(32, "big"), password, kdf="scrypt", iterations=2)
+    put(KEYSTORE, keystore)
+    signer = StarkSigner(DEVNET_KEY, CHAIN)
+    ends: dict[str, Any] = {
+        "contract": world.medsync,
+        "grantee": RESEARCHER,
+        "nonce": 4,
+        "deadline": NOW + DAY,
+    }
+    terms = replace(CONSENT_TERMS, reward=TERMS)
+    put(CONSENT_FILE, sign_consent(signer, PATIENT, terms=terms, version=2, **ends).to_json())
+    put(REVOCATION_FILE, sign_revocation(signer, PATIENT, purpose=terms.purpose, **ends).to_json())
+    asked = {"patient": hex(PATIENT), "purpose": "HRESCH", "categories": ["LABORATORY"]}
+    put(BATCH, [asked | {"record": REPORT, "campaign": TERMS_FILE}, asked | {"record": "0x7"}])
+    export = PatientExport(CHAIN, world.medsync, PATIENT, world.head, ENTRIES, CONSENTS)
+    put(EXPORTS["json"], json_export.dumps(export))
+    (work / EXPORTS["csv"]).write_bytes(csv.dumps_log(ENTRIES).encode())
+    put(EXPORTS["fhir"], fhir.dumps(export, NOW))
+    put(EXPORTS["receipt"], [consent_receipt(export, RESEARCHER, terms.purpose)])
+
+    # What can be named as a file, and is none, or none that can be read.
+    (work / "folder").mkdir()
+    os.mkfifo(work / "pipe")
+    (work / "loop").symlink_to("loop")
+    (work / "dangling").symlink_to("nowhere")
+    (work / "secret").touch(mode=0)
+
+    crypto = keystore["crypto"]
+    written = json.loads(opening.to_json())["value"]
+    return Secrets(
+        *(hex(key) for key in (*world.keys.values(), OWN_KEY, STORED_KEY, SALT)),
+        *(str(key) for key in (*world.keys.values(), OWN_KEY, STORED_KEY, SALT)),
+        *(PASSWORD, API_KEY, TEXT, written, crypto["ciphertext"], crypto["mac"]),
+    )
+
+
+class Secrets:
+    """What must not be seen, not even in parts."""
+
+    #: Characters in a row that tell something.
+    PART: Final = 10
+
+    def __init__(self, *secrets: str) -> None:
+        self._parts = {part for secret in secrets for part in self._parts_of(secret)}
+
+    def found_in(self, text: str) -> set[str]:
+        """The parts of secrets that are in a text, in whatever case."""
+        return self._parts.intersection(self._parts_of(text))
+
+    def _parts_of(self, text: str) -> list[str]:
+        text = text.lower()
+        return [text[start : start + self.PART] for start in range(len(text) - self.PART + 1)]

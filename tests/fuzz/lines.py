@@ -1,0 +1,137 @@
+"""Valid command lines for every command, put together from the command tree itself.
+
+A command or parameter that is new is found by itself; it only needs a sample of what it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import typer
+
+from medsync.cli.app import app
+from tests.fuzz.bench import BATCH, CONSENT_FILE, EXPORTS, REPORT, TERMS_FILE
+from tests.unit.samples import HOSPITAL, PATIENT, RESEARCHER
+
+#: A valid value for parameters of that name, and for those of one command that differ.
+VALUES: Final[dict[str, str]] = {
+    "entity": hex(RESEARCHER),
+    "grantee": hex(RESEARCHER),
+    "accessor": hex(RESEARCHER),
+    "successor": hex(HOSPITAL),
+    "custodian": hex(HOSPITAL),
+    "delegate": hex(HOSPITAL),
+    "patient": hex(PATIENT),
+    "owner": hex(PATIENT),
+    "to": hex(PATIENT),
+    "admin": "me",
+    "token": "",
+    "salt": "0x0",
+    "port": "5050",
+    "role": "hospital",
+    "profile": REPORT,
+    "purpose": "HRESCH",
+    "categories": "LABORATORY,OBSERVATION",
+    "expires": "+30d",
+    "starts": "now",
+    "deadline": "+1d",
+    "max_uses": "3",
+    "powers": "give,revoke",
+    "record": REPORT,
+    "justification": "0x3",
+    "terms": REPORT,
+    "reward": TERMS_FILE,
+    "campaign": TERMS_FILE,
+    "output": "new.json",
+    "format": "json",
+    "amount": "1",
+    "unit": "token",
+    "from_block": "0",
+    "count": "2",
+    "patience": "0.4",
+    "websocket": "ws://127.0.0.1:1/",
+    "pool allow.terms": TERMS_FILE,
+    "pool status.terms": TERMS_FILE,
+    "pool close.terms": TERMS_FILE,
+    "pool announce-close.terms": TERMS_FILE,
+    "pool fund.terms": "new.json",
+    "pool fund.rate": "0.5",
+    "pool fund.custodian_bps": "100",
+    "consent submit.file": CONSENT_FILE,
+    "access batch.file": BATCH,
+    "access verify.file": EXPORTS["json"],
+}
+
+#: Parameters of the program itself that are not tried: they show help or change the user's shell.
+UNTRIED: Final = frozenset({"help", "version", "install_completion", "show_completion"})
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument or option of a command."""
+
+    name: str
+    #: As it is written, `--terms`, or how messages name it, `GRANTEE`.
+    shown: str
+    is_flag: bool
+    is_argument: bool
+    #: A valid value; empty for a flag.
+    value: str
+
+    def given(self, value: str | None = None) -> list[str]:
+        """It and its value as they stand on a command line."""
+        value = self.value if value is None else value
+        if self.is_argument:
+            return [value]
+        if self.is_flag:
+            return [f"{self.shown}={value}" if value else self.shown]
+        # In one word, so that a value that looks like an option is one all the same.
+        return [f"{self.shown}={value}"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command by its path in the tree, `consent add`."""
+
+    path: str
+    parameters: tuple[Parameter, ...]
+
+    def line(
+        self, changed: Parameter | None = None, value: str | None = None, *flags: Parameter
+    ) -> list[str]:
+        """A valid command line that gives every argument and option once, one of them with another value."""
+        options: list[str] = []
+        arguments: list[str] = []
+        for one in self.parameters:
+            if one.is_flag and one != changed and one not in flags:
+                continue
+            words = one.given(value if one == changed else None)
+            (arguments if one.is_argument else options).extend(words)
+        return [*self.path.split(), *options, *(["--", *arguments] if arguments else [])]
+
+    @property
+    def flags(self) -> list[Parameter]:
+        return [one for one in self.parameters if one.is_flag]
+
+
+def commands() -> list[Command]:
+    """Every command of the command line."""
+    return list(_below(typer.main.get_command(app), ""))
+
+
+def _below(node: Any, path: str) -> Iterator[Command]:
+    inner = getattr(node, "commands", {})
+    for name, one in inner.items():
+        yield from _below(one, f"{path} {name}".strip())
+    if not inner:
+        yield Command(path, tuple(_parameter(path, one) for one in node.params if one.name not in UNTRIED))
+
+
+def _parameter(path: str, one: Any) -> Parameter:
+    is_flag = bool(getattr(one, "is_flag", False))
+    is_argument = one.param_type_name == "argument"
+    value = "" if is_flag else VALUES.get(f"{path}.{one.name}", VALUES.get(one.name))
+    assert value is not None, f"{path}: a sample of {one.name} is missing in VALUES"
+    return Parameter(one.name, one.name.upper() if is_argument else one.opts[0], is_flag, is_argument, value)

@@ -1,0 +1,409 @@
+"""A node of one small world, which answers every question well until a test has it answer one badly.
+
+It is no devnet: nothing is executed. It answers what the commands ask, so that each runs to its end on good
+answers, and what a bad answer does to them is seen at every place they ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from typing import Any, Final, Self
+
+from aiohttp import web
+
+from medsync import toolchain
+from medsync.events import EntityRegistered, Event, selector_of
+from medsync.hashing import starknet_keccak
+from medsync.network import STRK_TOKEN
+from medsync.signer import public_key_of
+from medsync.types import (
+    AccessReceipt,
+    Campaign,
+    Consent,
+    Entity,
+    EventLocation,
+    Judgement,
+    LogEntry,
+    LogHead,
+    PatientState,
+    PendingAdmin,
+)
+from medsync.vocabulary import (
+    CampaignStatus,
+    Category,
+    ConsentStatus,
+    Decision,
+    Purpose,
+    Reason,
+    Role,
+)
+from tests.unit.samples import CHAIN, DAY, HOSPITAL, RESEARCHER, START, TERMS
+
+LATEST: Final = 9
+NOW: Final = START + 10 * DAY
+TRANSACTION: Final = 0x7A27
+
+#: Keys of the event structs in the chain's order: the first fields of each.
+KEYS: Final = {"ConsentAdded": 3, "ConsentRevoked": 3, "AllConsentsRevoked": 1, "AccessLogged": 3}
+
+#: What hands a transaction over.
+SUBMITS: Final = frozenset(
+    {
+        "starknet_addInvokeTransaction",
+        "starknet_addDeclareTransaction",
+        "starknet_addDeployAccountTransaction",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes over the wire instead of a good answer."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json"
+
+
+#: Makes of a method's good answer, a JSON-RPC document, what is sent instead.
+Twist = Callable[[dict[str, Any]], Reply]
+
+
+def felts(value: Any) -> list[int]:
+    """A value as Cairo's `Serde` writes it; a plain None is `Option::None`."""
+    if value is None:
+        return [1]
+    if isinstance(value, Purpose):
+        return [value.felt]
+    if isinstance(value, list):
+        return [len(value), *(felt for item in value for felt in felts(item))]
+    if is_dataclass(value):
+        return [
+            felt
+            for field in fields(value)
+            if field.name != "location"
+            for felt in felts(getattr(value, field.name))
+        ]
+    assert isinstance(value, int | Enum)
+    return [int(value)]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class World:
+    """What is on the node's chain."""
+
+    medsync: int
+    reward_pool: int
+    deployer: int
+    #: Private keys of the predeployed accounts, by address.
+    keys: dict[int, int]
+    #: Classes by hash: as the node answers them, Sierra and CASM.
+    classes: dict[int, tuple[dict[str, Any], dict[str, Any]]]
+    #: Class hashes by address.
+    contracts: dict[int, int]
+    #: What MedSync emitted.
+    events: list[Event]
+    head: LogHead
+
+    def views(self) -> dict[str, list[int]]:
+        """What the contracts' views answer, whatever they are asked about."""
+        consent = Consent(
+            START, START + 90 * DAY, Category.ALL, 1, 0, 0, 2, ConsentStatus.GIVEN, campaign=TERMS.id
+        )
+        campaign = Campaign(TERMS.id, self.medsync, CampaignStatus.OPEN, 10**20, 3, 0)
+        return {
+            "entity": felts(Entity(Role.RESEARCHER, False, START)),
+            "admin": [self.deployer],
+            "pending_admin": [0, *felts(PendingAdmin(HOSPITAL, NOW))],
+            "consent": felts(consent),
+            "patient_state": felts(PatientState(1, 4, True)),
+            "verify_consent": felts(Judgement(Decision.PERMIT, Reason.GRANTED, 1)),
+            "log_head": felts(self.head),
+            "supports_interface": [1],
+            "token": [STRK_TOKEN],
+            "log": [self.medsync],
+            "campaign": felts(campaign),
+            "decimals": [18],
+            "balance_of": [10**24, 0],
+            **{name: [10**19] for name in ("allowance", "claimable", "withdrawn", "accumulated")},
+            **{name: [10**19] for name in ("liabilities", "lifetime_deposits")},
+        }
+
+
+RECEIPT: Final = AccessReceipt(Decision.PERMIT, Reason.GRANTED, 6, 0xD16E57)
+
+#: What entry points return; all others nothing.
+RETURNS: Final = {
+    "add_consent": [2],
+    "add_consent_for": [2],
+    "add_consent_by_sig": [2],
+    "request_access": felts(RECEIPT),
+    "request_access_batch": felts([RECEIPT, RECEIPT]),
+    "request_emergency_access": felts(RECEIPT),
+    "approve": [1],
+}
+
+
+class StubNode:
+    """The node. Start it with `with`; it listens on a free port of this machine and ends with the block."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.port = 0
+        #: The methods that were asked for since `begin`, in order, and how they were answered before twists.
+        self.asked: list[str] = []
+        self.answers: list[dict[str, Any]] = []
+        self._twists: dict[int | str, Twist] = {}
+        self._sent: list[dict[str, Any]] = []
+        self._views = {starknet_keccak(name): answer for name, answer in world.views().items()}
+        self._returns = {starknet_keccak(name): answer for name, answer in RETURNS.items()}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        app = web.Application(client_max_size=2**24)
+        app.router.add_post("/{tail:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    def begin(self, twists: dict[int | str, Twist] | None = None) -> None:
+        """Begin a case: `twists` by the number of the question, or by the method for all of its questions."""
+        self.asked, self.answers, self._sent = [], [], []
+        self._twists = twists or {}
+
+    @property
+    def submitted(self) -> list[str]:
+        """The methods among the asked that hand a transaction over."""
+        return [method for method in self.asked if method in SUBMITS]
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        question = await request.json()
+        method = question["method"]
+        number = len(self.asked)
+        self.asked.append(method)
+        result = self._answer(method, question["params"])
+        document = {"jsonrpc": "2.0", "id": question["id"]} | (
+            {"error": {"code": result.args[0], "message": result.args[1]}}
+            if isinstance(result, LookupError)
+            else {"result": result}
+        )
+        self.answers.append(document)
+        twist = self._twists.get(number) or self._twists.get(method)
+        reply = twist(document) if twist else Reply(json.dumps(document).encode())
+        return web.Response(
+            body=reply.body, status=reply.status, headers={"Content-Type": reply.content_type}
+        )
+
+    def _answer(self, method: str, params: Any) -> Any:
+        answer = getattr(self, method.partition("_")[2], None)
+        if answer is None:
+            return LookupError(-32601, "Method not found")
+        try:
+            return answer(**params) if isinstance(params, dict) else answer()
+        except LookupError as error:
+            return error
+
+    # --- the methods, by their names without prefix ---------------------------------------------------------
+
+    def specVersion(self) -> str:
+        return toolchain.RPC_VERSION
+
+    def chainId(self) -> str:
+        return hex(CHAIN)
+
+    def getConfig(self) -> dict[str, Any]:
+        return {"seed": 1}
+
+    def getPredeployedAccounts(self, **_: Any) -> list[dict[str, str]]:
+        return [
+            {"address": hex(address), "private_key": hex(key), "public_key": hex(public_key_of(key))}
+            for address, key in self.world.keys.items()
+        ]
+
+    def blockNumber(self) -> int:
+        return LATEST
+
+    def getBlockWithTxHashes(self, block_id: Any) -> dict[str, Any]:
+        number = block_id["block_number"] if isinstance(block_id, dict) else LATEST
+        price = {"price_in_wei": "0x3b9aca00", "price_in_fri": "0x3b9aca00"}
+        return {
+            "status": "ACCEPTED_ON_L2",
+            "block_hash": hex(0xB10C00 + number),
+            "parent_hash": "0xb10c",
+            "block_number": number,
+            "new_root": "0x0",
+            "timestamp": NOW,
+            "sequencer_address": "0x1",
+            "l1_gas_price": price,
+            "l1_data_gas_price": price,
+            "l2_gas_price": price,
+            "l1_da_mode": "BLOB",
+            "starknet_version": toolchain.STARKNET_VERSION,
+            "transactions": [],
+            **dict.fromkeys(
+                (
+                    "event_commitment",
+                    "transaction_commitment",
+                    "receipt_commitment",
+                    "state_diff_commitment",
+                ),
+                "0x0",
+            ),
+            "event_count": 0,
+            "transaction_count": 0,
+            "state_diff_length": 0,
+        }
+
+    def call(self, request: dict[str, Any], block_id: Any) -> list[str]:
+        return list(map(hex, self._views[int(request["entry_point_selector"], 16)]))
+
+    def getNonce(self, **_: Any) -> str:
+        return hex(3 + len(self._sent))
+
+    def estimateFee(self, request: list[Any], **_: Any) -> list[dict[str, str]]:
+        fee = {
+            "l1_gas_consumed": "0x0",
+            "l1_gas_price": "0x1",
+            "l1_data_gas_consumed": "0x80",
+            "l1_data_gas_price": "0x1",
+            "l2_gas_consumed": "0xf4240",
+            "l2_gas_price": "0x3b9aca00",
+            "overall_fee": "0x38d7ea4c68000",
+            "unit": "FRI",
+        }
+        return [fee for _ in request]
+
+    def addInvokeTransaction(self, invoke_transaction: dict[str, Any]) -> dict[str, str]:
+        self._sent.append(invoke_transaction)
+        return {"transaction_hash": hex(TRANSACTION)}
+
+    def addDeclareTransaction(self, declare_transaction: dict[str, Any]) -> dict[str, str]:
+        self._sent.append(declare_transaction)
+        return {"transaction_hash": hex(TRANSACTION), "class_hash": "0x1"}
+
+    def getTransactionStatus(self, **_: Any) -> dict[str, str]:
+        return {"finality_status": "ACCEPTED_ON_L2", "execution_status": "SUCCEEDED"}
+
+    def getTransactionReceipt(self, transaction_hash: str) -> dict[str, Any]:
+        return {
+            "type": "INVOKE",
+            "transaction_hash": transaction_hash,
+            "block_hash": hex(0xB10C00 + LATEST),
+            "actual_fee": {"amount": "0x38d7ea4c68000", "unit": "FRI"},
+            "block_number": LATEST,
+            "execution_status": "SUCCEEDED",
+            "finality_status": "ACCEPTED_ON_L2",
+            "messages_sent": [],
+            "events": [],
+            "execution_resources": {"l1_gas": 0, "l1_data_gas": 128, "l2_gas": 10**6},
+        }
+
+    def traceTransaction(self, **_: Any) -> dict[str, Any]:
+        def frame(to: int, selector: int, calldata: list[int], calls: list[Any]) -> dict[str, Any]:
+            return {
+                "contract_address": hex(to),
+                "entry_point_selector": hex(selector),
+                "calldata": list(map(hex, calldata)),
+                "caller_address": "0x0",
+                "class_hash": "0x1",
+                "entry_point_type": "EXTERNAL",
+                "call_type": "CALL",
+                "is_reverted": False,
+                "result": list(map(hex, self._returns.get(selector, []))),
+                "calls": calls,
+                "events": [],
+                "messages": [],
+                "execution_resources": {"l1_gas": 0, "l2_gas": 10**6},
+            }
+
+        sent = [int(felt, 16) for felt in self._sent[-1]["calldata"]]
+        rest, calls = sent[1:], []
+        for _call in range(sent[0]):
+            to, selector, length = rest[:3]
+            calls.append(frame(to, selector, rest[3 : 3 + length], []))
+            rest = rest[3 + length :]
+        return {
+            "type": "INVOKE",
+            "execute_invocation": frame(self.world.deployer, 1, sent, calls),
+            "execution_resources": {"l1_gas": 0, "l1_data_gas": 128, "l2_gas": 10**6},
+        }
+
+    def getClassHashAt(self, block_id: Any, contract_address: str) -> str:
+        address = int(contract_address, 16)
+        if address not in self.world.contracts:
+            raise LookupError(20, "Contract not found")
+        return hex(self.world.contracts[address])
+
+    def getClass(self, block_id: Any, class_hash: str) -> dict[str, Any]:
+        return self._class(class_hash)[0]
+
+    def getCompiledCasm(self, class_hash: str) -> dict[str, Any]:
+        return self._class(class_hash)[1]
+
+    def _class(self, class_hash: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        if int(class_hash, 16) not in self.world.classes:
+            raise LookupError(28, "Class hash not found")
+        return self.world.classes[int(class_hash, 16)]
+
+    def getEvents(self, filter: dict[str, Any]) -> dict[str, Any]:
+        wanted = [[int(key, 16) for key in keys] for keys in filter.get("keys", [])]
+        first, last = filter["from_block"]["block_number"], filter["to_block"]["block_number"]
+        found = []
+        for index, event in enumerate(self.world.events):
+            location = event.location
+            assert isinstance(location, EventLocation)
+            keys, data = _emitted(event)
+            fits = all(not some or key in some for key, some in zip(keys, wanted, strict=False))
+            if (
+                not fits
+                or int(filter["address"], 16) != self.world.medsync
+                or not first <= location.block_number <= last
+            ):
+                continue
+            found.append(
+                {
+                    "from_address": hex(self.world.medsync),
+                    "keys": list(map(hex, keys)),
+                    "data": list(map(hex, data)),
+                    "transaction_hash": hex(location.transaction_hash),
+                    "block_number": location.block_number,
+                    "block_hash": "0xb10c",
+                    "transaction_index": 0,
+                    "event_index": index,
+                }
+            )
+        return {"events": found}
+
+
+def registered() -> Event:
+    """The event that the researcher was registered."""
+    return EntityRegistered(
+        RESEARCHER, Role.RESEARCHER, 0x9F1E, START, location=EventLocation(0, 0xABC000, START)
+    )
+
+
+def _emitted(event: Event) -> tuple[list[int], list[int]]:
+    """Keys and data of an event."""
+    name = "AccessLogged" if isinstance(event, LogEntry) else type(event).__name__
+    values = felts(event)
+    keys = KEYS.get(name, 1)
+    return [selector_of(type(event)), *values[:keys]], values[keys:]

@@ -1,0 +1,123 @@
+"""What holds of every run of the command line, whatever it was given."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+import zlib
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from hypothesis import seed, settings
+
+from medsync.commitments import Opening
+from medsync.errors import ExitCode, MedSyncError
+from tests.fuzz.bench import Bench, Done
+from tests.support.reach import Reach, profile
+
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+#: Endings of runs that did nothing: sent nothing and wrote nothing.
+NOTHING_DONE: Final = frozenset(
+    {ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.MISSING_TOOL, ExitCode.PUBLIC_NETWORK}
+)
+#: Endings of runs that came to an answer, and printed it.
+ANSWERED: Final = frozenset({ExitCode.OK, ExitCode.NOT_PERMITTED})
+
+
+def faults(bench: Bench, done: Done) -> list[str]:
+    """What is wrong with a run, apart from whether it should have succeeded."""
+    found = []
+    out, err = done.out.decode(errors="surrogateescape"), done.err.decode(errors="surrogateescape")
+    if done.code not in set(ExitCode) or done.code == ExitCode.INTERRUPTED:
+        found.append(f"the exit code {done.code} is not documented")
+    if "Unexpected " in err:
+        found.append("the error is a defect's: it names no input")
+    if "Traceback" in err and "--verbose" not in done.line:
+        found.append("there is a traceback")
+    if done.code in ANSWERED or ("doctor" in done.line and done.code == ExitCode.MISSING_TOOL):
+        if not out and "watch" not in done.line:
+            found.append("there is no answer")
+    else:
+        found += _error_faults(done, err)
+    for name, text in {"standard output": out, "standard error": err}.items():
+        if controls := sorted({char for char in text if _is_control(char)}):
+            found.append(f"{name} holds control characters: {controls}")
+        if secrets := bench.secrets.found_in(text):
+            found.append(f"{name} holds parts of secrets: {sorted(secrets)}")
+    if done.code in NOTHING_DONE:
+        if done.submitted:
+            found.append(f"{done.submitted} was sent")
+        found += [f"{name} was written" for name in done.touched]
+    elif done.code not in ANSWERED:
+        # What a transaction under way may need stays, even if nobody heard of it again; it is whole.
+        found += [
+            f"{name} was left behind"
+            for name, content in done.touched.items()
+            if not (done.submitted and content is not None and _is_whole(content))
+        ]
+    for name, content in done.touched.items():
+        if secrets := bench.secrets.found_in((content or b"").decode(errors="replace")):
+            found.append(f"{name} holds parts of secrets: {sorted(secrets)}")
+    return found
+
+
+def _error_faults(done: Done, err: str) -> list[str]:
+    found = []
+    if done.out and "watch" not in done.line:
+        found.append("there is an answer beside the error")
+    if "--json" in done.line:
+        last = err.strip().splitlines()[-1:] or [""]
+        try:
+            if json.loads(last[0])["exit_code"] != done.code:
+                found.append("the error says another exit code")
+        except (ValueError, KeyError, TypeError):
+            found.append("the error is no JSON")
+    elif not err.partition("medsync: ")[2].strip():
+        found.append("there is no error message")
+    if len(err) > 20_000:
+        found.append(f"the error has {len(err)} characters")
+    return found
+
+
+def _is_control(char: str) -> bool:
+    """Whether a terminal might obey it, or a reader not see it: controls, overrides, halves of characters."""
+    return char != "\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether it is a whole JSON document; an opening opens its commitment."""
+    try:
+        if b"medsync.opening/" in content:
+            Opening.from_json(content).verify()
+        return isinstance(json.loads(content), dict)
+    except (ValueError, MedSyncError):
+        return False
+
+
+def check(bench: Bench, done: Done) -> None:
+    """Fail if anything is wrong with a run."""
+    if found := faults(bench, done):
+        said = done.err.decode(errors="replace")[-1500:]
+        raise AssertionError("\n".join([f"{' '.join(done.line)!a} ended with {done.code}:", *found, said]))
+
+
+def tally(reach: Reach, target: str, ending: int) -> None:
+    """Count one case of a target, and how it ended."""
+    reach.examples += 1
+    reach.count("tried", target)
+    reach.count(f"ended with {ExitCode(ending).name}", target)
+
+
+def examples(quick: int, target: str) -> Callable[[Test], Test]:
+    """Try so many examples in the quick profile, and more in the others.
+
+    They are the same each time, and others for each target, except in the deep profile.
+    """
+
+    def decorate(test: Test) -> Test:
+        if profile() != "deep":
+            test = seed(zlib.crc32(target.encode()))(test)
+        return settings(max_examples=quick * {"quick": 1, "ci": 5, "deep": 100}[profile()])(test)
+
+    return decorate

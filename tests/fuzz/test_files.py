@@ -1,0 +1,195 @@
+"""Every kind of file and setting that MedSync reads, malformed."""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medsync import accounts, toolchain
+from medsync.errors import ExitCode
+from medsync.network import URL_VARIABLE
+from tests.fuzz.bench import (
+    ARTIFACTS,
+    BATCH,
+    CONSENT_FILE,
+    EXPORTS,
+    KEYSTORE,
+    OPENING,
+    OWN_ADDRESS,
+    RECORD,
+    REVOCATION_FILE,
+    STATE,
+    TERMS_FILE,
+    Bench,
+)
+from tests.fuzz.malformed import malformed, texts
+from tests.fuzz.node import Reply, Twist
+from tests.fuzz.oracle import check, examples, tally
+from tests.support.reach import Reach
+from tests.unit.samples import HOSPITAL, PATIENT, RESEARCHER
+
+AS_OWNER: Final = ["--account", f"{OWN_ADDRESS:#x}@{KEYSTORE}"]
+TERMS: Final = ["--purpose=HRESCH", "--categories=LABORATORY", "--expires=+1d"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of file: a valid one, and commands that read it."""
+
+    file: str
+    lines: tuple[list[str], ...]
+    #: What the node must answer for the file to be read at all.
+    twists: dict[int | str, Twist] = field(default_factory=dict)
+    #: The valid file, if it is not a sample of the bench.
+    content: bytes | None = None
+
+
+def _refused(_good: dict[str, Any]) -> Reply:
+    error = {"code": 40, "message": "Contract error", "data": "0x1 ('ENTITY/NOT_ADMIN')"}
+    return Reply(json.dumps({"jsonrpc": "2.0", "id": 0, "error": error}).encode())
+
+
+RUNNING: Final = json.dumps({"url": "http://127.0.0.1:5050", "pid": 4242, "log": "devnet.log"}).encode()
+
+TARGETS: Final = {
+    "keystore": Target(KEYSTORE, (["consent", "opt-out", *AS_OWNER],)),
+    "deployment record": Target(
+        RECORD,
+        (["deployments", "check"], ["deployments", "list"], ["deploy"], ["entity", "show", hex(RESEARCHER)]),
+    ),
+    "campaign terms": Target(
+        TERMS_FILE,
+        (
+            ["pool", "close", f"--terms={TERMS_FILE}"],
+            ["pool", "fund", "--amount=1", f"--terms={TERMS_FILE}"],
+            ["consent", "add", hex(RESEARCHER), *TERMS, f"--reward={TERMS_FILE}"],
+            ["access", "batch", BATCH],
+        ),
+    ),
+    "batch": Target(BATCH, (["access", "batch", BATCH],)),
+    "signed consent": Target(CONSENT_FILE, (["consent", "submit", CONSENT_FILE],)),
+    "signed revocation": Target(REVOCATION_FILE, (["consent", "submit", REVOCATION_FILE],)),
+    "opening": Target(OPENING, (["access", "request", hex(PATIENT), *TERMS[:2], f"--record={OPENING}"],)),
+    "export, json": Target(
+        EXPORTS["json"],
+        (["access", "verify", EXPORTS["json"]], ["access", "verify", "--offline", EXPORTS["json"]]),
+    ),
+    "export, csv": Target(EXPORTS["csv"], (["access", "verify", EXPORTS["csv"]],)),
+    "export, fhir": Target(EXPORTS["fhir"], (["access", "verify", EXPORTS["fhir"]],)),
+    "export, receipt": Target(EXPORTS["receipt"], (["access", "verify", EXPORTS["receipt"]],)),
+    "manifest": Target(f"{ARTIFACTS}/manifest.json", (["doctor"], ["deploy"], ["build"])),
+    "error codes": Target(
+        f"{ARTIFACTS}/errors.json",
+        (["entity", "suspend", hex(HOSPITAL)],),
+        {"starknet_estimateFee": _refused},
+    ),
+    "Sierra class": Target(f"{ARTIFACTS}/MedSync.sierra.json", (["deploy"], ["deployments", "check"])),
+    "CASM class": Target(f"{ARTIFACTS}/RewardPool.casm.json", (["deploy"], ["deployments", "check"])),
+    "state of the devnet": Target(STATE, (["devnet", "status"], ["doctor"]), content=RUNNING),
+}
+
+#: Settings by the environment's variable or the option that names them, and commands that heed them.
+SETTINGS: Final = {
+    "MEDSYNC_NETWORK": ["entity", "list"],
+    "MEDSYNC_ACCOUNT": ["consent", "opt-out"],
+    "MEDSYNC_DEPLOYMENT": ["entity", "list"],
+    "MEDSYNC_ROOT": ["entity", "list"],
+    accounts.ADDRESS_VARIABLE: ["consent", "opt-out"],
+    accounts.KEY_VARIABLE: ["consent", "opt-out"],
+    accounts.KEYSTORE_VARIABLE: ["consent", "opt-out"],
+    accounts.PASSWORD_VARIABLE: ["consent", "opt-out", *AS_OWNER],
+    toolchain.DEVNET_URL_VARIABLE: ["entity", "list", "--rpc-url="],
+    URL_VARIABLE: ["entity", "list", "--network=sepolia", "--rpc-url="],
+    "XDG_STATE_HOME": ["devnet", "status"],
+    "XDG_CACHE_HOME": ["devnet", "up"],
+    "--network": ["entity", "list"],
+    "--rpc-url": ["entity", "list"],
+    "--account": ["consent", "opt-out"],
+    "--deployment": ["entity", "list"],
+}
+
+
+def test_malformed_files(bench: Bench, record_property: Callable[[str, object], None]) -> None:
+    reach = Reach("Malformed files", seed=0)
+    reach.expect("tried", TARGETS)
+    for name, target in TARGETS.items():
+        with _used(bench, target):
+            for line in target.lines:
+                done = bench.run(line, target.twists)
+                check(bench, done)
+                assert done.code != ExitCode.BAD_INPUT or name in ("export, fhir", "export, receipt"), done
+            _try(bench, name, target, reach)
+    record_property("reach", reach.as_property())
+    reach.assert_all_reached()
+
+
+def _try(bench: Bench, name: str, target: Target, reach: Reach) -> None:
+    good = target.content or bench.sample(target.file)
+
+    @examples(8, name)
+    @given(content=malformed(good), line=st.sampled_from(target.lines), form=FORMS)
+    def spoilt(content: bytes, line: list[str], form: list[str]) -> None:
+        bench.place(target.file, content)
+        done = bench.run([*form, *line], target.twists)
+        check(bench, done)
+        tally(reach, name, done.code)
+        if done.code == ExitCode.BAD_INPUT and "build" not in line:
+            assert Path(target.file).stem in done.err.decode(), done
+
+    spoilt()
+
+
+FORMS: Final = st.sampled_from([[], ["--json"], ["--verbose"]])
+
+
+@contextmanager
+def _used(bench: Bench, target: Target) -> Iterator[None]:
+    """Hold the lock of a devnet that runs, if it is its state that is tried."""
+    if target.file != STATE:
+        yield
+        return
+    with (bench.work / STATE).open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def test_malformed_settings(bench: Bench, record_property: Callable[[str, object], None]) -> None:
+    reach = Reach("Malformed settings", seed=0)
+    reach.expect("tried", SETTINGS)
+    for name, line in SETTINGS.items():
+        _try_setting(bench, name, line, reach)
+    record_property("reach", reach.as_property())
+    reach.assert_all_reached()
+
+
+def _try_setting(bench: Bench, name: str, line: list[str], reach: Reach) -> None:
+    # No environment can hold a NUL.
+    values = texts().filter(lambda text: "\x00" not in text and not _is_unencodable(text))
+
+    @examples(8, name)
+    @given(value=values, form=FORMS)
+    def malformed(value: str, form: list[str]) -> None:
+        if name.startswith("--"):
+            done = bench.run([*form, f"{name}={value}", *line])
+        else:
+            address = {accounts.ADDRESS_VARIABLE: hex(OWN_ADDRESS)} if name.startswith("MEDSYNC_") else {}
+            done = bench.run([*form, *line], environment=address | {name: value})
+        check(bench, done)
+        tally(reach, name, done.code)
+
+    malformed()
+
+
+def _is_unencodable(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return True
+    return False
