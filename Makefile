@@ -32,7 +32,7 @@ test: devnet ## Run every test, on real devnets (PYTEST_WORKERS=2)
 	@$(BIN)/pytest -n $(PYTEST_WORKERS)
 
 deep: devnet ## Run the generated tests for a night; the seed is printed (HYPOTHESIS_PROFILE=ci: minutes)
-	@HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/pytest -n $(PYTEST_WORKERS) tests/stateful tests/properties
+	@HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/pytest -n $(PYTEST_WORKERS) tests/stateful tests/properties tests/fuzz tests/faults
 
 demo: devnet ## Tell the whole story on a devnet of its own
 	@$(BIN)/python scripts/demo.py

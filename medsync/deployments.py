@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +31,7 @@ from medsync import artifacts
 from medsync.commitments import parse_json
 from medsync.errors import InputError
 from medsync.felt import InvalidValue, check_felt, parse_felt
-from medsync.files import is_there, read_bytes
+from medsync.files import NewFile, is_there, read_bytes, replace
 
 MEDSYNC: Final = "MedSync"
 REWARD_POOL: Final = "RewardPool"
@@ -261,32 +260,8 @@ def read_if_there(path: Path) -> Record | None:
 
 
 def write(path: Path, record: Record) -> None:
-    """Replace a record as a whole: whatever happens meanwhile, the file is the old one or the new one.
-
-    Raises InputError where no file can be made.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115
-            "w", dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-        )
-    except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from None
-    with temporary as file:
-        try:
-            file.write(record.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Replace a record as a whole. Raises InputError where no file can be made."""
+    replace(NewFile(path, record.to_json().encode(), "The deployment record"))
 
 
 def _unwritable(path: Path, error: Exception) -> InputError:

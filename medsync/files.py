@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def read_text(path: Path, what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file that is to be written and must not exist yet."""
+    """A file that is to be written."""
 
     path: Path
     content: bytes
@@ -74,6 +75,36 @@ def write_new(files: Sequence[NewFile]) -> None:
         if isinstance(error, FileExistsError):
             raise InputError(f"{named} exists already.", hint="Name another file, or remove it.") from None
         raise InputError(f"{named} cannot be written: {_reason(error)}.") from None
+
+
+def replace(file: NewFile) -> None:
+    """Write a file as a whole: whatever happens meanwhile, there is the old one or the new one.
+
+    Raises InputError where none can be made.
+    """
+    folder = file.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.NamedTemporaryFile(  # noqa: SIM115
+            dir=folder, prefix=f".{file.path.name}.", suffix=".tmp", delete=False
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file.what} {file.path} cannot be written: {_reason(error)}.") from None
+    with temporary:
+        try:
+            temporary.write(file.content)
+            temporary.flush()
+            os.fsync(temporary.fileno())
+            os.chmod(temporary.name, 0o600 if file.private else 0o644)
+            os.replace(temporary.name, file.path)
+        except BaseException:
+            os.unlink(temporary.name)
+            raise
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -143,12 +143,12 @@ class Invocation(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
+class Sent:
     """A transaction that the node has, or may have."""
 
     nonce: int
     calls: list[Call]
-    #: When it was handed over, by the monotonic clock.
+    #: When it was handed over, in unix seconds.
     at: float
 
 
@@ -177,13 +177,17 @@ class Account(StarknetAccount):
         self._handing_over = asyncio.Lock()
         self._next_nonce: int | None = None
         # By hash: those that somebody waits for, and those whose outcome nobody learnt.
-        self._in_flight: dict[int, _Sent] = {}
-        self._unsettled: dict[int, _Sent] = {}
+        self._in_flight: dict[int, Sent] = {}
+        self._unsettled: dict[int, Sent] = {}
 
     @property
-    def unsettled(self) -> tuple[int, ...]:
-        """Hashes of transactions that may have happened, or may still, and whose outcome was not learnt."""
-        return tuple(self._unsettled)
+    def unsettled(self) -> dict[int, Sent]:
+        """By hash, transactions that may have happened, or may still, and whose outcome was not learnt."""
+        return dict(self._unsettled)
+
+    def recall(self, unsettled: Mapping[int, Sent]) -> None:
+        """Know what another process sent for this account and did not learn the outcome of."""
+        self._unsettled |= unsettled
 
     async def send(
         self,
@@ -299,7 +303,7 @@ class Account(StarknetAccount):
 
     def _tries_of(self, calls: list[Call]) -> list[int]:
         """The unsettled transactions that sending these calls is another try of, all of one nonce."""
-        oldest = time.monotonic() - RETRY_WINDOW
+        oldest = time.time() - RETRY_WINDOW
         self._unsettled = {one: sent for one, sent in self._unsettled.items() if sent.at > oldest}
         same = {one: sent.nonce for one, sent in self._unsettled.items() if sent.calls == calls}
         return [one for one, nonce in same.items() if nonce == min(same.values())]
@@ -334,7 +338,7 @@ class Account(StarknetAccount):
     async def _hand_over(self, transaction: InvokeV3, calls: list[Call]) -> int:
         transaction_hash = transaction.calculate_hash(self.chain_id)
         # Noted before it is sent: whatever happens from here on, it may be on its way.
-        self._unsettled[transaction_hash] = _Sent(transaction.nonce, calls, time.monotonic())
+        self._unsettled[transaction_hash] = Sent(transaction.nonce, calls, time.time())
         is_next = self._next_nonce == transaction.nonce
         self._next_nonce = None
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import getpass
 import inspect
@@ -103,12 +104,15 @@ class Context:
         """The account that signs: the one the options name, the environment's, or devnet's first."""
         if self._account is None:
             from medsync import accounts
+            from medsync.cli import unsettled
 
             connection = await self.connection()
             source = self.options.account
             if source is None and connection.is_local and accounts.ADDRESS_VARIABLE not in os.environ:
                 source = "devnet:0"
-            self._account = await accounts.load_account(connection, source, password=_password(source))
+            account = await accounts.load_account(connection, source, password=_password(source))
+            unsettled.recall(account)
+            self._account = account
         return self._account
 
     async def address(self, text: str, name: str) -> int:
@@ -265,9 +269,13 @@ class Context:
     async def send(self, *invocations: Invocation[Any]) -> TransactionResult[tuple[Any, ...]]:
         """Send invocations as one transaction and wait until it is in a block.
 
-        Files are written before, and taken away again if nothing was sent.
+        Files are written before, and taken away again if nothing was sent. If it is not learnt what became of
+        it, the same command is a second try for a while: see `Account`.
         """
+        from medsync.cli import unsettled
+
         account = invocations[0].account
+        known = account.unsettled.keys()
         with self.busy(" + ".join(dict.fromkeys(invocation.function for invocation in invocations))):
             written = self.keep()
             try:
@@ -275,13 +283,18 @@ class Context:
             except BaseException:
                 # The answer was not waited for, but it may be on its way.
                 self.sent.extend(account.unsettled)
-                if not account.unsettled:
+                if account.unsettled.keys() <= known:
                     for path in written:
                         path.unlink()
                 raise
-            self.sent.append(transaction)
-            receipt = await account.confirm(transaction, *invocations)
-            return await account.result(receipt, *invocations)
+            else:
+                self.sent.append(transaction)
+                receipt = await account.confirm(transaction, *invocations)
+                return await account.result(receipt, *invocations)
+            finally:
+                # Where it cannot be kept, the person still has the hash.
+                with contextlib.suppress(InputError):
+                    unsettled.keep(account)
 
 
 def paid(result: TransactionResult[Any]) -> dict[str, Any]:

@@ -65,6 +65,7 @@ OWN_ADDRESS: Final = 0xACC0
 
 #: What the commands are given, relative to the folder they run in.
 STATE: Final = "../state/medsync/devnet.json"
+UNSETTLED: Final = f"../state/medsync/unsettled-{CHAIN:x}-de70.json"
 ARTIFACTS: Final = "../checkout/deployments/artifacts"
 REPORT: Final = "report.txt"
 OPENING: Final = "known.opening.json"
@@ -220,6 +221,8 @@ class Bench:
                 path.unlink(missing_ok=True)
                 path.write_bytes(content)
                 self._original[name] = _stamp(path)
+        for path in (self.folder / "state" / "medsync").glob("unsettled-*"):
+            path.unlink()
         self._before = self._original
         return touched
 

@@ -27,6 +27,7 @@ from tests.fuzz.bench import (
     REVOCATION_FILE,
     STATE,
     TERMS_FILE,
+    UNSETTLED,
     Bench,
 )
 from tests.fuzz.malformed import malformed, texts
@@ -57,6 +58,9 @@ def _refused(_good: dict[str, Any]) -> Reply:
 
 
 RUNNING: Final = json.dumps({"url": "http://127.0.0.1:5050", "pid": 4242, "log": "devnet.log"}).encode()
+LOST: Final = json.dumps(
+    [{"hash": 1, "nonce": 0, "at": 1.7e9, "calls": [{"to": 2, "selector": 3, "calldata": [4]}]}]
+).encode()
 
 TARGETS: Final = {
     "keystore": Target(KEYSTORE, (["consent", "opt-out", *AS_OWNER],)),
@@ -92,6 +96,9 @@ TARGETS: Final = {
     ),
     "Sierra class": Target(f"{ARTIFACTS}/MedSync.sierra.json", (["deploy"], ["deployments", "check"])),
     "CASM class": Target(f"{ARTIFACTS}/RewardPool.casm.json", (["deploy"], ["deployments", "check"])),
+    "unsettled transactions": Target(
+        UNSETTLED, (["consent", "opt-out"], ["pool", "withdraw", "1"]), content=LOST
+    ),
     "state of the devnet": Target(STATE, (["devnet", "status"], ["doctor"]), content=RUNNING),
 }
 

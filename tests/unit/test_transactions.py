@@ -212,7 +212,7 @@ async def test_a_second_try_finds_the_first(node: FakeNode, account: Account) ->
     node.trouble, node.swallow, node.mute = [TimeoutError()], True, True
     with pytest.raises(UnknownOutcome) as lost:
         await submit(account, 1)
-    assert account.unsettled == (lost.value.transaction,)
+    assert list(account.unsettled) == [lost.value.transaction]
     node.mute = False
     assert await submit(account, 1) == lost.value.transaction
     assert node.pool == {lost.value.transaction: 0}
@@ -247,7 +247,7 @@ async def test_other_calls_are_no_second_try(node: FakeNode, account: Account) -
     node.mute = False
     await submit(account, 2)
     assert sorted(node.pool.values()) == [0, 1]
-    assert account.unsettled == (lost.value.transaction,)
+    assert list(account.unsettled) == [lost.value.transaction]
 
 
 async def test_after_a_while_the_same_calls_are_meant_anew(
