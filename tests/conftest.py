@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Generator, Iterator
 from contextlib import closing
 
@@ -16,6 +17,10 @@ from tests.stateful.driver import Node
 from tests.support.chain import Chain
 from tests.support.reach import PROFILES, profile, summary
 from tests.support.world import World
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that runs the tests in the background has them ignore Ctrl-C, and every process they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 START_TIME = 1_767_225_600
 """2026-01-01 00:00:00 UTC, the first block's time, so that no test depends on the day it runs."""

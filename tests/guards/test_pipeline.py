@@ -28,8 +28,13 @@ echo "${command% }" >>"$NOTES"
 NO_GATES = {"python -m medsync.toolchain scarb"}
 """A question: where the answer is no, what needs Scarb is left out."""
 
-BY_HAND = {"python scripts/bench.py --check", "python scripts/audit.py --workers 2"}
-"""What CI need not run: a test makes the first comparison, and the second runs the same tests."""
+BY_HAND = {
+    "python scripts/bench.py --check",
+    "python scripts/audit.py --workers 2",
+    "python scripts/mutate.py --check",
+}
+"""What CI does not run: a test makes the first comparison, the second runs the same tests, and the report that
+the third checks is not published yet."""
 
 GATES = {
     gate

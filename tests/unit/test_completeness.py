@@ -131,3 +131,11 @@ def test_only_the_log_itself_passes(order, dropped, doubled, with_digests):
     entries = [ENTRIES[index] for index in (*order, *doubled) if index not in dropped]
     stated = {entry.seq: STATED[entry.seq] for entry in entries} if with_digests else None
     assert (faults(entries, stated=stated) == []) == (entries == list(ENTRIES))
+
+
+def test_an_entry_that_is_there_twice_in_a_row_is_only_invented():
+    assert faults([ENTRIES[0], *ENTRIES]) == [("invented", 1)]
+
+
+def test_an_entry_of_an_empty_log_leads_nowhere():
+    assert faults(ENTRIES[:1], LogHead(0, 0), {}) == [("invented", 1), ("altered", 1)]

@@ -264,6 +264,10 @@ async def test_the_range_must_be_one(first: int, last: int) -> None:
         await fetch_raw(FakeNode([]), CONTRACT, first, last)  # type: ignore[arg-type]
 
 
+async def test_one_block_is_a_range() -> None:
+    assert await fetch_raw(FakeNode([]), CONTRACT, LATEST, LATEST) == []  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "trouble",
     [ClientError("Requested page size is too big", 31), TimeoutError(), ConnectionResetError()],  # type: ignore[arg-type]
@@ -278,3 +282,43 @@ async def test_a_node_that_fails_is_a_network_error(trouble: Exception) -> None:
 
     with pytest.raises(NetworkError, match="events"):
         await Broken([]).raw()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [ClientError("Internal error", -32603), TimeoutError(), ConnectionResetError()],  # type: ignore[arg-type]
+)
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        ("get_block_number", "newest block"),
+        ("get_chain_id", "chain"),
+        ("get_block_with_tx_hashes", "block"),
+    ],
+)
+async def test_a_node_that_fails_at_another_question_is_a_network_error(
+    trouble: Exception, question: str, told: str
+) -> None:
+    async def broken(**_: Any) -> Any:
+        raise trouble
+
+    node: Any = FakeNode(EVENTS)
+    setattr(node, question, broken)
+    with pytest.raises(NetworkError, match=told):
+        await (node.log() if question == "get_chain_id" else fetch_events(node, {CONTRACT: "MedSync"}))
+
+
+@pytest.mark.parametrize("number", [-1, 2**64])
+async def test_a_newest_block_that_cannot_be_is_a_network_error(number: int) -> None:
+    class Odd(FakeNode):
+        async def get_block_number(self) -> int:
+            return number
+
+    with pytest.raises(NetworkError, match="newest block"):
+        await Odd(EVENTS).log()
+
+
+async def test_an_event_may_have_no_more_keys_than_were_asked_for() -> None:
+    node: Any = FakeNode(EVENTS[:1])
+    keys = [[key] for key in EVENTS[0].keys]
+    assert await fetch_raw(node, CONTRACT, 0, LATEST, keys) == EVENTS[:1]

@@ -1,0 +1,145 @@
+"""What brought the predecessor down, put back into these contracts by hand: the tests must notice every one.
+
+Each is a place in a file, the code as it is there, exactly once, and what to write instead. Named like the
+table "Defects of an earlier prototype" of docs/threat-model.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutation.mutants import CAIRO, Edit, Mutant
+
+OPERATOR = "predecessor"
+
+CONSENTS = "contracts/src/consent_registry.cairo"
+LOG = "contracts/src/access_log.cairo"
+POOL = "contracts/src/reward_pool.cairo"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One of the predecessor's defects and how it is put back."""
+
+    name: str
+    file: str
+    old: str
+    """The code as it is; stands in the file exactly once."""
+    new: str
+
+
+DEFECTS = (
+    Defect(
+        "anybody can consent for anybody",
+        CONSENTS,
+        "self.assert_delegate(context, patient, POWER_GIVE);",
+        "",
+    ),
+    Defect(
+        "anybody can revoke for anybody",
+        CONSENTS,
+        """\
+            self.assert_delegate(context, patient, POWER_REVOKE);
+            self.revoke(""",
+        "            self.revoke(",
+    ),
+    Defect(
+        "anybody can log for anybody",
+        LOG,
+        "assert(judgement.reason != Reason::EntityUnknown, EntityErrors::UNKNOWN);",
+        "",
+    ),
+    Defect(
+        "a second purpose overwrites the first consent",
+        CONSENTS,
+        "SpongeTrait::new().pair(patient.into(), grantee.into()).hash_with(purpose)",
+        "SpongeTrait::new().pair(patient.into(), grantee.into()).hash()",
+    ),
+    Defect(
+        "a proof of public values proves nothing",
+        CONSENTS,
+        "assert(answer == starknet::VALIDATED, Errors::BAD_SIGNATURE);",
+        "assert(answer != 0 || hash != 0, Errors::BAD_SIGNATURE);",
+    ),
+    Defect(
+        "withdraw pays again and again",
+        POOL,
+        "claimable: credit.claimable - amount, withdrawn: credit.withdrawn + amount,",
+        "claimable: credit.claimable, withdrawn: credit.withdrawn + amount,",
+    ),
+    Defect(
+        "withdraw pays any caller",
+        POOL,
+        "assert(amount <= credit.claimable, Errors::INSUFFICIENT_CREDIT);",
+        "let credit = Credit { claimable: credit.claimable + amount, ..credit };",
+    ),
+    Defect(
+        "a deposit overwrites the pool that is there",
+        POOL,
+        "remaining: escrow.remaining + amount,",
+        "remaining: amount,",
+    ),
+    Defect(
+        "the log keeps one entry per pair",
+        LOG,
+        "cell.write(LogHead { count: seq, head: digest });",
+        "if count == 0 { cell.write(LogHead { count: seq, head: digest }); }",
+    ),
+    Defect(
+        "the log does not keep the time",
+        LOG,
+        ".pair(at.into(), (*entry.accessor).into())",
+        ".pair(0, (*entry.accessor).into())",
+    ),
+    Defect(
+        "the log does not keep the purpose",
+        LOG,
+        ".pair(*entry.purpose, (*entry.categories).into())",
+        ".pair(0, (*entry.categories).into())",
+    ),
+    Defect(
+        "an event is declared and never emitted",
+        CONSENTS,
+        "self.emit(ConsentRevoked { patient, grantee, purpose, by, version });",
+        "",
+    ),
+    Defect(
+        "the expiry mixes seconds and nanoseconds",
+        CONSENTS,
+        "} else if now >= *record.expires_at {",
+        "} else if now * 1_000_000_000 >= *record.expires_at {",
+    ),
+    Defect(
+        "a patient's own revocation can never succeed",
+        CONSENTS,
+        "assert(record.status != ConsentStatus::None, Errors::NOT_FOUND);",
+        "assert(by != patient && record.status != ConsentStatus::None, Errors::NOT_FOUND);",
+    ),
+)
+
+
+def defect_mutants(root: Path) -> list[Mutant]:
+    """The defects as mutants. Fails if the code is no more what one of them expects."""
+    return list(_mutants(root, DEFECTS))
+
+
+def _mutants(root: Path, defects: tuple[Defect, ...]) -> Iterator[Mutant]:
+    for defect in defects:
+        text = (root / defect.file).read_text()
+        if text.count(defect.old) != 1:
+            raise ValueError(f"{defect.name!r}: its place is {text.count(defect.old)} times in {defect.file}")
+        start = text.index(defect.old)
+        yield Mutant(
+            language=CAIRO,
+            file=defect.file,
+            line=text.count("\n", 0, start) + 1,
+            function=defect.name,
+            operator=OPERATOR,
+            change=defect.name,
+            edits=(Edit(defect.file, start, start + len(defect.old), defect.new),),
+            digest=hashlib.sha256(text.encode()).hexdigest()[:16],
+            place=0,
+        )

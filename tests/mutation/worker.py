@@ -1,0 +1,395 @@
+"""One process that tries mutants: it compiles each, and forks a process that runs the tests against it.
+
+pytest collects the tests once; every fork inherits them and runs some, in a given order, until one fails. The
+fork's exit code is the verdict, and nothing else: no output is read. The devnet is this process's own and
+renewed now and then; before, every test that killed is run against the unchanged code on the same devnet: if
+one fails, the verdicts since the last such control are void.
+
+Run by `runner` as a program, in a copy of the tree; speaks JSON, a line each way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from medsync import artifacts, toolchain
+from medsync.devnet import Devnet
+
+TESTS = ("tests/contracts", "tests/attacks")
+"""Behavioural tests: none compares artifacts, costs or documents, which every change would alter. Generated
+ones are left out, too: they are slow, and what is written down must be enough."""
+NOT_BEHAVIOUR = ("tests/contracts/test_coverage.py",)
+"""Reads the other tests' sources."""
+RENEW_AFTER = 40
+"""Mutants on one devnet: its memory grows."""
+START_TIME = 1_767_225_600
+CONTRACTS = ("MedSync", "RewardPool")
+
+_MANIFEST = """\
+[package]
+name = "medsync"
+version = "0.1.0"
+edition = "2024_07"
+
+[dependencies]
+starknet = "{version}"
+
+[[target.starknet-contract]]
+sierra = true
+casm = true
+"""
+
+
+class Exit(IntEnum):
+    """A fork's exit code. 0 and 1 are pytest's."""
+
+    PASSED = 0
+    FAILED = 1
+    NOTHING_RAN = 5
+    OUT_OF_TIME = 64
+    """All tests so far passed, and no time is left for the others."""
+
+
+class Verdict:
+    """What became of a mutant."""
+
+    KILLED = "killed"
+    SURVIVED = "survived"
+    TIMEOUT = "timeout"
+    UNDECIDED = "undecided"
+    """No test failed in the time there was."""
+    EQUIVALENT = "equivalent"
+    NOT_COMPILING = "not compiling"
+    ERROR = "error"
+
+
+def verdict_of(status: int) -> str:
+    """The verdict that a fork's wait status says. A fork that was killed hung until its time was over."""
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGKILL:
+        return Verdict.TIMEOUT
+    verdicts: dict[int, str] = {
+        Exit.PASSED: Verdict.SURVIVED,
+        Exit.FAILED: Verdict.KILLED,
+        Exit.OUT_OF_TIME: Verdict.UNDECIDED,
+    }
+    return verdicts.get(code, Verdict.ERROR)
+
+
+# --- compiling ----------------------------------------------------------------------------------------------
+
+
+class Workshop:
+    """Scratch packages in which mutants are compiled, one for each contract with only what it is made of, and
+    the tree whose artifacts they replace.
+
+    Compiling one contract so takes less than half as long. That nothing is missed is checked at the start:
+    the unchanged sources must compile to exactly the committed artifacts.
+    """
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root, self.folder = root, folder
+        self.sources = {
+            path.relative_to(root).as_posix(): path.read_text()
+            for path in sorted((root / "contracts/src").rglob("*.cairo"))
+        }
+        for name in CONTRACTS:
+            (folder / name / "src").mkdir(parents=True)
+            (folder / name / "Scarb.toml").write_text(_MANIFEST.format(version=toolchain.SCARB_VERSION))
+        kept = root / artifacts.PRODUCT.artifacts
+        self.originals = {
+            name: {kind: (kept / f"{name}.{kind}.json").read_bytes() for kind in ("sierra", "casm")}
+            for name in CONTRACTS
+        }
+        self.manifest = json.loads((kept / artifacts.MANIFEST).read_bytes())
+        assert self.compile({}, CONTRACTS) == {}, "the sources do not compile to the committed artifacts"
+
+    def compile(
+        self, changed: Mapping[str, str], contracts: Sequence[str]
+    ) -> dict[str, dict[str, bytes]] | None:
+        """Those of the contracts that came out different: Sierra and CASM. None if the compiler refuses."""
+        different = {}
+        for name in contracts:
+            folder = self.folder / name
+            for path, text in {**self.sources, **changed}.items():
+                _write(folder / "src" / Path(path).name, trimmed(Path(path).name, text, name))
+            command = ["scarb", "--offline", "--release", "--quiet", "build"]
+            done = subprocess.run(command, cwd=folder, stdout=sys.stdout, stderr=subprocess.STDOUT)
+            if done.returncode:
+                return None
+            target = folder / "target" / "release"
+            kinds = {"sierra": "contract_class", "casm": "compiled_contract_class"}
+            built = {
+                kind: (target / f"medsync_{name}.{file}.json").read_bytes() for kind, file in kinds.items()
+            }
+            if built != self.originals[name]:
+                different[name] = built
+        return different
+
+    def install(self, different: Mapping[str, Mapping[str, bytes]]) -> None:
+        """Make these the artifacts that the tests find."""
+        kept = self.root / artifacts.PRODUCT.artifacts
+        manifest = json.loads(json.dumps(self.manifest))
+        for name in CONTRACTS:
+            files = different.get(name, self.originals[name])
+            for kind, content in files.items():
+                (kept / f"{name}.{kind}.json").write_bytes(content)
+            if name in different:
+                hashes = artifacts.starknet_py_hashes(
+                    *(json.loads(files[kind]) for kind in ("sierra", "casm"))
+                )
+                entry = manifest["contracts"][name]
+                entry["class_hash"], entry["compiled_class_hash"] = (f"{value:#066x}" for value in hashes)
+        (kept / artifacts.MANIFEST).write_text(json.dumps(manifest))
+
+
+def contracts_of(file: str, function: str) -> tuple[str, ...]:
+    """The contracts that a change of this file's function or constant can reach."""
+    name = Path(file).name
+    if name == "reward_pool.cairo":
+        return ("RewardPool",)
+    only = {
+        "access_log.cairo",
+        "consent_registry.cairo",
+        "entity_registry.cairo",
+        "medsync.cairo",
+        "snip12.cairo",
+    }
+    # The one thing that the pool takes from there.
+    return ("MedSync",) if name in only and function != "IACCESS_LOG_ID" else CONTRACTS
+
+
+def trimmed(name: str, text: str, contract: str) -> str:
+    """A source without what takes time to compile and leaves no trace in a contract."""
+    text = text.split("#[cfg(test)]")[0].replace(", Debug)]", ")]")
+    if contract == "MedSync" and name == "reward_pool.cairo":
+        # Its types that travel between the two.
+        text = text.split("/// The stored part")[0]
+        return re.sub(r"^use (starknet::storage_access|crate)::[^;]*;\n", "", text, flags=re.MULTILINE)
+    if contract == "RewardPool" and name == "access_log.cairo":
+        return "".join(re.findall(r"^pub const IACCESS_LOG_ID: .*;\n", text, flags=re.MULTILINE))
+    if contract == "RewardPool" and name == "lib.cairo":
+        return re.sub(
+            r"^pub mod (consent_registry|entity_registry|medsync|snip12);\n", "", text, flags=re.MULTILINE
+        )
+    return text
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text() != text:
+        path.write_text(text)
+
+
+# --- running tests ------------------------------------------------------------------------------------------
+
+
+class Channel:
+    """Lines of JSON to and from the runner."""
+
+    def __init__(self, reading: IO[str], writing: IO[str]) -> None:
+        self._reading, self._writing = reading, writing
+
+    def orders(self) -> Iterator[dict[str, Any]]:
+        for line in self._reading:
+            yield json.loads(line)
+
+    def tell(self, **message: Any) -> None:
+        self._writing.write(json.dumps(message) + "\n")
+        self._writing.flush()
+
+
+def forked(work: Callable[[], int], seconds: float) -> str:
+    """Do something in a forked process; the verdict that its exit code says."""
+    pid = os.fork()
+    if pid == 0:
+        code = 70  # Neither passed nor failed: the tests could not be run.
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.setpgid(0, 0)
+            code = work()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return verdict_of(wait(pid, seconds))
+
+
+class Forks:
+    """Runs tests of a collected pytest session in forked processes."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self.session = session
+        self.items = {item.nodeid: item for item in session.items}
+
+    def run(self, tests: Sequence[str], seconds: float, notes: Path, grace: float = 60) -> str:
+        """The verdict of these tests, in order. The fork notes which failed; that is told, not judged."""
+        notes.unlink(missing_ok=True)
+        items = [self.items[test] for test in tests if test in self.items]
+        return forked(lambda: self._child(items, seconds, notes), seconds + grace)
+
+    def _child(self, items: list[pytest.Item], seconds: float, notes: Path) -> int:
+        artifacts.load.cache_clear()
+        artifacts.errors.cache_clear()
+        deadline = time.monotonic() + seconds
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            if time.monotonic() > deadline:
+                return Exit.OUT_OF_TIME
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.session.testsfailed:
+                notes.write_text(item.nodeid)
+                return Exit.FAILED
+        return Exit.PASSED if items else Exit.NOTHING_RAN
+
+
+def wait(pid: int, seconds: float) -> int:
+    """A child's wait status. After so many seconds, or when this process must end, its group is killed."""
+    deadline = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline:
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                return status
+            time.sleep(0.01)
+    except BaseException:
+        os.killpg(pid, signal.SIGKILL)
+        raise
+    os.killpg(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
+
+
+class Plugin:
+    """Takes over pytest's loop once the tests are collected, and serves the runner."""
+
+    def __init__(self, channel: Channel, root: Path, scratch: Path) -> None:
+        self.channel, self.root, self.notes = channel, root, scratch / "notes"
+        self.workshop = Workshop(root, scratch / "build")
+        self.devnet: Devnet | None = None
+        self.used = 0
+        self.killers: dict[str, list[str]] = {}
+        """By test: the mutants it killed since the last control."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        forks = Forks(session)
+        self.renew()
+        self.channel.tell(tests=list(forks.items))
+        for order in self.channel.orders():
+            if order["do"] == "record":
+                self.workshop.install({})
+                verdict = self.record(forks, order["tests"])
+                self.channel.tell(verdict=verdict, records=self.recorded())
+            elif order["do"] == "try":
+                self.channel.tell(**self.attempt(forks, order))
+            elif order["do"] == "control":
+                self.channel.tell(void=self.control(forks))
+        self.stop()
+        return True
+
+    def attempt(self, forks: Forks, order: dict[str, Any]) -> dict[str, Any]:
+        """Compile a mutant and run the tests of an order against it."""
+        started = time.monotonic()
+        different = self.workshop.compile(order["files"], order["contracts"])
+        answer: dict[str, Any] = {"void": [], "seconds": round(time.monotonic() - started, 1)}
+        if different is None:
+            return answer | {"verdict": Verdict.NOT_COMPILING}
+        if not different:
+            return answer | {"verdict": Verdict.EQUIVALENT}
+        if self.used >= RENEW_AFTER:
+            answer["void"] = self.control(forks)
+            self.renew()
+        self.used += 1
+        self.workshop.install(different)
+        verdict = forks.run(order["tests"], order["seconds"], self.notes)
+        test = self.notes.read_text() if self.notes.is_file() else None
+        if verdict == Verdict.KILLED and test:
+            self.killers.setdefault(test, []).append(order["id"])
+        if verdict in (Verdict.TIMEOUT, Verdict.ERROR):
+            self.renew()  # Who knows what a mutant that hangs does to its devnet.
+        return answer | {
+            "verdict": verdict,
+            "test": test,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+
+    def control(self, forks: Forks) -> list[str]:
+        """Run every test that killed against the unchanged code. The mutants whose verdict is void."""
+        self.workshop.install({})
+        killers, self.killers = self.killers, {}
+        if not killers or forks.run(list(killers), 600, self.notes) == Verdict.SURVIVED:
+            return []
+        return [
+            mutant
+            for test, mutants in killers.items()
+            if forks.run([test], 120, self.notes) != Verdict.SURVIVED
+            for mutant in mutants
+        ]
+
+    def record(self, forks: Forks, tests: Sequence[str]) -> str:
+        """Run tests against the unchanged code and write down what they call."""
+        from tests.mutation.recorder import Recorder
+
+        path = self.notes.with_name("records")
+        path.unlink(missing_ok=True)
+        recorder = Recorder(path)
+        forks.session.config.pluginmanager.register(recorder)
+        try:
+            return forks.run(tests, 3600, self.notes)
+        finally:
+            forks.session.config.pluginmanager.unregister(recorder)
+
+    def recorded(self) -> dict[str, Any]:
+        path = self.notes.with_name("records")
+        return dict(json.loads(line) for line in path.read_text().splitlines()) if path.is_file() else {}
+
+    def renew(self) -> None:
+        self.stop()
+        self.devnet = Devnet.start(start_time=START_TIME)
+        os.environ |= {toolchain.DEVNET_URL_VARIABLE: self.devnet.url, "MEDSYNC_DEVNET_DISPOSABLE": "1"}
+        self.used = 0
+
+    def stop(self) -> None:
+        if self.devnet is not None:
+            self.devnet.stop()
+            self.devnet = None
+
+
+def open_channel(scratch: Path) -> Channel:
+    """The channel to the runner at standard input and output; whatever else is printed goes to a log."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    channel = Channel(os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w"))
+    with (scratch / "log").open("wb") as log, open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    return channel
+
+
+def main(scratch: Path) -> int:
+    """Serve until standard input ends. The current folder is the copy of the tree."""
+    channel = open_channel(scratch)
+    shutil.rmtree(scratch / "build", ignore_errors=True)
+    plugin = Plugin(channel, Path.cwd(), scratch)
+    paths = [path for path in TESTS if Path(path).is_dir()]
+    options = ["-q", "-s", "-n", "0", "-p", "no:cacheprovider"]
+    options += [f"--ignore={path}" for path in NOT_BEHAVIOUR]
+    try:
+        return pytest.main([*options, *paths], plugins=[plugin])
+    finally:
+        plugin.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
