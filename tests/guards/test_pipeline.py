@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.guards import trees
-from tests.guards.table import PLANTED, PROVEN
+from tests.guards.table import GENERATED, PLANTED, PROVEN
 from tests.guards.trees import ROOT
 
 STAND_IN = """\
@@ -32,9 +32,10 @@ BY_HAND = {
     "python scripts/bench.py --check",
     "python scripts/audit.py --workers 2",
     "python scripts/mutate.py --check",
+    GENERATED,
 }
-"""What CI does not run: a test makes the first comparison, the second runs the same tests, and the report that
-the third checks is not published yet."""
+"""What CI does not run. A test makes the first comparison; the second runs the same tests; the report that the
+third checks is not published yet; how long the fourth takes with the `ci` profile is not measured."""
 
 GATES = {
     gate
