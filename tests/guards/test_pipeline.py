@@ -34,8 +34,8 @@ BY_HAND = {
     "python scripts/mutate.py --check",
     GENERATED,
 }
-"""What CI does not run. A test makes the first comparison; the second runs the same tests; the report that the
-third checks is not published yet; how long the fourth takes with the `ci` profile is not measured."""
+"""What CI does not run. A test makes the first comparison; the second runs the same tests; the report that
+the third checks is not published yet; how long the fourth takes with the `ci` profile is unknown."""
 
 GATES = {
     gate
