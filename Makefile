@@ -64,6 +64,7 @@ check: setup ## Check that everything generated still matches its source
 	@$(BIN)/python scripts/build.py --check
 	@$(BIN)/python scripts/spec.py --check
 	@$(BIN)/python scripts/cli.py --check
+	@$(BIN)/python scripts/mutate.py --check
 
 ci: ## Everything a change must pass
 	@.ci/run

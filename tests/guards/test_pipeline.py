@@ -31,11 +31,10 @@ NO_GATES = {"python -m medsync.toolchain scarb"}
 BY_HAND = {
     "python scripts/bench.py --check",
     "python scripts/audit.py --workers 2",
-    "python scripts/mutate.py --check",
     GENERATED,
 }
-"""What CI does not run. A test makes the first comparison; the second runs the same tests; the report that
-the third checks is not published yet; how long the fourth takes with the `ci` profile is unknown."""
+"""What CI does not run. A test makes the first comparison; the second runs the same tests; how long the third
+takes with the `ci` profile is not measured yet."""
 
 GATES = {
     gate

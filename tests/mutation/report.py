@@ -258,8 +258,9 @@ original. The **score** is the share of killed mutants among all others.
 Only behaviour counts: [tests/contracts](../tests/contracts), [tests/attacks](../tests/attacks) and the Cairo
 unit tests kill contracts, [tests/unit](../tests/unit) the verifier. No comparison of artifacts, documents or
 costs does, and no generated test: state machines and compared decisions come on top of this.
-Every test that killed is run against the unchanged code too, on the same devnet: had one failed there, its
-kills would not count.
+
+All these tests pass against the unchanged code in the same process before anything is changed. Whatever
+killed is run against it once more before its devnet is renewed; where it fails then, its kills do not count.
 
 ## Defects of the predecessor
 
@@ -308,10 +309,7 @@ def render(report: Mapping[str, Any]) -> str:
         totals=_totals({"contracts": report, "verifier of logs": python}, "mutated"),
         predecessor=_table(
             ["Defect", "Put back in", "Killed by"],
-            [
-                [one["defect"], f"`{one['file']}`", f"`{one['test']}`" if one["killed"] else "**nothing**"]
-                for one in report["predecessor"]
-            ],
+            [[one["defect"], f"`{one['file']}`", _test(one)] for one in report["predecessor"]],
         ),
         survivors=_survivors([*report["survivors"], *python["survivors"]]),
         operators=_totals(report["by_operator"], "operator"),
@@ -320,6 +318,11 @@ def render(report: Mapping[str, Any]) -> str:
         python_files=_totals(python["by_file"], "file"),
         scarb=SCARB_VERSION,
     )
+
+
+def _test(defect: Mapping[str, Any]) -> str:
+    """What killed a defect, as documents name tests."""
+    return f"`{defect['test'].rpartition('/')[2].partition('[')[0]}`" if defect["killed"] else "**nothing**"
 
 
 def _totals(rows: Mapping[str, Mapping[str, Any]], title: str) -> str:
