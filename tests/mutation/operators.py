@@ -141,7 +141,7 @@ class Operators:
             return
         for token in self.tokens[item.first : item.last]:
             if token.kind in ("short", "string"):
-                place = len(token.text) - (2 if token.kind == "short" else 4)
+                place = max(index for index, sign in enumerate(token.text) if sign.isalnum())
                 letter = "X" if token.text[place] != "X" else "Y"
                 yield self._replace(
                     item, "text", token, token.text[:place] + letter + token.text[place + 1 :]

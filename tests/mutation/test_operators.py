@@ -72,6 +72,7 @@ def body(code: str, signature: str = "fn f(a: u32, b: u32) -> Thing") -> str:
         ("constant", "let x = a + 0x0f;", ["a + 0x10"]),
         ("constant", "let x = 10_000;", ["10001"]),
         ("text", "let x = 'CODE';", ["'CODX'"]),
+        ("text", r'let x = selector!("\"A\"(\"b\":\"felt\")");', [r'"\"A\"(\"b\":\"felX\")"']),
         ("truth", "let x = true;", ["let x = false;"]),
         ("assert deleted", "assert(a, 'E');", ["{\n    \n}"]),
         ("event deleted", "self.emit(E { a });", ["{\n    \n}"]),
