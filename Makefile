@@ -4,6 +4,7 @@
 SHELL := bash
 PYTHON ?= python3
 PYTEST_WORKERS ?= 2
+PRIVATE ?= embedded
 deep: HYPOTHESIS_PROFILE ?= deep
 GENERATED ?= tests/stateful tests/properties tests/fuzz tests/faults
 
@@ -12,10 +13,10 @@ READY := .venv/.ready
 # Runs the rest of a line only where the pinned Scarb is; elsewhere it says so, and the line succeeds.
 WITH_SCARB := $(BIN)/python -m medsync.toolchain scarb || exit 0;
 
-.PHONY: help setup devnet build test deep demo audit mutate bench lint format typecheck check ci lock clean
+.PHONY: help setup devnet build test deep demo audit mutate private-build calimero-node bench lint format typecheck check ci lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml scripts/setup.py
 	@$(PYTHON) scripts/setup.py
@@ -35,14 +36,20 @@ test: devnet ## Run every test, on real devnets (PYTEST_WORKERS=2)
 deep: devnet ## Run the generated tests for a night; the seed is printed (HYPOTHESIS_PROFILE=ci: minutes)
 	@HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/pytest -n $(PYTEST_WORKERS) $(GENERATED)
 
-demo: devnet ## Tell the whole story on a devnet of its own
-	@$(BIN)/python scripts/demo.py
+demo: devnet ## Tell the whole story on a devnet of its own (PRIVATE=calimero: on real private nodes)
+	@PRIVATE=$(PRIVATE) $(BIN)/python scripts/demo.py
 
 audit: devnet ## Run every test and write target/audit/report.html, for auditors
 	@$(BIN)/python scripts/audit.py --workers $(PYTEST_WORKERS)
 
 mutate: devnet ## Change the contracts in a thousand ways and see whether the tests notice: hours (MUTATE=--help)
 	@$(WITH_SCARB) $(BIN)/python scripts/mutate.py $(MUTATE)
+
+private-build: setup ## Build the private node's application to WebAssembly and its bundle (KEY=FILE signs it)
+	@$(BIN)/python scripts/private_build.py $(if $(KEY),--key $(KEY))
+
+calimero-node: setup ## Find or build a real Calimero node: 28 minutes
+	@$(BIN)/python scripts/calimero_node.py
 
 bench: devnet ## Measure every operation's costs and rewrite docs/costs.*
 	@$(BIN)/python scripts/bench.py
@@ -64,6 +71,7 @@ check: setup ## Check that everything generated still matches its source
 	@$(BIN)/python scripts/build.py --check
 	@$(BIN)/python scripts/spec.py --check
 	@$(BIN)/python scripts/cli.py --check
+	@$(BIN)/python scripts/private_build.py --verify
 	@$(BIN)/python scripts/mutate.py --check
 
 ci: ## Everything a change must pass

@@ -49,7 +49,7 @@ _U128: Final = 2**128
 class ContractClient:
     """What the clients share: a contract's address, and who asks."""
 
-    #: The contract's name in messages.
+    #: The contract's name, in messages and among the artifacts.
     name: ClassVar[str]
 
     def __init__(self, address: int, sender: Account | FullNodeClient) -> None:
@@ -92,6 +92,22 @@ class ContractClient:
     async def supports_interface(self, interface_id: int, *, block: BlockId = "latest") -> bool:
         """Whether the contract implements an interface (SRC-5)."""
         return await self.view("supports_interface", [interface_id], bool, block)
+
+    async def is_published(self) -> bool:
+        """Whether the contract's class is that of this package's artifact of the same name.
+
+        MedSync knows that a pool answers like one, not that it pays: ask before a patient agrees to a pool.
+        """
+        try:
+            class_hash = await self.client.get_class_hash_at(self.address, block_number="latest")
+        except ClientError as error:
+            refused = refusal(error, function=f"the request for the class of {self.name}")
+            if refused.code == "CONTRACT_NOT_FOUND":
+                return False
+            raise refused from error
+        except TRANSPORT_ERRORS as error:
+            raise NetworkError(f"The node did not answer ({type(error).__name__}).") from None
+        return class_hash == artifacts.load(self.name).class_hash
 
 
 class MedSyncClient(ContractClient):
@@ -326,22 +342,6 @@ class RewardPoolClient(ContractClient):
     """A RewardPool: campaigns, allowances and credits. Amounts are in the token's smallest unit."""
 
     name = "RewardPool"
-
-    async def is_published(self) -> bool:
-        """Whether the contract's class is the RewardPool of this package's artifacts.
-
-        MedSync knows that a pool answers like one, not that it pays: ask before a patient agrees to a pool.
-        """
-        try:
-            class_hash = await self.client.get_class_hash_at(self.address, block_number="latest")
-        except ClientError as error:
-            refused = refusal(error, function="the request for the pool's class")
-            if refused.code == "CONTRACT_NOT_FOUND":
-                return False
-            raise refused from error
-        except TRANSPORT_ERRORS as error:
-            raise NetworkError(f"The node did not answer ({type(error).__name__}).") from None
-        return class_hash == artifacts.load("RewardPool").class_hash
 
     def deposit(self, terms: CampaignTerms, amount: int) -> Invocation[None]:
         """Put money into a campaign; for its funder, who approved the pool for it. See `fund` for both."""

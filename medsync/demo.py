@@ -18,11 +18,12 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from medsync import deployer
+from medsync import demo_private, deployer
 from medsync.accounts import predeployed_accounts
 from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.commitments import Domain, Opening, new_salt
-from medsync.deployments import Record
+from medsync.demo_private import PrivateSide
+from medsync.deployments import Quorum, Record
 from medsync.devnet import Devnet
 from medsync.errors import ContractError, VerificationError
 from medsync.exports import PatientExport
@@ -30,10 +31,9 @@ from medsync.exports import json as json_export
 from medsync.log import fetch_events, fetch_log
 from medsync.network import STRK_TOKEN, connect
 from medsync.replay import replay
-from medsync.synthetic import SyntheticPatient, load_patients
 from medsync.transactions import Account, TransactionResult
 from medsync.types import AccessReceipt, AccessRequest, CampaignTerms, ConsentTerms, LogEntry, utc_text
-from medsync.vocabulary import Category, Decision, Purpose, Reason, Role, category_of
+from medsync.vocabulary import Category, Decision, Purpose, Reason, Role
 
 T = TypeVar("T")
 
@@ -200,37 +200,61 @@ async def run(console: Console) -> Narrator:
     )
     with console.status("starting a devnet"):
         devnet = Devnet.open()
-    with devnet, devnet.restored():
+    with devnet, devnet.restored(), tempfile.TemporaryDirectory(prefix="medsync-demo-") as folder:
         async with connect("devnet", devnet.rpc_url) as connection:
             accounts = await predeployed_accounts(connection)
             administrator, hospital, researcher, second_researcher, relayer, *patients = accounts[:9]
             cast = Cast(administrator, hospital, researcher, second_researcher, relayer, patients)
-            stage = Stage(devnet, await _deploy(narrator, cast), cast)
+            place = Path(folder) / "devnet.json"
+            narrator.chapter("The contracts are deployed")
+            record = await _deploy(narrator, cast, place)
+            stage = Stage(devnet, record, cast)
             await _register(narrator, stage)
-            records = _commit(narrator)
-            await _tell_the_rest(narrator, stage, records)
+            narrator.chapter("Health records stay private: encrypted before they reach a node")
+            async with demo_private.open_private_side(
+                Path(folder), connection.chain_id, record.medsync
+            ) as private:
+                await demo_private.upload(narrator, stage, private)
+                narrator.chapter("What the nodes did is anchored")
+                record = await _deploy(narrator, cast, place, record, private.quorum)
+                stage = Stage(devnet, record, cast)
+                await demo_private.anchor(narrator, stage, private)
+                await _tell_the_rest(narrator, stage, private)
     console.print()
     console.print(narrator.cost_table())
     console.print(f"[green]All {narrator.checks} statements hold.[/green]")
     return narrator
 
 
-async def _deploy(narrator: Narrator, cast: Cast) -> Record:
-    narrator.chapter("The contracts are deployed")
+async def _deploy(
+    narrator: Narrator,
+    cast: Cast,
+    place: Path,
+    known: Record | None = None,
+    quorum: Quorum | None = None,
+) -> Record:
+    """Deploy MedSync and its pool, or, to what is known of a deployment, add a PrivateAnchor."""
     account = cast.administrator
-    with tempfile.TemporaryDirectory(prefix="medsync-demo-") as folder, narrator.console.status("deploying"):
+    with narrator.console.status("deploying"):
         record = await deployer.deploy(
             account,
             "devnet",
-            Path(folder) / "devnet.json",
+            place,
             admin=account.address,
             token=STRK_TOKEN,
-            salt=new_salt(),
+            salt=new_salt() if known is None else known.request.salt,
+            anchor=quorum,
         )
     sent = {
         **{f"declare {name}": declared.declared for name, declared in record.classes.items()},
         **{f"deploy {name}": deployed.deployed for name, deployed in record.contracts.items()},
     }
+    if known is not None:
+        before = {
+            *(f"declare {name}" for name in known.classes),
+            *(f"deploy {name}" for name in known.contracts),
+        }
+        sent = {step: transaction for step, transaction in sent.items() if step not in before}
     for step, transaction in sent.items():
         if transaction is None:
             narrator.tell(f"{step}: was there already")
@@ -238,8 +262,11 @@ async def _deploy(narrator: Narrator, cast: Cast) -> Record:
         receipt = await account.client.get_transaction_receipt(transaction.transaction)
         resources = receipt.execution_resources
         narrator.sent(step, "", resources.l2_gas, resources.l1_data_gas, receipt.actual_fee.amount)
-    narrator.tell(f"MedSync at {record.medsync:#x}")
-    narrator.tell(f"RewardPool at {record.reward_pool:#x}, for the devnet's real STRK token")
+    if record.private_anchor is None:
+        narrator.tell(f"MedSync at {record.medsync:#x}")
+        narrator.tell(f"RewardPool at {record.reward_pool:#x}, for the devnet's real STRK token")
+    else:
+        narrator.tell(f"PrivateAnchor at {record.private_anchor:#x}; nobody administers it")
     narrator.check("the deployment, read back from the chain, is as recorded", record.complete, True)
     return record
 
@@ -263,37 +290,12 @@ async def _register(narrator: Narrator, stage: Stage) -> None:
     await narrator.refused("nobody else can register anybody", forbidden.send(), "ENTITY/NOT_ADMIN")
 
 
-def _commit(narrator: Narrator) -> dict[str, dict[Category, Opening]]:
-    """Salted commitments to each patient's resources, the first of every category, by patient."""
-    narrator.chapter("Health records stay private: only salted commitments leave")
-    committed = {}
-    for patient in load_patients():
-        committed[patient.id] = _openings(patient)
-        names = ", ".join(category.name or "" for category in committed[patient.id])
-        narrator.check(
-            f"{patient.name}: {len(patient.resources)} FHIR R5 resources valid and labelled as test data"
-            f" [dim]{names}[/dim]",
-            bool(committed[patient.id]),
-            True,
-        )
-    return committed
-
-
-def _openings(patient: SyntheticPatient) -> dict[Category, Opening]:
-    openings: dict[Category, Opening] = {}
-    for resource in patient.resources:
-        openings.setdefault(category_of(resource), Opening.of_json(Domain.RECORD, resource))
-    return openings
-
-
-async def _tell_the_rest(
-    narrator: Narrator, stage: Stage, records: dict[str, dict[Category, Opening]]
-) -> None:
+async def _tell_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
     cast = stage.cast
     first, second, third, fourth = cast.patients
     now = stage.devnet.latest_time()
     wanted = Category.LABORATORY | Category.OBSERVATION
-    observations = [openings[Category.OBSERVATION] for openings in records.values()]
+    observations = [kept[Category.OBSERVATION].record for kept in private.records.values()]
 
     def campaign(funder: Account) -> CampaignTerms:
         return CampaignTerms(
@@ -393,6 +395,9 @@ async def _tell_the_rest(
         Reason.GRANTED,
     )
     before_revocation = stage.devnet.latest_time()
+    first_observation = next(iter(private.records.values()))[Category.OBSERVATION]
+    await demo_private.deliver(narrator, stage, private, first_observation)
+    narrator.chapter("Every further request is decided and logged, too")
     await narrator.decided(
         "the same for treatment",
         researcher.request_access(ask(first, study, purpose=Purpose.TREAT)).send(),
@@ -503,9 +508,11 @@ async def _tell_the_rest(
         deny,
         Reason.WITHDRAWN,
     )
+    await demo_private.after_revocation(narrator, private, first)
 
     await _pay_out(narrator, stage, study)
     await _prove(narrator, stage, before_revocation)
+    await demo_private.erase(narrator, stage, private, first_observation)
 
 
 async def _pay_out(narrator: Narrator, stage: Stage, study: CampaignTerms) -> None:

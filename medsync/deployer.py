@@ -32,13 +32,16 @@ from starknet_py.net.udc_deployer.deployer import Deployer
 
 from medsync import __version__, artifacts
 from medsync.artifacts import Artifact
-from medsync.clients import MedSyncClient, RewardPoolClient
+from medsync.clients import ContractClient, MedSyncClient, RewardPoolClient
 from medsync.deployments import (
     MEDSYNC,
+    PRIVATE_ANCHOR,
     REWARD_POOL,
+    ContractName,
     DeclaredClass,
     DeployedContract,
     Pending,
+    Quorum,
     Record,
     Request,
     Sent,
@@ -51,12 +54,20 @@ from medsync.deployments import (
 from medsync.errors import ContractError, InputError, NetworkError, VerificationError
 from medsync.felt import decode_short_string
 from medsync.hashing import src5_interface_id
+from medsync.private.anchor import PrivateAnchorClient
 from medsync.transactions import TRANSPORT_ERRORS, Account, hand_over, refusal
 
 #: SRC-5 interfaces that each contract must answer for.
-INTERFACES: Final[Mapping[str, tuple[str, ...]]] = {
+INTERFACES: Final[Mapping[ContractName, tuple[str, ...]]] = {
     MEDSYNC: ("ISRC5", "IEntityRegistry", "IConsentRegistry", "IAccessLog"),
     REWARD_POOL: ("ISRC5", "IRewardPool"),
+    PRIVATE_ANCHOR: ("ISRC5", "IPrivateAnchor"),
+}
+
+_CLIENTS: Final[Mapping[ContractName, type[ContractClient]]] = {
+    MEDSYNC: MedSyncClient,
+    REWARD_POOL: RewardPoolClient,
+    PRIVATE_ANCHOR: PrivateAnchorClient,
 }
 
 #: Salt of a deployment that names none. Another one gives the same contracts other addresses.
@@ -76,7 +87,7 @@ class Step:
     """One transaction of a deployment: declare a class, or deploy a contract to an address known before."""
 
     action: Literal["declare", "deploy"]
-    contract: Literal["MedSync", "RewardPool"]
+    contract: ContractName
     artifact: Artifact
     address: int = 0
     constructor: Mapping[str, int] = field(default_factory=dict)
@@ -94,12 +105,30 @@ def steps(request: Request) -> tuple[Step, ...]:
     log_address = address_of(log.class_hash, log_arguments, request.salt)
     pool_arguments = {"token": request.token, "log": log_address}
     pool_address = address_of(pool.class_hash, pool_arguments, request.salt)
-    return (
+    always = (
         Step("declare", MEDSYNC, log),
         Step("declare", REWARD_POOL, pool),
         Step("deploy", MEDSYNC, log, log_address, log_arguments, request.salt),
         Step("deploy", REWARD_POOL, pool, pool_address, pool_arguments, request.salt),
     )
+    if request.anchor is None:
+        return always
+    anchor = artifacts.verified(PRIVATE_ANCHOR)
+    anchor_arguments = _constructor_of_anchor(request.anchor)
+    anchor_address = address_of(anchor.class_hash, anchor_arguments, request.salt)
+    return (
+        *always,
+        Step("declare", PRIVATE_ANCHOR, anchor),
+        Step("deploy", PRIVATE_ANCHOR, anchor, anchor_address, anchor_arguments, request.salt),
+    )
+
+
+def _constructor_of_anchor(quorum: Quorum) -> dict[str, int]:
+    """Every felt of the arguments, by a name of its own."""
+    arguments = {"nodes": len(quorum.nodes)}
+    for index, node in enumerate(quorum.nodes):
+        arguments |= {f"nodes[{index}].{name}": felt for name, felt in node}
+    return arguments | {"threshold": quorum.threshold}
 
 
 def address_of(class_hash: int, constructor: Mapping[str, int], salt: int) -> int:
@@ -159,6 +188,7 @@ async def deploy(
     admin: int,
     token: int,
     salt: int = DEFAULT_SALT,
+    anchor: Quorum | None = None,
     replaceable: bool = False,
     force: bool = False,
     progress: Callable[[Progress], None] = lambda progress: None,
@@ -166,19 +196,20 @@ async def deploy(
     """Declare and deploy what is not there yet, read everything back, and return the finished record.
 
     Run again after an interruption, with the same arguments, it resumes; a finished deployment is checked and
-    returned as it is. `replaceable` says that the chain may have been thrown away and begun again, as devnets
-    are: then a record of an earlier chain is replaced. `force` replaces any record. `progress` hears of every
-    stage.
+    returned as it is. With `anchor`, a PrivateAnchor that begins with these nodes is a part of it, and is
+    added if the record has none; without, what is recorded of one stays. `replaceable` says that the chain
+    may have been thrown away and begun again, as devnets are: then a record of an earlier chain is replaced.
+    `force` replaces any record. `progress` hears of every stage.
 
     Raises InputError if the record is another deployment's, or its artifacts are not today's;
     VerificationError if the chain is not as it must be; NetworkError or ContractError if a transaction fails.
     """
     chain = _Sender(account)
-    request = Request(deployer=account.address, admin=admin, token=token, salt=salt)
-    todo = steps(request)
+    request = Request(deployer=account.address, admin=admin, token=token, salt=salt, anchor=anchor)
     with alone(path):
         known = None if force else read_if_there(path)
         record = await _begin(chain, network, path, request, known, replaceable=replaceable)
+        todo = steps(record.request)
         _assert_same_artifacts(record, todo, path)
         if record.complete:
             if differences := await check(chain.client, record):
@@ -210,9 +241,14 @@ async def _begin(
     """The record to go on with: the one there is, if it is of the same deployment, else a new one."""
     chain_id = await chain.chain_id()
     if record is not None and not (replaceable and await _is_gone(chain, record)):
-        if (record.chain_id, record.request) == (chain_id, request):
+        known = record.request
+        wanted = request if request.anchor else request.model_copy(update={"anchor": known.anchor})
+        if (record.chain_id, known) == (chain_id, wanted):
             return record
-        other = _other(record, request) or f"its chain is {record.chain_id}"
+        but_anchor = known.model_copy(update={"anchor": wanted.anchor})
+        if (record.chain_id, but_anchor) == (chain_id, wanted) and PRIVATE_ANCHOR not in record.contracts:
+            return record.but(request=wanted, status="incomplete", wiring=None, finished_at=None)
+        other = _other(record, wanted) or f"its chain is {record.chain_id}"
         raise InputError(
             f"{path} records another deployment: {other}.",
             hint="Choose another --deployment, or --force to replace the record.",
@@ -240,10 +276,13 @@ async def _is_gone(chain: _Chain, record: Record) -> bool:
 
 
 def _other(record: Record, request: Request) -> str:
+    asked = dict(request)
+    differing = {name: recorded for name, recorded in record.request if recorded != asked[name]}
     return ", ".join(
-        f"its {name} is {recorded:#x}, not {getattr(request, name):#x}"
-        for name, recorded in record.request
-        if recorded != getattr(request, name)
+        "its PrivateAnchor began with other nodes"
+        if name == "anchor"
+        else f"its {name} is {recorded:#x}, not {asked[name]:#x}"
+        for name, recorded in differing.items()
     )
 
 
@@ -362,7 +401,9 @@ async def _check_class(chain: _Chain, name: str, declared: DeclaredClass) -> lis
     return found + await _check_sent(chain, declared.declared)
 
 
-async def _check_contract(chain: _Chain, record: Record, name: str, contract: DeployedContract) -> list[str]:
+async def _check_contract(
+    chain: _Chain, record: Record, name: ContractName, contract: DeployedContract
+) -> list[str]:
     found = []
     expected = address_of(contract.class_hash, contract.constructor, record.request.salt)
     if contract.address != expected:
@@ -376,7 +417,7 @@ async def _check_contract(chain: _Chain, record: Record, name: str, contract: De
         found.append(f"the contract is of class {class_hash:#x}, recorded is {contract.class_hash:#x}")
         return found
     abi = artifacts.verified(name).abi
-    client = (MedSyncClient if name == MEDSYNC else RewardPoolClient)(contract.address, chain.client)
+    client = _CLIENTS[name](contract.address, chain.client)
     for interface in INTERFACES[name]:
         if not await client.supports_interface(src5_interface_id(abi, interface)):
             found.append(f"does not say that it supports {interface}")

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -35,6 +35,10 @@ from medsync.files import NewFile, is_there, read_bytes, replace
 
 MEDSYNC: Final = "MedSync"
 REWARD_POOL: Final = "RewardPool"
+PRIVATE_ANCHOR: Final = "PrivateAnchor"
+
+#: The contracts that a deployment may have.
+ContractName = Literal["MedSync", "RewardPool", "PrivateAnchor"]
 
 
 def _felt(value: Any, info: ValidationInfo) -> int:
@@ -61,13 +65,32 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_P = TypeVar("_P", bound=_Part)
+
+
+class QuorumNode(_Part):
+    """A private node that may attest."""
+
+    stark_key: Felt = Field(description="Public key (x coordinate) by which it signs.")
+    identity: Felt = Field(description="Hash of its kind and ed25519 key.")
+
+
+class Quorum(_Part):
+    """Whose signatures a PrivateAnchor begins with, and how many of them it needs."""
+
+    threshold: int = Field(ge=1, le=255, strict=True)
+    nodes: tuple[QuorumNode, ...]
+
+
 class Request(_Part):
-    """What the deployment was asked to be. It never changes; a resumed one must ask for the same."""
+    """What the deployment was asked to be. It never changes, but that a PrivateAnchor may be added later; a
+    resumed one must ask for the same."""
 
     deployer: Felt = Field(description="Account that sends the transactions; it gets no rights from that.")
     admin: Felt = Field(description="First administrator of MedSync.")
     token: Felt = Field(description="ERC-20 that the reward pool holds.")
-    salt: Felt = Field(description="Salt of both addresses.")
+    salt: Felt = Field(description="Salt of all addresses.")
+    anchor: Quorum | None = Field(default=None, description="First nodes of the PrivateAnchor, if any.")
 
 
 class Tools(_Part):
@@ -154,14 +177,14 @@ class Record(_Part):
     tools: Tools
     started_at: Time
     finished_at: Time | None = None
-    classes: dict[Literal["MedSync", "RewardPool"], DeclaredClass] = {}
-    contracts: dict[Literal["MedSync", "RewardPool"], DeployedContract] = {}
+    classes: dict[ContractName, DeclaredClass] = {}
+    contracts: dict[ContractName, DeployedContract] = {}
     wiring: Wiring | None = None
     pending: Pending | None = None
 
     @model_validator(mode="after")
     def _complete_means_whole(self) -> Self:
-        whole = {MEDSYNC, REWARD_POOL}
+        whole = {MEDSYNC, REWARD_POOL} | ({PRIVATE_ANCHOR} if self.request.anchor else set())
         if self.complete and (
             self.classes.keys() != whole
             or self.contracts.keys() != whole
@@ -189,12 +212,17 @@ class Record(_Part):
         return self._address(REWARD_POOL)
 
     @property
+    def private_anchor(self) -> int | None:
+        """The address of PrivateAnchor; None if the deployment has none. Raises InputError as the others."""
+        return self._address(PRIVATE_ANCHOR) if self.request.anchor else None
+
+    @property
     def first_block(self) -> int:
-        """A block before which neither contract had an event: where looking for events may begin."""
+        """A block before which no contract had an event: where looking for events may begin."""
         blocks = [contract.deployed.block if contract.deployed else 0 for contract in self.contracts.values()]
         return min(blocks, default=0)
 
-    def _address(self, name: Literal["MedSync", "RewardPool"]) -> int:
+    def _address(self, name: ContractName) -> int:
         if name not in self.contracts:
             raise InputError(
                 f"The deployment on {self.network} is incomplete: {name} is not deployed.",
@@ -232,16 +260,28 @@ def read(path: Path) -> Record:
     """Read a record. Raises InputError if the file cannot be read or is no valid record."""
     if not is_there(path):
         raise InputError(f"There is no deployment record {path}.", hint="`medsync deploy` makes one.")
-    content = read_bytes(path, "The deployment record")
+    return _parse(path, Record, "deployment record")
+
+
+def read_quorum(path: Path) -> Quorum:
+    """Read a file of nodes. Raises InputError if it cannot be read or is none.
+
+    Whether nodes and threshold can be is for the contract to say.
+    """
+    return _parse(path, Quorum, "file of nodes")
+
+
+def _parse(path: Path, kind: type[_P], what: str) -> _P:
+    content = read_bytes(path, f"The {what}")
     try:
         parse_json(content)  # It refuses what two readers could understand differently.
-        return Record.model_validate_json(content)
+        return kind.model_validate_json(content)
     except InvalidValue as error:
         problem = str(error)
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         problem = f"{'.'.join(map(str, detail['loc'])) or 'document'}: {detail['msg']}"
-    raise InputError(f"{path} is no deployment record: {problem}.")
+    raise InputError(f"{path} is no {what}: {problem}.")
 
 
 def find_all() -> list[Path]:

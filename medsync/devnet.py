@@ -39,7 +39,7 @@ START_TIMEOUT = 30.0
 """Seconds a new devnet gets until it answers; on an idle machine it takes one."""
 
 # Ends its process group when its standard input ends: when the starting process is gone, however it went.
-_WITH_WATCHDOG = (
+WITH_WATCHDOG = (
     "/bin/sh",
     "-c",
     'exec 3<&0; { read -r _ <&3; kill -KILL 0; } & exec "$@" </dev/null 3<&-',
@@ -94,7 +94,7 @@ class Devnet:
         if start_time is not None:
             arguments += ["--start-time", str(start_time)]
         output = log.open("wb") if log else tempfile.NamedTemporaryFile(prefix="medsync-devnet-")  # noqa: SIM115
-        process = _spawn([*_WITH_WATCHDOG, *arguments], output, stdin=subprocess.PIPE)
+        process = _spawn([*WITH_WATCHDOG, *arguments], output, stdin=subprocess.PIPE)
         devnet = cls("", process, output)
         try:
             devnet.url = _wait_until_ready(process, Path(output.name))

@@ -1,4 +1,4 @@
-"""The events of both contracts as typed values, decoded from receipts and from a node's event pages.
+"""The events of all contracts as typed values, decoded from receipts and from a node's event pages.
 
 `AccessLogged` is `medsync.types.LogEntry`, and what changes a consent stands there too; every other event is
 a dataclass here with the names of its Cairo struct. Addresses, ids and commitments are felts, times unix
@@ -16,6 +16,7 @@ from medsync.hashing import starknet_keccak
 from medsync.serde import DecodingError, decode
 from medsync.types import (
     AllConsentsRevoked,
+    AnchorNode,
     CampaignTerms,
     ConsentAdded,
     ConsentRevoked,
@@ -224,6 +225,31 @@ class CampaignClosed(_Located):
     refunded: int
 
 
+# --- private logs -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored(_Located):
+    """A quorum attested, and at `at` the contract saw, that a private log grew to `size` leaves."""
+
+    root: int
+    epoch: int
+    size: int
+    state: int
+    at: int
+    #: Bit set of the nodes that signed, the first node's the lowest.
+    signers: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodesRotated(_Located):
+    """An epoch began with these nodes, of which `threshold` must sign."""
+
+    epoch: int
+    threshold: int
+    nodes: list[AnchorNode]
+
+
 Event = (
     EntityRegistered
     | EntitySuspended
@@ -249,6 +275,8 @@ Event = (
     | RewardWithdrawn
     | CampaignCloseAnnounced
     | CampaignClosed
+    | Anchored
+    | NodesRotated
 )
 
 #: Per contract, the name of each event, its type and how many of its first fields are keys after the
@@ -282,6 +310,10 @@ EVENTS: Final[Mapping[str, Mapping[str, tuple[type[Event], int]]]] = {
         "CampaignCloseAnnounced": (CampaignCloseAnnounced, 1),
         "CampaignClosed": (CampaignClosed, 1),
     },
+    "PrivateAnchor": {
+        "Anchored": (Anchored, 2),
+        "NodesRotated": (NodesRotated, 1),
+    },
 }
 
 _BY_SELECTOR: Final = {
@@ -306,7 +338,7 @@ def selector_of(kind: type[Event]) -> int:
 
 
 def decode_event(event: RawEvent, contract: str, location: EventLocation | None = None) -> Event:
-    """The typed value of an event that a contract, `MedSync` or `RewardPool`, emitted.
+    """The typed value of an event that a contract, one of `EVENTS`, emitted.
 
     Its location is `location`, else what a node's event page says about it. Raises `UnknownEvent` for a
     selector that the contract does not have, `DecodingError` for an event that has one and is something
@@ -326,7 +358,7 @@ def decode_event(event: RawEvent, contract: str, location: EventLocation | None 
 def events_of(receipt: TransactionReceiptWithBlockInfo, contracts: Mapping[int, str]) -> list[Event]:
     """What the given contracts emitted in a transaction, in order; what others did is left out.
 
-    `contracts` names the contract at each address: `MedSync` or `RewardPool`. Only the address tells whose
+    `contracts` names the contract at each address, one of `EVENTS`. Only the address tells whose
     event one is: anyone can emit what looks like theirs. Raises as `decode_event` does.
     """
     location = EventLocation(receipt.block_number, receipt.transaction_hash)

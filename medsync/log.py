@@ -97,7 +97,7 @@ async def fetch_events(
 ) -> list[Event]:
     """Everything that contracts emitted in a range of blocks, ends included, decoded, in the chain's order.
 
-    `contracts` names the contract at each address: `MedSync` or `RewardPool`. `keys` filter by position: the
+    `contracts` names the contract at each address, such as `MedSync`. `keys` filter by position: the
     selector first, alternatives side by side, an empty list for any. With `timestamps` every event's location
     says when its block was made, at the price of one request per block. Raises as `fetch_raw` and
     `decode_event` do.

@@ -24,7 +24,9 @@ from medsync.abi import (
 from medsync.commitments import CHUNK_BYTES, Domain, bytes_digest, commitment
 from medsync.errors import InputError, VerificationError
 from medsync.felt import encode_short_string
-from medsync.types import CampaignTerms, ConsentTerms, LogEntry
+from medsync.private import anchor, leaves, tree
+from medsync.private.node import NodeKind
+from medsync.types import AnchorNode, CampaignTerms, ConsentTerms, LogEntry, Statement
 from medsync.vocabulary import (
     Accrual,
     CampaignStatus,
@@ -181,6 +183,9 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
     yield from _campaign_ids()
     yield from _entry_digests()
     yield from _commitments()
+    yield from _leaves()
+    yield from _trees()
+    yield from _anchor_messages()
     yield "## Signed messages"
     yield from _messages()
 
@@ -271,6 +276,33 @@ ENTRY: Final = LogEntry(
     justification=0,
 )
 
+ANCHOR: Final = 0xAAA
+STATEMENT: Final = Statement(size=7, root=0xBBB, state=0xCCC, epoch=1)
+NODES: Final = (AnchorNode(stark_key=0xD1, identity=0xE1), AnchorNode(stark_key=0xD2, identity=0xE2))
+_RECORD: Final = "3f2a" * 8
+OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "RECORD": {
+        "kind": "RECORD",
+        "id": _RECORD,
+        "version": 1,
+        "commitment": "0x888",
+        "categories": 128,
+        "consent": "0x0",
+        "at": ENTRY.at,
+    },
+    "ERASED": {"kind": "ERASED", "id": _RECORD, "version": 1, "at": ENTRY.at},
+    "RECEIPT": {
+        "kind": "RECEIPT",
+        "ticket": "5d" * 32,
+        "outcome": "RELEASED",
+        "reason": None,
+        "digest": "0x999",
+        "commitment": "0x888",
+        "accessor": hex(RESEARCHER),
+        "at": ENTRY.at,
+    },
+}
+
 
 def _vector(fields: Mapping[str, int], result: str, felt: int) -> str:
     """A test vector: what is hashed, in order, and what comes out."""
@@ -342,6 +374,72 @@ def _commitments() -> Iterator[str]:
     yield f"For the {len(value)} bytes `{value.decode()}`:"
     fields = {"domain": encode_short_string(Domain.RECORD), "value": bytes_digest(value), "salt": salt}
     yield _vector(fields, "commitment", commitment(Domain.RECORD, value, salt))
+
+
+def _leaves() -> Iterator[str]:
+    yield "### Leaf values"
+    yield _LEAVES
+    rows = (
+        (f"`{kind}`", ", ".join(f"`{name}`" for name in fields), f"`{leaves.leaf_of(OPERATIONS[kind]):#x}`")
+        for kind, fields in leaves.FIELDS.items()
+    )
+    yield _table(("Kind", "Fields, in order", "Leaf value of the operation below"), rows)
+    lines = [json.dumps(operation) for operation in OPERATIONS.values()]
+    yield "\n".join(["```json", *lines, "```"])
+
+
+def _trees() -> Iterator[str]:
+    yield "### Merkle logs"
+    yield _TREES
+    log = tree.MerkleLog(range(1, 8))
+    path, growth = log.inclusion_path(4), log.consistency_path(3)
+    yield "\n".join(
+        [
+            "```text",
+            *(f"{f'root of {size}':<16} {log.root(size):#x}" for size in range(1, len(log) + 1)),
+            "",
+            *(f"{f'inclusion {place}':<16} {felt:#x}" for place, felt in enumerate(path)),
+            "",
+            *(f"{f'consistency {place}':<16} {felt:#x}" for place, felt in enumerate(growth)),
+            "```",
+        ]
+    )
+
+
+def _anchor_messages() -> Iterator[str]:
+    yield "### Anchor messages"
+    yield _ANCHOR_MESSAGES
+    fields = {
+        "tag": anchor.ANCHOR_TAG,
+        "chain_id": CHAIN_ID,
+        "contract": ANCHOR,
+        "epoch": STATEMENT.epoch,
+        "previous_size": 3,
+        "previous_root": 0x777,
+        "size": STATEMENT.size,
+        "root": STATEMENT.root,
+        "state": STATEMENT.state,
+    }
+    yield _vector(fields, "message", anchor.anchor_message(CHAIN_ID, ANCHOR, 3, 0x777, STATEMENT))
+    yield "### Rotation messages"
+    yield _ROTATION_MESSAGES
+    fields = {
+        "tag": anchor.ROTATION_TAG,
+        "chain_id": CHAIN_ID,
+        "contract": ANCHOR,
+        "epoch": STATEMENT.epoch,
+        "threshold": 2,
+        "nodes": len(NODES),
+    }
+    for index, node in enumerate(NODES):
+        fields |= {f"stark_key {index}": node.stark_key, f"identity {index}": node.identity}
+    message = anchor.rotation_message(CHAIN_ID, ANCHOR, STATEMENT.epoch, 2, NODES)
+    yield _vector(fields, "message", message)
+    yield "### Node identities"
+    yield _IDENTITIES
+    key = bytes(range(32))
+    rows = ((f"`{kind}`", f"`{anchor.node_identity(kind, key):#x}`") for kind in NodeKind)
+    yield _table(("Kind", f"Identity of the key `{key.hex()}`"), rows)
 
 
 def _messages() -> Iterator[str]:
@@ -422,6 +520,31 @@ The contracts take any felt as `record`, `profile_commitment`, `terms_commitment
 `justification_commitment`. This package makes it `Poseidon(domain, value, salt)` with a random felt as salt.
 Bytes count as Poseidon of their length and their chunks of {CHUNK_BYTES} bytes (big-endian); JSON documents
 are made bytes by RFC 8785."""
+
+_LEAVES: Final = """\
+What a private node did becomes leaves of its log: Poseidon of the short strings `MEDSYNC/LEAF/1` and the
+kind, and these fields. Short strings stay short strings, 16 bytes of hexadecimal are one felt and 32
+bytes two (the upper half first), null is zero."""
+
+_TREES: Final = """\
+The trees of RFC 9162, section 2.1, over the Poseidon permutation: a leaf is the first element of
+`hades(value, 0, 1)`, a node that of `hades(left, right, 2)`; the empty log's root is zero. For a log of
+the leaf values 1 to 7: the roots of its beginnings, the proof that the leaf at place 4 is included, and
+the proof that the log begins with its first three leaves."""
+
+_ANCHOR_MESSAGES: Final = """\
+What nodes sign (ECDSA on the STARK curve, over the hash itself) to have a log anchored: Poseidon of these
+nine felts. `tag` is the short string `MEDSYNC/ANCHOR/1`; `previous_size` and `previous_root` are those
+anchored now."""
+
+_ROTATION_MESSAGES: Final = """\
+What nodes sign to be replaced: Poseidon of these felts. `tag` is the short string `MEDSYNC/ROTATION/1`,
+`epoch` the one that ends; `nodes` is how many come, and each brings two felts."""
+
+_IDENTITIES: Final = """\
+What is registered of a node beside its STARK key: Poseidon of the short string of its kind and the halves
+of its ed25519 public key, the upper first. Who looks at the chain and knows the keys sees what kind of
+node attests."""
 
 _MESSAGES: Final = f"""\
 SNIP-12, revision 1; the domain's name is `{hashing.DOMAIN_NAME}`, its version `{hashing.DOMAIN_VERSION}`. It

@@ -283,6 +283,84 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorNode:
+    """A private node that may attest, as `PrivateAnchor` has it registered."""
+
+    #: Public key (x coordinate) by which statements are signed.
+    stark_key: int
+    #: Hash of the node's kind and ed25519 key, see `medsync.private.anchor.node_identity`.
+    identity: int
+
+    def __post_init__(self) -> None:
+        check_felt(self.stark_key, "stark_key")
+        check_felt(self.identity, "identity")
+
+    def calldata(self) -> list[int]:
+        """The node as Cairo's `Serde` writes it."""
+        return [self.stark_key, self.identity]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a quorum of nodes attests: at this size their log has this root, and they have this state."""
+
+    #: Number of leaves.
+    size: int
+    root: int
+    #: Digest of the nodes' replicated state, see `medsync.private.anchor.state_digest`.
+    state: int
+    #: The epoch in which it is signed.
+    epoch: int
+
+    def __post_init__(self) -> None:
+        check_uint(self.size, 64, "size")
+        check_felt(self.root, "root")
+        check_felt(self.state, "state")
+        check_uint(self.epoch, 32, "epoch")
+
+    def calldata(self) -> list[int]:
+        """The statement as Cairo's `Serde` writes it."""
+        return [self.size, self.root, self.state, self.epoch]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSignature:
+    """A registered node's signature (ECDSA on the STARK curve)."""
+
+    #: The node's index.
+    node: int
+    r: int
+    s: int
+
+    def __post_init__(self) -> None:
+        check_uint(self.node, 8, "node")
+        check_felt(self.r, "r")
+        check_felt(self.s, "s")
+
+    def calldata(self) -> list[int]:
+        """The signature as Cairo's `Serde` writes it."""
+        return [self.node, self.r, self.s]
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorHead:
+    """How far a private log is anchored, and who may go on."""
+
+    #: Number of leaves.
+    size: int
+    #: Zero for the empty log.
+    root: int
+    #: How often the nodes were replaced.
+    epoch: int
+    #: How many nodes must sign.
+    threshold: int
+    #: How many nodes there are.
+    nodes: int
+    #: Unix seconds of the last anchor; zero before the first.
+    anchored_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class EventLocation:
     """Where on the chain an event stands."""
 

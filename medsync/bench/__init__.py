@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from medsync.bench import report
 from medsync.bench.measure import Costs, Row, measure_costs
-from medsync.bench.speed import measure_speeds
+from medsync.bench.private import measure_private
+from medsync.bench.speed import Speed, measure_speeds
 from medsync.errors import InputError, VerificationError
 
 
@@ -15,7 +16,7 @@ def run(tell: Callable[[Row], None] = lambda row: None) -> list[str]:
     Returns the table of what is now other than what was published before.
     """
     costs = asyncio.run(measure_costs(tell=tell))
-    speeds = asyncio.run(measure_speeds())
+    speeds = asyncio.run(_speeds())
     try:
         before = report.read_costs()
     except InputError:
@@ -44,3 +45,7 @@ def check() -> None:
             findings=findings,
             hint="If that is meant, run `make bench` and commit docs/costs.* and docs/benchmarks.json.",
         )
+
+
+async def _speeds() -> list[Speed]:
+    return [*await measure_speeds(), *await measure_private()]

@@ -2,12 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
-from medsync.bench.lab import CROWD, Lab
+from medsync.bench.lab import CROWD, NODE_KEYS, THRESHOLD, Lab, node_of
 from medsync.clients import MedSyncClient
+from medsync.private.anchor import sign_rotation, sign_statement
+from medsync.private.tree import EMPTY_ROOT, leaf_hash, node_hash
+from medsync.signer import StarkSigner
 from medsync.transactions import Account, Invocation
-from medsync.types import AccessRequest, CampaignTerms, ConsentTerms
+from medsync.types import AccessRequest, AnchorHead, CampaignTerms, ConsentTerms, NodeSignature, Statement
 from medsync.vocabulary import Category, Power, Purpose, Role
 
 #: Measures one invocation under the name of its case.
@@ -26,6 +30,9 @@ COVERED: Final = Category.LABORATORY | Category.GENOMICS
 # Salted commitments, as the contracts see them: felts that say nothing.
 COMMITMENT: Final = 0x5EED
 RECORD: Final = 0xDA7A
+
+#: Leaves of the private log at which an inclusion is verified.
+LEAVES: Final = 2**20
 
 
 #: What one more request in a batch costs: a case's name, and the cases and sizes to take it from.
@@ -72,6 +79,7 @@ class Story:
         await self._batches()
         await self._withdrawals()
         await self._times_pass()
+        await self._anchors()
 
     async def _entities(self) -> None:
         administrator = self._lab.medsync_as("administrator")
@@ -258,6 +266,39 @@ class Story:
         self._lab.wait(30 * DAY)
         await self._measure("refused: expired", self._ask("rewarded", pay=self._main))
 
+    async def _anchors(self) -> None:
+        """A log of about 2^20 leaves. They are all the same: only the length of a proof costs anything."""
+        client = self._lab.anchor_as("relayer")
+        chain_id, head = client.chain_id, AnchorHead(0, EMPTY_ROOT, 0, THRESHOLD, len(NODE_KEYS), 0)
+        signers = [StarkSigner(key, chain_id) for key in NODE_KEYS[:THRESHOLD]]
+
+        def grown(size: int) -> Invocation[None]:
+            nonlocal head
+            statement = Statement(size, _equal_leaves(size), COMMITMENT, head.epoch)
+            signatures = [
+                sign_statement(signer, client.address, head, statement, node=index, chain_id=chain_id)
+                for index, signer in enumerate(signers)
+            ]
+            path = _growth(head.size, size, whole=True) if head.size else []
+            head = replace(head, size=size, root=statement.root)
+            return client.anchor(statement, path, signatures)
+
+        await self._measure("3 of 5 nodes, the log's first", grown(LEAVES - 3_000))
+        await self._measure("3 of 5 nodes, 1 leaf", grown(LEAVES - 2_999))
+        await self._measure("3 of 5 nodes, 1,000 leaves", grown(LEAVES - 1_999))
+        await self._do(grown(LEAVES))
+        siblings = [_equal_leaves(2**level) for level in range(LEAVES.bit_length() - 1)]
+        asked = [COMMITMENT, LEAVES // 3, len(siblings), *siblings]
+        view: Invocation[Any] = client.invoke("verify_inclusion", asked, bool)
+        await self._measure("of 2^20 leaves, called in a transaction", view)
+
+        nodes = [node_of(key + 100) for key in NODE_KEYS]
+        signatures: list[NodeSignature] = [
+            sign_rotation(signer, client.address, head, nodes, THRESHOLD, node=index, chain_id=chain_id)
+            for index, signer in enumerate(signers)
+        ]
+        await self._measure("3 of 5 nodes, to 5 others", client.rotate(nodes, THRESHOLD, signatures))
+
     # --- what the cases are made of -------------------------------------------------------------------------
 
     async def _do(self, invocation: Invocation[Any]) -> None:
@@ -313,3 +354,22 @@ class Story:
 
 def _batch(researcher: MedSyncClient, requests: Sequence[AccessRequest]) -> Invocation[Any]:
     return researcher.request_access_batch(requests)
+
+
+@cache
+def _equal_leaves(size: int) -> int:
+    """The root of a log of so many leaves that all hold `COMMITMENT` (RFC 9162, 2.1.1)."""
+    if size == 1:
+        return leaf_hash(COMMITMENT)
+    left = 1 << (size - 1).bit_length() - 1
+    return node_hash(_equal_leaves(left), _equal_leaves(size - left))
+
+
+def _growth(first: int, second: int, *, whole: bool) -> list[int]:
+    """The proof that such a log begins with a shorter one (RFC 9162, 2.1.4.1)."""
+    if first == second:
+        return [] if whole else [_equal_leaves(second)]
+    left = 1 << (second - 1).bit_length() - 1
+    if first <= left:
+        return [*_growth(first, left, whole=whole), _equal_leaves(second - left)]
+    return [*_growth(first - left, second - left, whole=False), _equal_leaves(left)]

@@ -23,7 +23,7 @@ from medsync.hashing import starknet_keccak
 
 @dataclass(frozen=True)
 class Counts:
-    """What one transaction does in MedSync and RewardPool, and what it says and hears there."""
+    """What one transaction does in the product's contracts, and what it says and hears there."""
 
     #: Storage cells whose value it depends on.
     reads: int
@@ -40,7 +40,7 @@ class Counts:
     calldata: int
     #: Felts of the call's answer.
     answer: int
-    #: Calls that MedSync and RewardPool make, to each other or to others.
+    #: Calls that they make, to each other or to others.
     calls: int
     #: Times that one of them is called to act, and so must ask who calls and when.
     acts: int
@@ -81,7 +81,7 @@ class Floor:
     floor: int
     #: What changing the state costs, beside writing: depends on how many cells of how many contracts change.
     state_update: int
-    #: What contracts other than MedSync and RewardPool do: a token, a patient's account.
+    #: What other contracts do: a token, a patient's account.
     foreign: int
 
 
@@ -125,9 +125,7 @@ class Surveyor:
     async def floor(self, prices: Prices, counts: Counts, simulation: Simulation) -> Floor:
         """The floor of a transaction that was simulated and counted."""
         lab = self._lab
-        changed = Counter(
-            contract for contract, _ in simulation.changed if contract in (lab.medsync, lab.pool)
-        )
+        changed = Counter(contract for contract, _ in simulation.changed if contract in lab.contracts)
         cells = tuple(sorted(changed.values()))
         update = await self._state_update(cells)
         foreign = 0
@@ -173,8 +171,8 @@ class Surveyor:
 
 
 def count(lab: Lab, simulation: Simulation, overwrites: int) -> Counts:
-    """What a simulated transaction of one call does in MedSync and RewardPool."""
-    ours = (lab.medsync, lab.pool)
+    """What a simulated transaction of one call does in the product's contracts."""
+    ours = lab.contracts
     (outermost,) = simulation.calls
     own = [frame for frame in frames(outermost) if _int(frame["contract_address"]) in ours]
     events = [event for frame in own for event in frame["events"]]
@@ -196,8 +194,8 @@ def count(lab: Lab, simulation: Simulation, overwrites: int) -> Counts:
 
 
 def _foreign_calls(lab: Lab, simulation: Simulation) -> list[Call]:
-    """The calls by which MedSync and RewardPool have others work, in order."""
-    ours = (lab.medsync, lab.pool)
+    """The calls by which the product's contracts have others work, in order."""
+    ours = lab.contracts
     return [
         Call(
             _int(inner["contract_address"]),
@@ -214,9 +212,9 @@ def _foreign_calls(lab: Lab, simulation: Simulation) -> list[Call]:
 
 @cache
 def _acting() -> frozenset[int]:
-    """Selectors of entry points that must know who calls or when: all but the views, and `verify_consent`."""
+    """Selectors of entry points that must know who calls or when: `verify_consent`, and all but the views."""
     names = {"verify_consent"}
-    for contract in ("MedSync", "RewardPool"):
+    for contract in ("MedSync", "RewardPool", "PrivateAnchor"):
         for entry in artifacts.load(contract).abi:
             if entry["type"] == "interface":
                 names |= {item["name"] for item in entry["items"] if item["state_mutability"] == "external"}

@@ -27,8 +27,10 @@ from medsync.devnet import Devnet
 from medsync.errors import VerificationError
 from medsync.hashing import starknet_keccak
 from medsync.network import STRK_TOKEN, Connection, connect
+from medsync.private.anchor import PrivateAnchorClient
 from medsync.signer import public_key_of
 from medsync.transactions import Account
+from medsync.types import AnchorNode
 
 #: Time of the first block in unix seconds: 2026-01-01 00:00:00 UTC.
 START_TIME: Final = 1_767_225_600
@@ -41,6 +43,10 @@ ROLES: Final = (
     *("administrator", "successor", "hospital", "researcher", "partner", "delegate", "relayer"),
     *("patient", "neighbour", "rewarded", "signing", "ward", "newcomer", "surveyor"),
 )
+
+#: Private keys of the nodes that attest, of which so many must.
+NODE_KEYS: Final = (101, 102, 103, 104, 105)
+THRESHOLD: Final = 3
 
 #: Patients of the batches: devnet's predeployed accounts but the first, which deploys.
 CROWD: Final = 50
@@ -95,11 +101,16 @@ class Lab:
         self.now = START_TIME
         self.accounts: dict[str, Account] = {}
         self.crowd: list[Account] = []
-        self.medsync = self.pool = 0
+        self.medsync = self.pool = self.anchor = 0
         #: Two whose cells hold `RESTING`, and one whose cells are zero.
         self.yardsticks: tuple[int, int, int] = (0, 0, 0)
         self._connection = connection
         self._nonces: dict[int, int] = {}
+
+    @property
+    def contracts(self) -> tuple[int, int, int]:
+        """The contracts whose work is counted."""
+        return self.medsync, self.pool, self.anchor
 
     def address(self, role: str) -> int:
         """The address of a role's account."""
@@ -112,6 +123,10 @@ class Lab:
     def pool_as(self, role: str) -> RewardPoolClient:
         """The RewardPool, called by a role."""
         return RewardPoolClient(self.pool, self._account(role))
+
+    def anchor_as(self, role: str) -> PrivateAnchorClient:
+        """The PrivateAnchor, called by a role."""
+        return PrivateAnchorClient(self.anchor, self._account(role))
 
     def token_as(self, role: str) -> Erc20Client:
         """The token, called by a role."""
@@ -210,6 +225,8 @@ class Lab:
             )
         self.medsync = deploy("MedSync", self.address("administrator"))
         self.pool = deploy("RewardPool", TOKEN, self.medsync)
+        nodes = [felt for node in map(node_of, NODE_KEYS) for felt in node.calldata()]
+        self.anchor = deploy("PrivateAnchor", len(NODE_KEYS), *nodes, THRESHOLD)
         self.yardsticks = (
             deploy("Yardstick"),
             deploy("Yardstick", salt=1),
@@ -258,6 +275,7 @@ class Lab:
 _CLASSES: Final = (
     ("MedSync", artifacts.PRODUCT),
     ("RewardPool", artifacts.PRODUCT),
+    ("PrivateAnchor", artifacts.PRODUCT),
     ("Account", artifacts.MOCKS),
     ("Yardstick", artifacts.MOCKS),
 )
@@ -271,6 +289,11 @@ async def open_lab(metering: Metering) -> AsyncIterator[Lab]:
             lab = Lab(devnet, connection, metering)
             await lab.set_up()
             yield lab
+
+
+def node_of(key: int) -> AnchorNode:
+    """The registered node with this private key."""
+    return AnchorNode(public_key_of(key), identity=key)
 
 
 def call(to: int, entry_point: str, *calldata: int) -> Call:

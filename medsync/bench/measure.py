@@ -16,7 +16,7 @@ from medsync.vocabulary import Reason
 
 #: Transactions that change more cells than this are not tried with each of them poked: they are batches, and
 #: do what single requests were seen to do.
-_MOST_POKES: Final = 10
+_MOST_POKES: Final = 11
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ async def measure_costs(
     """Measure every case. `tell` hears of each.
 
     Which cells are overwritten blindly takes an experiment per cell to find out, and so minutes; `published`
-    costs are taken at their word in this one respect. Raises VerificationError if a transaction does not
-    succeed, or is not charged as it was simulated.
+    costs are taken at their word in this one respect, for the cases they have. Raises VerificationError if a
+    transaction does not succeed, or is not charged as it was simulated.
     """
     in_steps = await _in_steps()
-    known = {row.name: row.overwrites for row in published.rows} if published else None
+    known = {row.name: row.overwrites for row in published.rows} if published else {}
     rows: list[Row] = []
     async with open_lab(Metering.SIERRA_GAS) as lab:
         surveyor = Surveyor(lab)
@@ -91,8 +91,9 @@ async def measure_costs(
             transaction = await lab.sign(invocation.account, invocation.call)
             simulation = lab.simulate(transaction)
             _check_outcome(case, invocation, simulation)
-            blind = _overwrites(lab, transaction, simulation) if known is None else known.get(name, 0)
-            counts = count(lab, simulation, blind)
+            if name not in known:
+                known[name] = _overwrites(lab, transaction, simulation)
+            counts = count(lab, simulation, known[name])
             floor = await surveyor.floor(prices, counts, simulation)
             receipt = lab.send(transaction)
             if receipt.l2_gas != simulation.l2_gas:
@@ -153,7 +154,7 @@ def _overwrites(lab: Lab, transaction: Mapping[str, Any], simulation: Simulation
 
     Each changed cell is given another value before, and nothing that the transaction does may depend on it.
     """
-    cells = [cell for cell in simulation.changed if cell[0] in (lab.medsync, lab.pool)]
+    cells = [cell for cell in simulation.changed if cell[0] in lab.contracts]
     if len(cells) > _MOST_POKES:
         return 0
     blind = 0

@@ -63,11 +63,11 @@ async def _transactions(lab: Lab) -> list[Speed]:
     await asyncio.gather(*pending)
     in_flight = _TRANSACTIONS / (time.perf_counter() - started)
     return [
-        _speed("transactions, one after the other, each estimated first", estimated, "1/s"),
-        _speed("transactions, one after the other", ours, "1/s"),
-        _speed("the same with starknet-py's own signer", theirs, "1/s"),
-        _speed("speed-up by MedSync's signer", ours / theirs, "times"),
-        _speed("transactions, all in flight at once", in_flight, "1/s"),
+        speed("transactions, one after the other, each estimated first", estimated, "1/s"),
+        speed("transactions, one after the other", ours, "1/s"),
+        speed("the same with starknet-py's own signer", theirs, "1/s"),
+        speed("speed-up by MedSync's signer", ours / theirs, "times"),
+        speed("transactions, all in flight at once", in_flight, "1/s"),
     ]
 
 
@@ -92,8 +92,8 @@ def _snapshots(lab: Lab) -> list[Speed]:
         taken.append(between - started)
         reverted.append(time.perf_counter() - between)
     return [
-        _speed("devnet snapshot", statistics.median(taken), "s"),
-        _speed("devnet revert", statistics.median(reverted), "s"),
+        speed("devnet snapshot", statistics.median(taken), "s"),
+        speed("devnet revert", statistics.median(reverted), "s"),
     ]
 
 
@@ -122,7 +122,7 @@ def _verification() -> Speed:
         if log_faults(_CHAIN, _CONTRACT, _PATIENT, entries, head):
             raise VerificationError("A complete log was found incomplete.")
 
-    return _speed("log entries proven complete", _ENTRIES / _seconds(verify), "1/s")
+    return speed("log entries proven complete", _ENTRIES / seconds(verify), "1/s")
 
 
 def _replay() -> list[Speed]:
@@ -148,7 +148,7 @@ def _replay() -> list[Speed]:
         )
         for number in range(_CONSENTS)
     ]
-    seconds = _seconds(lambda: replay(events, chain_id=_CHAIN, contract=_CONTRACT))
+    taken = seconds(lambda: replay(events, chain_id=_CHAIN, contract=_CONTRACT))
     state = replay(events, chain_id=_CHAIN, contract=_CONTRACT)
 
     def decide() -> None:
@@ -159,8 +159,8 @@ def _replay() -> list[Speed]:
             )
 
     return [
-        _speed("events replayed", len(events) / seconds, "1/s"),
-        _speed("decisions answered by a replayed state", _DECISIONS / _seconds(decide), "1/s"),
+        speed("events replayed", len(events) / taken, "1/s"),
+        speed("decisions answered by a replayed state", _DECISIONS / seconds(decide), "1/s"),
     ]
 
 
@@ -168,7 +168,7 @@ def _at(number: int) -> EventLocation:
     return EventLocation(block_number=number, transaction_hash=number, timestamp=START_TIME + number)
 
 
-def _seconds(action: Callable[[], object], times: int = 3) -> float:
+def seconds(action: Callable[[], object], times: int = 3) -> float:
     """The least time an action takes in some attempts: everything else is other people's noise."""
     taken = []
     for _ in range(times):
@@ -178,7 +178,7 @@ def _seconds(action: Callable[[], object], times: int = 3) -> float:
     return min(taken)
 
 
-def _speed(name: str, value: float, unit: str) -> Speed:
+def speed(name: str, value: float, unit: str) -> Speed:
     """Rounded to three digits: no more are worth anything."""
     return Speed(name, float(f"{value:.3g}"), unit)
 

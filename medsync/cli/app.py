@@ -13,6 +13,8 @@ import typer
 from medsync import __version__
 from medsync.cli import (
     access,
+    anchor,
+    bridge,
     consent,
     deploy,
     deployments,
@@ -21,6 +23,7 @@ from medsync.cli import (
     entity,
     output,
     pool,
+    private,
     watch,
 )
 from medsync.cli.context import interrupted
@@ -36,6 +39,9 @@ app.add_typer(entity.app, name="entity")
 app.add_typer(consent.app, name="consent")
 app.add_typer(access.app, name="access")
 app.add_typer(pool.app, name="pool")
+app.add_typer(private.app, name="private")
+app.add_typer(bridge.app, name="bridge")
+app.add_typer(anchor.app, name="anchor")
 watch.register(app)
 
 

@@ -1,5 +1,6 @@
 """`medsync build` and `medsync deploy`: from sources to contracts on a network."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,6 +57,12 @@ async def deploy(
     admin: Annotated[str, typer.Option(help="First administrator; by default the signing account.")] = ME,
     token: Annotated[str, typer.Option(help="ERC-20 that pays rewards; by default STRK.")] = "",
     salt: Annotated[str, typer.Option(help="Salt of the addresses; another one deploys anew.")] = "0x0",
+    anchor_nodes: Annotated[
+        Path | None,
+        typer.Option(
+            "--anchor-nodes", help="File of the nodes that a PrivateAnchor begins with: deploy one, too."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be sent, where it would be, and what it costs.")
     ] = False,
@@ -64,21 +71,25 @@ async def deploy(
     """Deploy MedSync and its reward pool, and record them in deployments/.
 
     One that was interrupted is resumed by the same command: only what is not on the chain yet is sent. A
-    finished one is checked and left alone.
+    finished one is checked and left alone, but that --anchor-nodes adds a PrivateAnchor to it. That file is
+    {"threshold": 2, "nodes": [{"stark_key": "0x…", "identity": "0x…"}, …]}.
 
     Example: medsync --network sepolia --allow-public-network deploy --dry-run
     """
     from medsync import deployer
-    from medsync.deployments import Request
+    from medsync.deployments import Request, read_quorum
     from medsync.network import STRK_TOKEN
 
     account = await context.account()
     connection = await context.connection()
+    with values.named("--anchor-nodes"):
+        anchor = read_quorum(anchor_nodes) if anchor_nodes else None
     request = Request(
         deployer=account.address,
         admin=await context.address(admin, "--admin"),
         token=await context.address(token, "--token") if token else STRK_TOKEN,
         salt=values.felt(salt, "--salt"),
+        anchor=anchor,
     )
     if dry_run:
         with context.busy("Estimating"):
@@ -114,6 +125,7 @@ async def deploy(
             admin=request.admin,
             token=request.token,
             salt=request.salt,
+            anchor=request.anchor,
             replaceable=connection.is_local,
             force=force,
             progress=progress,
@@ -123,6 +135,7 @@ async def deploy(
         "chain_id": record.chain_id,
         "medsync": Hex(record.medsync),
         "reward_pool": Hex(record.reward_pool),
+        **({} if record.private_anchor is None else {"private_anchor": Hex(record.private_anchor)}),
         "admin": Hex(request.admin),
         "token": Hex(request.token),
         "record": str(context.record_path()),

@@ -36,13 +36,14 @@ LINE: Final = 1_000
 
 #: Fields whose integers are times, amounts and plain numbers; all others are felts.
 TIMES: Final = frozenset(
-    {"at", "starts_at", "expires_at", "registered_at", "ready_at", "closing_at", "timestamp"}
+    {"at", "starts_at", "expires_at", "registered_at", "ready_at", "closing_at", "timestamp", "anchored_at"}
 )
 AMOUNTS: Final = frozenset({"amount", "rate", "remaining", "patient_share", "custodian_share", "refunded"})
 NUMBERS: Final = frozenset(
     {
         *("version", "epoch", "nonce", "max_uses", "uses"),
         *("seq", "count", "paid_count", "custodian_bps", "block_number"),
+        *("size", "threshold", "nodes", "node", "signers"),
     }
 )
 

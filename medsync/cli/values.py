@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -38,6 +40,16 @@ CategoriesText = Annotated[
 UnitChoice = Annotated[
     Unit, typer.Option("--unit", help="Count amounts in whole tokens or in the smallest unit.")
 ]
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Have errors of bad input begin with the option or argument that it came by."""
+    try:
+        yield
+    except InputError as error:
+        error.message = f"{name}: {error.message}"
+        raise
 
 
 def time(text: str, name: str, now: int) -> int:

@@ -50,6 +50,8 @@ async def watch(
     """
     record, connection = await context.record(), await context.connection()
     contracts = {record.medsync: "MedSync", record.reward_pool: "RewardPool"}
+    if record.private_anchor is not None:
+        contracts[record.private_anchor] = "PrivateAnchor"
     source = _Source(context, contracts, connection.client)
     url = None if poll else websocket or ws_url(connection.client.url)
     seen = 0

@@ -20,12 +20,12 @@ def stage(chain: Chain) -> Stage:
 
 @pytest.mark.parametrize("function", RULES)
 def test_a_contract_that_its_victim_calls(stage: Stage, function: str) -> None:
-    """Somebody with every right is lured into calling a stranger's contract, which calls MedSync or the pool
+    """Somebody with every right is lured into calling a stranger's contract, which calls the function
     in the same transaction. It is the contract that calls, with the contract's rights: none."""
     rule, world = RULES[function], stage.world
     victims = sorted(rule.allowed - {"contract", "log"}) or ["patient"]
     victim = stage.address(victims[0])
-    call = world.call(function, stage.pool if function == "accrue" else None, **rule.arguments(stage))
+    call = world.call(function, stage.target(function), **rule.arguments(stage))
     lured = world.call(
         "attempt",
         stage.contract,
@@ -53,7 +53,7 @@ def test_a_caller_that_is_nobody(stage: Stage, function: str) -> None:
     """A call without a transaction has the caller zero, which is what cells hold before anything is written.
     It is no administrator, delegate, funder, log or owner of anything."""
     rule, world = RULES[function], stage.world
-    call = world.call(function, stage.pool if function == "accrue" else None, **rule.arguments(stage))
+    call = world.call(function, stage.target(function), **rule.arguments(stage))
     request = {
         "contract_address": hex(call.to),
         "entry_point_selector": hex(selector(function)),

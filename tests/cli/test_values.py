@@ -148,6 +148,7 @@ def test_values_are_shown_by_their_kind() -> None:
 
 
 SHOWN_AS_FELTS = {
+    *("stark_key", "identity", "root", "state", "r", "s"),
     *(
         "patient",
         "accessor",

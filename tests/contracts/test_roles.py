@@ -26,8 +26,7 @@ def stage(chain: Chain) -> Stage:
 def test_who_may_call_what(stage: Stage, function: str, role: str) -> None:
     rule = RULES[function]
     caller = stage.address(role)
-    target = stage.pool if function == "accrue" else None
-    call = stage.world.call(function, target, **rule.arguments(stage))
+    call = stage.world.call(function, stage.target(function), **rule.arguments(stage))
     if error := rule.error_of(role):
         assert_refused(stage.world.execute(caller, call), error)
         return
@@ -37,10 +36,21 @@ def test_who_may_call_what(stage: Stage, function: str, role: str) -> None:
         assert [event.keys["patient"] for event in outcome.events] == [caller]
 
 
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("function", ["anchor", "rotate"])
+def test_no_role_stands_for_a_signature(stage: Stage, function: str, role: str) -> None:
+    """Anyone may hand in what a quorum of nodes signed; nobody, administrators included, can do without."""
+    arguments = RULES[function].arguments(stage)
+    for signatures in ([], arguments["signatures"][1:]):
+        call = stage.world.call(function, stage.target(function), **arguments | {"signatures": signatures})
+        outcome = stage.world.simulate(stage.address(role), call)
+        assert_refused(outcome, "ANCHOR/TOO_FEW_SIGNATURES")
+
+
 def test_every_function_has_a_rule(stage: Stage) -> None:
     functions = {
         name
-        for contract in (stage.world.medsync, stage.world.pool)
+        for contract in (stage.world.medsync, stage.world.pool, stage.anchoring.contract)
         for name, entry in contract.abi.functions.items()
         if entry["state_mutability"] == "external"
     }
@@ -68,12 +78,14 @@ def test_every_view_is_open_to_all_and_changes_nothing(stage: Stage, role: str) 
         "withdrawn": {"owner": world.patient},
         "accumulated": {"owner": world.patient},
         "supports_interface": {"interface_id": 1},
+        "node": {"index": 0},
+        "verify_inclusion": {"leaf_value": 1, "index": 0, "path": [1, 2]},
     }
-    for contract in (world.medsync, world.pool):
+    for contract, least in ((world.medsync, 9), (world.pool, 9), (stage.anchoring.contract, 4)):
         views = [
             name for name, entry in contract.abi.functions.items() if entry["state_mutability"] == "view"
         ]
-        assert len(views) >= 9
+        assert len(views) >= least
         calls = [world.call(name, contract, **arguments.get(name, {})) for name in views]
         outcome = world.simulate(stage.address(role), *calls)
         assert outcome.error is None, outcome.reason

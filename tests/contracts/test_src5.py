@@ -5,18 +5,21 @@ from typing import Any
 import pytest
 
 from medsync import artifacts
+from tests.stateful.driver import Contract
+from tests.support.anchoring import Anchoring
 from tests.support.src5 import interface_id
 from tests.support.world import World
 
 INTERFACES = {
     "medsync": ("IEntityRegistry", "IConsentRegistry", "IAccessLog", "ISRC5"),
     "pool": ("IRewardPool", "ISRC5"),
+    "anchor": ("IPrivateAnchor", "ISRC5"),
 }
 
 
 @pytest.mark.parametrize("who", INTERFACES)
 def test_a_contract_supports_its_interfaces_and_no_other(world: World, who: str) -> None:
-    contract = getattr(world, who)
+    contract = deployed(world, who)
     abi = contract_abi(who)
     for owner, interfaces in INTERFACES.items():
         for interface in interfaces:
@@ -32,7 +35,7 @@ def test_a_contract_supports_its_interfaces_and_no_other(world: World, who: str)
 @pytest.mark.parametrize("who", INTERFACES)
 @pytest.mark.parametrize("other", [0, 1, 0xFFFFFFFF, 2**251])
 def test_anything_else_is_not_supported(world: World, who: str, other: int) -> None:
-    assert world.read("supports_interface", getattr(world, who), interface_id=other) is False
+    assert world.read("supports_interface", deployed(world, who), interface_id=other) is False
 
 
 @pytest.mark.parametrize("who", INTERFACES)
@@ -42,4 +45,10 @@ def test_the_abi_has_exactly_these_interfaces(who: str) -> None:
 
 
 def contract_abi(who: str) -> list[dict[str, Any]]:
-    return artifacts.load({"medsync": "MedSync", "pool": "RewardPool"}[who]).abi
+    names = {"medsync": "MedSync", "pool": "RewardPool", "anchor": "PrivateAnchor"}
+    return artifacts.load(names[who]).abi
+
+
+def deployed(world: World, who: str) -> Contract:
+    contract: Contract = Anchoring(world).contract if who == "anchor" else getattr(world, who)
+    return contract

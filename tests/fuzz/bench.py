@@ -5,14 +5,17 @@ Distinctive secrets are planted wherever MedSync meets secrets: keys, passwords,
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import contextvars
 import io
 import json
 import os
 import shutil
+import stat
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -28,17 +31,22 @@ from medsync import accounts, artifacts, deployer, deployments
 from medsync.cli import app, campaigns, watch
 from medsync.commitments import Domain, Opening, commitment
 from medsync.completeness import entry_digests
-from medsync.deployments import MEDSYNC, REWARD_POOL, Record, Request
+from medsync.deployments import MEDSYNC, PRIVATE_ANCHOR, REWARD_POOL, Record, Request
 from medsync.exports import PatientExport, csv, fhir
 from medsync.exports import json as json_export
 from medsync.exports.receipt import consent_receipt
 from medsync.felt import decode_short_string
 from medsync.network import STRK_TOKEN
+from medsync.private.home import Home
+from medsync.private.keyfiles import PASSPHRASE_VARIABLE, write_key
+from medsync.private.tickets import LONGEST_LIFE
 from medsync.signer import StarkSigner
 from medsync.signing import sign_consent, sign_revocation
 from medsync.transactions import Account
-from medsync.types import LogHead
-from tests.fuzz.node import NOW, StubNode, Twist, World, registered
+from medsync.types import AnchorNode, LogHead
+from tests.fuzz import institutions
+from tests.fuzz.institutions import Institutions
+from tests.fuzz.node import NOW, StubNode, Twist, World, anchored, registered
 from tests.unit.samples import (
     CHAIN,
     CONSENT_TERMS,
@@ -108,10 +116,11 @@ class Bench:
         _make_checkout(folder / "checkout")
         with patch.dict(os.environ, {"MEDSYNC_ROOT": str(folder / "checkout")}):
             _forget_artifacts()
-            self.world = _make_world()
+            self.world, made = asyncio.run(_make_world(self.work))
+            self._issue, self._issued = made.issue, time.monotonic()
             self._record = _record(self.world)
             deployments.write(self.work / RECORD, self._record)
-            self.secrets = _make_samples(self.work, self.world)
+            self.secrets = _make_samples(self.work, self.world, made.secrets)
         self.node = StubNode(self.world)
 
     def __enter__(self) -> Self:
@@ -119,6 +128,10 @@ class Bench:
         # Nothing comes later here than at once: whoever waits, waits in vain.
         self._stack.enter_context(patch.dict(Account.confirm.__kwdefaults__ or {}, within=0.05))
         self._stack.enter_context(patch.object(watch, "POLL_INTERVAL", 0.01))
+        # Keys are made with next to no work, and homes with a bundle that may be spoilt.
+        self._stack.enter_context(patch.dict(write_key.__kwdefaults__, work=institutions.WORK))
+        own = {"work": institutions.WORK, "bundle": self.work / institutions.BUNDLE}
+        self._stack.enter_context(patch.dict(Home.create.__kwdefaults__, own))
         # The command tree is half of what a run costs, and always the same.
         self._stack.enter_context(patch.object(app, "app", typer.main.get_command(app.app)))
         self._stack.callback(_forget_artifacts)
@@ -132,6 +145,7 @@ class Bench:
             "MEDSYNC_ROOT": str(self.folder / "checkout"),
             accounts.KEY_VARIABLE: hex(OWN_KEY),
             accounts.PASSWORD_VARIABLE: PASSWORD,
+            PASSPHRASE_VARIABLE: institutions.PASSPHRASE,
         }
         self._before = self._original = self._stamps()
         self._kept = {
@@ -139,6 +153,10 @@ class Bench:
         }
         # `doctor` makes the state folder that every other command finds.
         self.run(["doctor"])
+        home = f"--home={institutions.HOSPITAL}"
+        self._keep(institutions.PROOF, ["anchor", "prove", "--index=0", home])
+        clinic = f"--home={institutions.CLINIC}"
+        self._keep(institutions.ATTESTATION, ["bridge", "attest", clinic, institutions.REQUEST])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -201,6 +219,19 @@ class Bench:
         """The content of a sample file, as it was made."""
         return self._kept[os.path.normpath(f"work/{name}")]
 
+    def _keep(self, name: str, line: list[str]) -> None:
+        """Have what a command writes for a sample."""
+        done = self.run([*line, f"--output={name}"])
+        content = done.touched.get(f"work/{name}")
+        assert content is not None, done
+        self._have(name, content)
+
+    def _have(self, name: str, content: bytes) -> None:
+        """Have a file among the samples from now on."""
+        self.place(name, content)
+        self._kept[f"work/{name}"] = content
+        self._original = self._before
+
     def _put_back(self) -> dict[str, bytes | None]:
         """Undo what happened since the folder was made; return what happened since `placed`."""
         now = self._stamps()
@@ -220,10 +251,14 @@ class Bench:
                     path.rmdir()
                 path.unlink(missing_ok=True)
                 path.write_bytes(content)
+                path.chmod(stat.S_IMODE(self._original[name][0]))
                 self._original[name] = _stamp(path)
         for path in (self.folder / "state" / "medsync").glob("unsettled-*"):
             path.unlink()
         self._before = self._original
+        if time.monotonic() > self._issued + LONGEST_LIFE / 2:
+            self._issued = time.monotonic()
+            self._have(institutions.TICKET, self._issue())
         return touched
 
     def _stamps(self) -> dict[str, Stamp]:
@@ -272,7 +307,7 @@ def _make_checkout(target: Path) -> None:
         kind: json.loads((source / artifacts.MOCKS.artifacts / f"Study.{kind}.json").read_bytes())
         for kind in ("sierra", "casm")
     }
-    names = {artifacts.PRODUCT: (MEDSYNC, REWARD_POOL), artifacts.MOCKS: ("Study",)}
+    names = {artifacts.PRODUCT: (MEDSYNC, REWARD_POOL, PRIVATE_ANCHOR), artifacts.MOCKS: ("Study",)}
     with patch.dict(os.environ, {"MEDSYNC_ROOT": str(target)}):
         for package, contracts in names.items():
             files = {}
@@ -285,13 +320,18 @@ def _make_checkout(target: Path) -> None:
                 (target / package.artifacts / name).write_bytes(content)
 
 
-def _make_world() -> World:
-    """The chain: MedSync and its pool deployed, with the sample patient's history."""
+async def _make_world(work: Path) -> tuple[World, Institutions]:
+    """The chain, with MedSync, its pool, the patient's history, and the anchor of the institutions."""
     keys = {0xDE70 + number: DEVNET_KEY + number for number in range(3)}
-    request = _request(next(iter(keys)))
-    medsync, pool = deployer.steps(request)[2:]
+    account = next(iter(keys))
+    medsync = _deployed(_request(account))[0].address
+    nodes = await institutions.make_homes(work, medsync)
+    medsync_step, pool, anchor = _deployed(_request(account, nodes))
+    log = LogHead(len(ENTRIES), entry_digests(CHAIN, medsync, ENTRIES)[-1])
+    signer = StarkSigner(DEVNET_KEY, CHAIN)
+    kept = await institutions.keep_records(work, medsync, anchor.address, signer, log)
     classes = {}
-    for step in (medsync, pool):
+    for step in (medsync_step, pool, anchor):
         sierra = json.loads(step.artifact.sierra)
         sierra = {
             name: sierra[name]
@@ -299,31 +339,54 @@ def _make_world() -> World:
         }
         casm = json.loads(step.artifact.casm)
         classes[step.artifact.class_hash] = (sierra | {"abi": json.dumps(step.artifact.abi)}, casm)
-    contracts = {step.address: step.artifact.class_hash for step in (medsync, pool)}
+    contracts = {step.address: step.artifact.class_hash for step in (medsync_step, pool, anchor)}
     contracts[POOL] = pool.artifact.class_hash
-    head = LogHead(len(ENTRIES), entry_digests(CHAIN, medsync.address, ENTRIES)[-1])
-    return World(
-        medsync=medsync.address,
+    entries = (*ENTRIES, kept.entry)
+    world = World(
+        medsync=medsync,
         reward_pool=pool.address,
-        deployer=request.deployer,
+        deployer=account,
         keys=keys,
         classes=classes,
         contracts=contracts,
-        events=[registered(), *CONSENTS, *ENTRIES],
-        head=head,
+        events={
+            medsync: [registered(), *CONSENTS, *entries],
+            anchor.address: anchored(nodes, kept.anchored),
+        },
+        entries=entries,
+        head=kept.head,
+        anchor=anchor.address,
+        nodes=nodes,
+        anchored=kept.anchored,
     )
+    return world, kept
 
 
-def _request(account: int) -> Request:
-    return Request(deployer=account, admin=account, token=STRK_TOKEN, salt=0)
+def _deployed(request: Request) -> list[deployer.Step]:
+    """The steps that put the contracts on the chain."""
+    return [step for step in deployer.steps(request) if step.action == "deploy"]
+
+
+def _request(account: int, nodes: Sequence[AnchorNode] = ()) -> Request:
+    quorum = (
+        deployments.Quorum(
+            threshold=len(nodes),
+            nodes=tuple(
+                deployments.QuorumNode(stark_key=one.stark_key, identity=one.identity) for one in nodes
+            ),
+        )
+        if nodes
+        else None
+    )
+    return Request(deployer=account, admin=account, token=STRK_TOKEN, salt=0, anchor=quorum)
 
 
 def _record(world: World) -> Record:
     """The record of the deployment that is on the chain."""
-    request = _request(world.deployer)
+    request = _request(world.deployer, world.nodes)
     began = datetime.fromtimestamp(NOW - DAY, UTC)
     classes, contracts = {}, {}
-    for step in deployer.steps(request)[2:]:
+    for step in _deployed(request):
         sent = deployments.Sent(transaction=0x5E47, block=9)
         classes[step.contract] = deployments.DeclaredClass(
             class_hash=step.artifact.class_hash,
@@ -351,8 +414,11 @@ def _record(world: World) -> Record:
     )
 
 
-def _make_samples(work: Path, world: World) -> Secrets:
-    """A valid file of every kind a command reads; return what must never be seen of them."""
+def _make_samples(work: Path, world: World, hidden: Sequence[str]) -> Secrets:
+    """A valid file of every kind a command reads, but the institutions'; return what must never be seen.
+
+    `hidden` is what must not of the institutions.
+    """
 
     def put(name: str, content: str | Any) -> None:
         text = content if isinstance(content, str) else json.dumps(content, indent=2) + "\n"
@@ -380,9 +446,9 @@ def _make_samples(work: Path, world: World) -> Secrets:
     put(REVOCATION_FILE, sign_revocation(signer, PATIENT, purpose=terms.purpose, **ends).to_json())
     asked = {"patient": hex(PATIENT), "purpose": "HRESCH", "categories": ["LABORATORY"]}
     put(BATCH, [asked | {"record": REPORT, "campaign": TERMS_FILE}, asked | {"record": "0x7"}])
-    export = PatientExport(CHAIN, world.medsync, PATIENT, world.head, ENTRIES, CONSENTS)
+    export = PatientExport(CHAIN, world.medsync, PATIENT, world.head, world.entries, CONSENTS)
     put(EXPORTS["json"], json_export.dumps(export))
-    (work / EXPORTS["csv"]).write_bytes(csv.dumps_log(ENTRIES).encode())
+    (work / EXPORTS["csv"]).write_bytes(csv.dumps_log(world.entries).encode())
     put(EXPORTS["fhir"], fhir.dumps(export, NOW))
     put(EXPORTS["receipt"], [consent_receipt(export, RESEARCHER, terms.purpose)])
 
@@ -399,6 +465,7 @@ def _make_samples(work: Path, world: World) -> Secrets:
         *(hex(key) for key in (*world.keys.values(), OWN_KEY, STORED_KEY, SALT)),
         *(str(key) for key in (*world.keys.values(), OWN_KEY, STORED_KEY, SALT)),
         *(PASSWORD, API_KEY, TEXT, written, crypto["ciphertext"], crypto["mac"]),
+        *hidden,
     )
 
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 import typer
 
 from medsync.cli.app import app
+from tests.fuzz import institutions
 from tests.fuzz.bench import BATCH, CONSENT_FILE, EXPORTS, REPORT, TERMS_FILE
-from tests.unit.samples import HOSPITAL, PATIENT, RESEARCHER
+from tests.unit.samples import DAY, HOSPITAL, PATIENT, RESEARCHER
 
 #: A valid value for parameters of that name, and for those of one command that differ.
 VALUES: Final[dict[str, str]] = {
@@ -62,6 +63,41 @@ VALUES: Final[dict[str, str]] = {
     "consent submit.file": CONSENT_FILE,
     "access batch.file": BATCH,
     "access verify.file": EXPORTS["json"],
+    "anchor_nodes": institutions.NODES,
+    "home": institutions.HOSPITAL,
+    "passphrase_file": institutions.PASSPHRASE_FILE,
+    "node": "embedded",
+    "capacity": "10",
+    "key": institutions.ACCESSOR_KEY,
+    "ticket": institutions.TICKET,
+    "request": institutions.REQUEST,
+    "output_file": "new.json",
+    "label": "bed 7",
+    "update": institutions.RECORDS[1],
+    "also": institutions.CLINIC,
+    "interval": "0.5",
+    "ticket_life": "900",
+    "oldest_entry": str(30 * DAY),
+    "homes": institutions.HOSPITAL,
+    "threshold": "1",
+    "index": "0",
+    "private init.home": "new-home",
+    "private key.file": "new.json",
+    "private put.file": institutions.RESOURCE,
+    "private backup.file": "new.db",
+    "private erase.record": institutions.RECORDS[0],
+    "anchor prove.record": institutions.RECORDS[0],
+    "anchor verify.file": institutions.PROOF,
+}
+
+#: Flags without which a command never ends: they are always given.
+ALWAYS: Final = frozenset({"bridge run.once"})
+
+#: Options that are only given when it is them that are tried, and the one that is left out then, if any.
+APART: Final[dict[str, str]] = {
+    "anchor prove.index": "record",
+    "private put.update": "",
+    "private list.patient": "",
 }
 
 #: Parameters of the program itself that are not tried: they show help or change the user's shell.
@@ -79,6 +115,10 @@ class Parameter:
     is_argument: bool
     #: A valid value; empty for a flag.
     value: str
+    #: Whether it is given in every line, though it is a flag.
+    is_always: bool = False
+    #: The option that it takes the place of, or nothing, if it is only given when it is tried.
+    instead: str | None = None
 
     def given(self, value: str | None = None) -> list[str]:
         """It and its value as they stand on a command line."""
@@ -101,11 +141,14 @@ class Command:
     def line(
         self, changed: Parameter | None = None, value: str | None = None, *flags: Parameter
     ) -> list[str]:
-        """A valid command line that gives every argument and option once, one of them with another value."""
+        """A valid command line that gives arguments and options once, one of them with another value."""
         options: list[str] = []
         arguments: list[str] = []
         for one in self.parameters:
-            if one.is_flag and one != changed and one not in flags:
+            is_optional = one.instead is not None or (one.is_flag and not one.is_always)
+            if one != changed and (
+                (is_optional and one not in flags) or (changed and one.name == changed.instead)
+            ):
                 continue
             words = one.given(value if one == changed else None)
             (arguments if one.is_argument else options).extend(words)
@@ -114,6 +157,16 @@ class Command:
     @property
     def flags(self) -> list[Parameter]:
         return [one for one in self.parameters if one.is_flag]
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """Valid lines: one, one with each flag, and one with each option that is only given by itself."""
+        apart = [one for one in self.parameters if one.instead is not None]
+        return [
+            self.line(),
+            *(self.line(None, None, flag) for flag in self.flags if not flag.is_always),
+            *(self.line(one, one.value) for one in apart),
+        ]
 
 
 def commands() -> list[Command]:
@@ -134,4 +187,6 @@ def _parameter(path: str, one: Any) -> Parameter:
     is_argument = one.param_type_name == "argument"
     value = "" if is_flag else VALUES.get(f"{path}.{one.name}", VALUES.get(one.name))
     assert value is not None, f"{path}: a sample of {one.name} is missing in VALUES"
-    return Parameter(one.name, one.name.upper() if is_argument else one.opts[0], is_flag, is_argument, value)
+    shown = one.name.upper() if is_argument else one.opts[0]
+    name = f"{path}.{one.name}"
+    return Parameter(one.name, shown, is_flag, is_argument, value, name in ALWAYS, APART.get(name))

@@ -17,12 +17,15 @@ from typing import Any, Final, Self
 from aiohttp import web
 
 from medsync import toolchain
-from medsync.events import EntityRegistered, Event, selector_of
+from medsync.events import Anchored, EntityRegistered, Event, NodesRotated, selector_of
+from medsync.felt import encode_short_string
 from medsync.hashing import starknet_keccak
 from medsync.network import STRK_TOKEN
 from medsync.signer import public_key_of
 from medsync.types import (
     AccessReceipt,
+    AnchorHead,
+    AnchorNode,
     Campaign,
     Consent,
     Entity,
@@ -49,7 +52,13 @@ NOW: Final = START + 10 * DAY
 TRANSACTION: Final = 0x7A27
 
 #: Keys of the event structs in the chain's order: the first fields of each.
-KEYS: Final = {"ConsentAdded": 3, "ConsentRevoked": 3, "AllConsentsRevoked": 1, "AccessLogged": 3}
+KEYS: Final = {
+    "ConsentAdded": 3,
+    "ConsentRevoked": 3,
+    "AllConsentsRevoked": 1,
+    "AccessLogged": 3,
+    "Anchored": 2,
+}
 
 #: What hands a transaction over.
 SUBMITS: Final = frozenset(
@@ -106,9 +115,15 @@ class World:
     classes: dict[int, tuple[dict[str, Any], dict[str, Any]]]
     #: Class hashes by address.
     contracts: dict[int, int]
-    #: What MedSync emitted.
-    events: list[Event]
+    #: What contracts emitted, by address.
+    events: dict[int, list[Event]]
+    #: The patient's log.
+    entries: tuple[LogEntry, ...]
     head: LogHead
+    #: The PrivateAnchor, its nodes and its head.
+    anchor: int
+    nodes: list[AnchorNode]
+    anchored: AnchorHead
 
     def views(self) -> dict[str, list[int]]:
         """What the contracts' views answer, whatever they are asked about."""
@@ -132,6 +147,9 @@ class World:
             "balance_of": [10**24, 0],
             **{name: [10**19] for name in ("allowance", "claimable", "withdrawn", "accumulated")},
             **{name: [10**19] for name in ("liabilities", "lifetime_deposits")},
+            "head": felts(self.anchored),
+            "verify_inclusion": [1],
+            "is_valid_signature": [encode_short_string("VALID")],
         }
 
 
@@ -274,7 +292,10 @@ class StubNode:
         }
 
     def call(self, request: dict[str, Any], block_id: Any) -> list[str]:
-        return list(map(hex, self._views[int(request["entry_point_selector"], 16)]))
+        selector = int(request["entry_point_selector"], 16)
+        if selector == starknet_keccak("node"):
+            return list(map(hex, felts(self.world.nodes[int(request["calldata"][0], 16)])))
+        return list(map(hex, self._views[selector]))
 
     def getNonce(self, **_: Any) -> str:
         return hex(3 + len(self._sent))
@@ -367,21 +388,18 @@ class StubNode:
     def getEvents(self, filter: dict[str, Any]) -> dict[str, Any]:
         wanted = [[int(key, 16) for key in keys] for keys in filter.get("keys", [])]
         first, last = filter["from_block"]["block_number"], filter["to_block"]["block_number"]
+        address = int(filter["address"], 16)
         found = []
-        for index, event in enumerate(self.world.events):
+        for index, event in enumerate(self.world.events.get(address, [])):
             location = event.location
             assert isinstance(location, EventLocation)
             keys, data = _emitted(event)
             fits = all(not some or key in some for key, some in zip(keys, wanted, strict=False))
-            if (
-                not fits
-                or int(filter["address"], 16) != self.world.medsync
-                or not first <= location.block_number <= last
-            ):
+            if not fits or not first <= location.block_number <= last:
                 continue
             found.append(
                 {
-                    "from_address": hex(self.world.medsync),
+                    "from_address": hex(address),
                     "keys": list(map(hex, keys)),
                     "data": list(map(hex, data)),
                     "transaction_hash": hex(location.transaction_hash),
@@ -399,6 +417,22 @@ def registered() -> Event:
     return EntityRegistered(
         RESEARCHER, Role.RESEARCHER, 0x9F1E, START, location=EventLocation(0, 0xABC000, START)
     )
+
+
+def anchored(nodes: list[AnchorNode], head: AnchorHead) -> list[Event]:
+    """What a PrivateAnchor emitted that has this head since its first anchor, which all nodes signed."""
+    return [
+        NodesRotated(0, head.threshold, nodes, location=EventLocation(0, 0xABC000, START)),
+        Anchored(
+            head.root,
+            0,
+            head.size,
+            0x57A7E,
+            head.anchored_at,
+            2 ** len(nodes) - 1,
+            location=EventLocation(7, 0xABC007, head.anchored_at),
+        ),
+    ]
 
 
 def _emitted(event: Event) -> tuple[list[int], list[int]]:

@@ -13,6 +13,7 @@ from hypothesis import seed, settings
 from medsync.commitments import Opening
 from medsync.errors import ExitCode, MedSyncError
 from tests.fuzz.bench import Bench, Done
+from tests.fuzz.institutions import CLINIC, FINDING, HOSPITAL, LABEL
 from tests.support.reach import Reach, profile
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -23,6 +24,17 @@ NOTHING_DONE: Final = frozenset(
 )
 #: Endings of runs that came to an answer, and printed it.
 ANSWERED: Final = frozenset({ExitCode.OK, ExitCode.NOT_PERMITTED})
+
+#: What a run that failed may have changed, because the next one goes on from there: its bookkeeping.
+RESUMED: Final = {
+    "bridge run": (
+        f"work/{HOSPITAL}/bridge/",
+        f"work/{HOSPITAL}/attestor.db",
+        f"work/{CLINIC}/attestor.db",
+    ),
+}
+#: What a command is there to show: in its answer, or in the file it writes.
+SHOWN: Final = {"private list": LABEL, "private get": FINDING}
 
 
 def faults(bench: Bench, done: Done) -> list[str]:
@@ -35,7 +47,9 @@ def faults(bench: Bench, done: Done) -> list[str]:
         found.append("the error is a defect's: it names no input")
     if "Traceback" in err and "--verbose" not in done.line:
         found.append("there is a traceback")
-    if done.code in ANSWERED or ("doctor" in done.line and done.code == ExitCode.MISSING_TOOL):
+    # What keeps the bridge from anchoring is a part of its answer, beside the tickets it issued all the same.
+    is_partial = _is(done, "bridge run") and b"trouble" in done.out
+    if done.code in ANSWERED or is_partial or ("doctor" in done.line and done.code == ExitCode.MISSING_TOOL):
         if not out and "watch" not in done.line:
             found.append("there is no answer")
     else:
@@ -43,7 +57,7 @@ def faults(bench: Bench, done: Done) -> list[str]:
     for name, text in {"standard output": out, "standard error": err}.items():
         if controls := sorted({char for char in text if _is_control(char)}):
             found.append(f"{name} holds control characters: {controls}")
-        if secrets := bench.secrets.found_in(text):
+        if secrets := bench.secrets.found_in(_without_shown(done, text)):
             found.append(f"{name} holds parts of secrets: {sorted(secrets)}")
     if done.code in NOTHING_DONE:
         if done.submitted:
@@ -55,11 +69,31 @@ def faults(bench: Bench, done: Done) -> list[str]:
             f"{name} was left behind"
             for name, content in done.touched.items()
             if not (done.submitted and content is not None and _is_whole(content))
+            and not any(_is(done, line) and name.startswith(kept) for line, kept in RESUMED.items())
         ]
     for name, content in done.touched.items():
-        if secrets := bench.secrets.found_in((content or b"").decode(errors="replace")):
+        text = (content or b"").decode(errors="replace")
+        if secrets := bench.secrets.found_in(text if _is_kept(name) else _without_shown(done, text)):
             found.append(f"{name} holds parts of secrets: {sorted(secrets)}")
     return found
+
+
+def _is(done: Done, path: str) -> bool:
+    """Whether it was a run of that command."""
+    return tuple(path.split()) in zip(done.line, done.line[1:], strict=False)
+
+
+def _is_kept(name: str) -> bool:
+    """Whether a file is in an institution's folder, where nothing may be readable."""
+    return name.startswith((f"work/{HOSPITAL}/", f"work/{CLINIC}/"))
+
+
+def _without_shown(done: Done, text: str) -> str:
+    """A text without what the run was to show, if it came so far."""
+    for path, shown in SHOWN.items():
+        if _is(done, path) and done.code == ExitCode.OK:
+            text = text.replace(shown, "")
+    return text
 
 
 def _error_faults(done: Done, err: str) -> list[str]:

@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medsync import accounts, toolchain
+from medsync.cli.private import HOME_VARIABLE
 from medsync.errors import ExitCode
 from medsync.network import URL_VARIABLE
+from medsync.private.keyfiles import PASSPHRASE_FILE_VARIABLE, PASSPHRASE_VARIABLE
+from tests.fuzz import institutions
 from tests.fuzz.bench import (
     ARTIFACTS,
     BATCH,
@@ -34,9 +37,18 @@ from tests.fuzz.malformed import malformed, texts
 from tests.fuzz.node import Reply, Twist
 from tests.fuzz.oracle import check, examples, tally
 from tests.support.reach import Reach
-from tests.unit.samples import HOSPITAL, PATIENT, RESEARCHER
+from tests.unit.samples import DAY, HOSPITAL, PATIENT, RESEARCHER
 
 AS_OWNER: Final = ["--account", f"{OWN_ADDRESS:#x}@{KEYSTORE}"]
+HOME: Final = f"--home={institutions.HOSPITAL}"
+GET: Final = [
+    *("private", "get", institutions.TICKET, HOME),
+    *(f"--key={institutions.ACCESSOR_KEY}", "--output=new.json"),
+]
+CARD: Final = ["private", "card", f"--key={institutions.ACCESSOR_KEY}"]
+RUN: Final = [
+    *("bridge", "run", "--once", HOME, f"--also={institutions.CLINIC}", f"--oldest-entry={30 * DAY}"),
+]
 TERMS: Final = ["--purpose=HRESCH", "--categories=LABORATORY", "--expires=+1d"]
 
 
@@ -99,9 +111,40 @@ TARGETS: Final = {
     "unsettled transactions": Target(
         UNSETTLED, (["consent", "opt-out"], ["pool", "withdraw", "1"]), content=LOST
     ),
+    "nodes of an anchor": Target(institutions.NODES, (["deploy", f"--anchor-nodes={institutions.NODES}"],)),
+    "home": Target(
+        f"{institutions.HOSPITAL}/home.json",
+        (["private", "list", HOME], ["bridge", "status", HOME], ["bridge", "run", "--once", HOME]),
+    ),
+    "key of an institution": Target(
+        f"{institutions.HOSPITAL}/keys/custodian.json",
+        (["private", "list", HOME, f"--patient={PATIENT:#x}"], ["bridge", "run", "--once", HOME]),
+    ),
+    "key of an accessor": Target(institutions.ACCESSOR_KEY, (GET, [*CARD, "--output=new.json"])),
+    "ticket": Target(institutions.TICKET, (GET,)),
+    "key card": Target(institutions.CARD, (RUN,)),
+    "attestation request": Target(
+        institutions.REQUEST,
+        (
+            ["bridge", "attest", institutions.REQUEST, "--output=new.json", f"--home={institutions.CLINIC}"],
+            RUN,
+        ),
+    ),
+    "attestation": Target(institutions.ATTESTATION, (RUN,)),
+    "inclusion proof": Target(institutions.PROOF, (["anchor", "verify", institutions.PROOF],)),
+    "bundle": Target(institutions.BUNDLE, (["private", "init", "--home=new-home"],)),
+    "resource": Target(
+        institutions.RESOURCE,
+        (["private", "put", institutions.RESOURCE, f"--patient={PATIENT:#x}", HOME],),
+    ),
+    "key vault": Target(
+        f"{institutions.HOSPITAL}/vault.db", (["private", "list", HOME, f"--patient={PATIENT:#x}"],)
+    ),
+    "book": Target(f"{institutions.HOSPITAL}/bridge/book.db", (RUN,)),
     "state of the devnet": Target(STATE, (["devnet", "status"], ["doctor"]), content=RUNNING),
 }
 
+LISTING: Final = ["private", "list", HOME, f"--patient={PATIENT:#x}"]
 #: Settings by the environment's variable or the option that names them, and commands that heed them.
 SETTINGS: Final = {
     "MEDSYNC_NETWORK": ["entity", "list"],
@@ -114,6 +157,9 @@ SETTINGS: Final = {
     accounts.PASSWORD_VARIABLE: ["consent", "opt-out", *AS_OWNER],
     toolchain.DEVNET_URL_VARIABLE: ["entity", "list", "--rpc-url="],
     URL_VARIABLE: ["entity", "list", "--network=sepolia", "--rpc-url="],
+    PASSPHRASE_VARIABLE: LISTING,
+    PASSPHRASE_FILE_VARIABLE: LISTING,
+    HOME_VARIABLE: ["private", "list"],
     "XDG_STATE_HOME": ["devnet", "status"],
     "XDG_CACHE_HOME": ["devnet", "up"],
     "--network": ["entity", "list"],

@@ -8,6 +8,7 @@ import pytest
 
 from medsync.accounts import ADDRESS_VARIABLE
 from medsync.errors import ExitCode
+from tests.fuzz import institutions
 from tests.fuzz.bench import (
     API_KEY,
     BATCH,
@@ -136,6 +137,33 @@ def test_arguments(bench: Bench, line: list[str], code: ExitCode) -> None:
         done = bench.run([*more, *line])
         check(bench, done)
         assert done.code == code
+
+
+HOME: Final = f"--home={institutions.HOSPITAL}"
+GET: Final = ["private", "get", institutions.TICKET, HOME, f"--key={institutions.ACCESSOR_KEY}"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        # The ticket was used up, and then what it had released could not be written.
+        [*GET, "--output=nowhere/record.json"],
+        [*GET, f"--output={REPORT}/record.json"],
+        # What the system says to such a folder was only noticed as a defect.
+        ["private", "init", f"--home={REPORT}/below"],
+        ["private", "init", f"--home={'x' * 300}"],
+        # A backup that could not be made was registered, and some names ended with a traceback.
+        ["private", "backup", HOME, "nowhere/vault.db"],
+        ["private", "backup", HOME, "loop"],
+        ["private", "backup", HOME, "/"],
+    ],
+    ids=range(7),
+)
+def test_places_where_nothing_can_be_written(bench: Bench, line: list[str]) -> None:
+    for more in ([], ["--json"]):
+        done = bench.run([*more, *line])
+        check(bench, done)
+        assert done.code == ExitCode.BAD_INPUT, done
 
 
 def test_a_key_in_the_address_variable(bench: Bench) -> None:

@@ -516,6 +516,21 @@ PROVEN: Final = (
         ),
     ),
     Proven(
+        gate="python scripts/private_build.py --verify",
+        protects="The private node's committed application is what its manifest says of sources and signer",
+        failure="a source, the WebAssembly, the bundle, its signer or the manifest changed",
+        tests=(
+            "tests/private/test_application_build.py::test_a_change_is_seen",
+            "tests/private/test_application_build.py::test_a_tampered_bundle_is_seen",
+        ),
+    ),
+    Proven(
+        gate="python scripts/private_build.py --check",
+        protects="The private node's committed application is what its sources compile to, byte for byte",
+        failure="a compiler that writes other bytes",
+        tests=("tests/private/test_application_build.py::test_a_build_of_other_bytes_is_seen",),
+    ),
+    Proven(
         gate="python scripts/mutate.py --check",
         protects="The tests notice 95 % of all mutants of this code, and no survivor is unexplained",
         failure="a low score, a false one, other code, a survivor that is hidden or has no reason",
@@ -524,6 +539,16 @@ PROVEN: Final = (
             "tests/mutation/test_report.py::test_reasons_and_survivors_belong_together",
             "tests/mutation/test_report.py::test_the_gate_on_files",
             "tests/mutation/test_verdicts.py::test_the_exit_code_is_the_verdict",
+        ),
+    ),
+    Proven(
+        gate="python scripts/mutate.py --changed --sample 20",
+        protects="The tests notice mutants of what changed, tried anew on this machine",
+        failure="a survivor without a reason, a test that kills once only, tests that cannot be run",
+        tests=(
+            "tests/mutation/test_report.py::test_a_survivor_of_a_partial_run_needs_a_reason",
+            "tests/mutation/test_verdicts.py::test_a_test_kills_only_by_failing_twice",
+            "tests/mutation/test_verdicts.py::test_tests_that_cannot_be_run_stop_everything",
         ),
     ),
     Proven(

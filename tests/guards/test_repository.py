@@ -70,6 +70,7 @@ SKIPPED = {
     "tests/guards/test_planted.py": "the same",
     "tests/deploy/conftest.py": "declares MedSync, which a devnet given from outside may know already",
     "tests/cli/conftest.py": "starts a devnet by command, where one is given from outside",
+    "tests/private/conftest.py": "runs real private nodes, which take 28 minutes to build",
 }
 """Files that may skip tests of theirs, and why."""
 

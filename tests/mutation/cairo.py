@@ -52,7 +52,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Item:
-    """A function with its body, or a constant: the unit whose change makes old verdicts void."""
+    """A function with its body, a constant or an event with keys: if it changes, old verdicts are void."""
 
     name: str
     """With the module, impl or trait it stands in."""
@@ -194,6 +194,9 @@ class Source:
             self.enums[name] = tuple(part[0].text for part in parts)
         else:
             self.structs[name] = tuple(_parameter(self, part) for part in parts)
+            start, stop = self._begin(index), self.tokens[end].end
+            if any(start <= mark.start < stop and mark.text == "#[key]" for mark in self.attributes):
+                self.items.append(Item(name, start, stop, brace + 1, end, is_function=False))
         return end + 1
 
     def _read_function(self, index: int, scopes: list[str]) -> int:

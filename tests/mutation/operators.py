@@ -115,10 +115,7 @@ class Operators:
                 yield self._replace(item, "logic", token, _LOGIC[token.text])
 
     def constants(self, item: Item) -> Iterator[Mutant]:
-        """Numbers ± 1. Left out are whole arms of a match (see `arms`), and what unpacks: the same numbers
-        are changed where it is packed."""
-        if item.name.endswith("::unpack"):
-            return
+        """Numbers ± 1. Left out are whole arms of a match (see `arms`)."""
         for index in range(item.first, item.last):
             token = self.tokens[index]
             if token.kind != "number" or self._is_arm(index):
@@ -131,14 +128,7 @@ class Operators:
                 yield self._replace(item, "constant", token, text(value - 1))
 
     def texts(self, item: Item) -> Iterator[Mutant]:
-        """Error codes, tags and type descriptions, one letter changed.
-
-        Of a part's error codes the first and the last: tests name every code, and all compare it in the same
-        way. That a code is raised at all is for `deletions`.
-        """
-        codes = [one for one in self.source.items if one.name.startswith("Errors::")]
-        if item in codes[1:-1]:
-            return
+        """Error codes, tags and type descriptions, one letter changed."""
         for token in self.tokens[item.first : item.last]:
             if token.kind in ("short", "string"):
                 place = max(index for index, sign in enumerate(token.text) if sign.isalnum())
@@ -146,6 +136,14 @@ class Operators:
                 yield self._replace(
                     item, "text", token, token.text[:place] + letter + token.text[place + 1 :]
                 )
+
+    def keys(self, item: Item) -> Iterator[Mutant]:
+        """A field of an event that is no key any more: nobody finds the event by it."""
+        for mark in self.source.attributes:
+            if item.start <= mark.start < item.end and mark.text == "#[key]":
+                field = next(t for t in self.tokens if t.start > mark.end and t.text != "pub")
+                change = f"#[key] {field.text} → {field.text}"
+                yield self._mutant(item, "key dropped", mark.start, mark.end, "", change)
 
     def truths(self, item: Item) -> Iterator[Mutant]:
         for token in self.tokens[item.first : item.last]:
@@ -433,6 +431,7 @@ _FUNCTION_OPERATORS: tuple[Callable[[Operators, Item], Iterator[Mutant]], ...] =
 _ITEM_OPERATORS: tuple[Callable[[Operators, Item], Iterator[Mutant]], ...] = (
     Operators.constants,
     Operators.texts,
+    Operators.keys,
 )
 
 

@@ -66,7 +66,7 @@ class Recorder:
 
 
 def _entry_points() -> Iterator[str]:
-    for name in ("MedSync", "RewardPool"):
+    for name in ("MedSync", "RewardPool", "PrivateAnchor"):
         for entry in artifacts.load(name).abi:
             if entry["type"] == "interface":
                 yield from (item["name"] for item in entry["items"])

@@ -27,6 +27,7 @@ OPERATORS = {
     "statement deleted",
     "condition",
     "early return",
+    "key dropped",
     "role",
     "arms swapped",
     "arguments swapped",
@@ -101,6 +102,16 @@ def test_an_operator(operator: str, code: str, changed: list[str]) -> None:
         assert part in result
 
 
+def test_dropped_keys() -> None:
+    event = (
+        "struct Given {\n    #[key]\n    pub patient: felt252,\n    #[key]\n    pub grantee: felt252,\n}\n"
+    )
+    first, second = mutated(event, "key dropped")
+    assert first.count("#[key]") == second.count("#[key]") == 1
+    assert "#[key]\n    pub grantee" in first
+    assert "#[key]\n    pub patient" in second
+
+
 @pytest.mark.parametrize(
     ("code", "result", "value"),
     [("assert(a, 'E');", "", ""), ("a", " -> u32", " 0"), ("a < b", " -> bool", " true")],
@@ -152,7 +163,7 @@ def test_variants() -> None:
     "text",
     [
         "// a < b && true\n/// 1 + 2 == 'TEXT'\n",
-        "#[derive(Drop)]\nstruct S<T, +Drop<T>> {\n    #[key]\n    a: Map<u32, Array<T>>,\n}\n",
+        "#[derive(Drop)]\nstruct S<T, +Drop<T>> {\n    #[flat]\n    a: Map<u32, Array<T>>,\n}\n",
         "use a::{b, c};\nimpl I<T, +Drop<T>> = J<T>;\n",
         "trait T<S> {\n    fn f(self: @S, a: u32) -> Array<u32>;\n}\n",
         body("", "fn f<T, +Drop<T>>(a: @Array<u32>) -> Span<T>"),

@@ -97,6 +97,39 @@ def test_only_exit_codes_of_real_tests_count(tmp_path: Path) -> None:
     assert json.loads(done.stderr.splitlines()[-1]) == [verdict for _, _, verdict in planted.values()]
 
 
+class Flaky:
+    """Stands for `Forks`: of each test, whether it fails when it is run the first, the second … time."""
+
+    def __init__(self, failures: dict[str, list[bool]]) -> None:
+        self.failures = failures
+
+    def run(self, tests: list[str], seconds: float, notes: Path) -> str:
+        notes.unlink(missing_ok=True)
+        for test in tests:
+            if self.failures[test].pop(0):
+                notes.write_text(test)
+                return Verdict.KILLED
+        return Verdict.SURVIVED
+
+
+@pytest.mark.parametrize(
+    ("failures", "verdict"),
+    [
+        ({"a": [False], "b": [False]}, (Verdict.SURVIVED, None)),
+        ({"a": [True, True], "b": []}, (Verdict.KILLED, "a")),
+        ({"a": [True, False], "b": [True, True]}, (Verdict.KILLED, "b")),
+        ({"a": [False], "b": [True, False]}, (Verdict.SURVIVED, None)),
+    ],
+)
+def test_a_test_kills_only_by_failing_twice(
+    tmp_path: Path, failures: dict[str, list[bool]], verdict: tuple[str, str | None]
+) -> None:
+    plugin = object.__new__(worker.Plugin)
+    plugin.notes = tmp_path / "notes"
+    assert plugin.confirmed(Flaky(failures), list(failures), 60) == verdict  # type: ignore[arg-type]
+    assert not any(failures[test] for test in failures)
+
+
 # --- which tests --------------------------------------------------------------------------------------------
 
 RECORDS = {
@@ -150,8 +183,12 @@ def test_every_function_of_the_contracts_is_touched_by_an_entry_point() -> None:
 def test_a_change_is_compiled_where_it_can_be_felt() -> None:
     assert worker.contracts_of("contracts/src/reward_pool.cairo", "shares") == ("RewardPool",)
     assert worker.contracts_of("contracts/src/access_log.cairo", "settle") == ("MedSync",)
-    assert worker.contracts_of("contracts/src/access_log.cairo", "IACCESS_LOG_ID") == worker.CONTRACTS
-    assert worker.contracts_of("contracts/src/vocabulary.cairo", "is_purpose") == worker.CONTRACTS
+    both = ("MedSync", "RewardPool")
+    assert worker.contracts_of("contracts/src/access_log.cairo", "IACCESS_LOG_ID") == both
+    assert worker.contracts_of("contracts/src/vocabulary.cairo", "is_purpose") == both
+    assert worker.contracts_of("contracts/src/private_anchor.cairo", "anchor") == ("PrivateAnchor",)
+    assert worker.contracts_of("contracts/src/merkle.cairo", "leaf_hash") == ("PrivateAnchor",)
+    assert worker.contracts_of("contracts/src/packing.cairo", "join") == worker.CONTRACTS
 
 
 # --- what is remembered -------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.stateful.driver import Contract, selector
+from tests.support.anchoring import Anchoring, node_of
+from tests.support.anchoring import log as private_log
 from tests.support.chain import Chain
 from tests.support.snip12 import consent_hash, revocation_hash, signed
 from tests.support.words import CLOSE_NOTICE, DAY, felt
@@ -35,6 +37,13 @@ class Stage:
     """What a second pool takes for its `MedSync`."""
     pool: Contract
     """That pool."""
+    anchoring: Anchoring
+    """A log of which a part is anchored."""
+
+    def target(self, function: str) -> Contract | None:
+        """The contract to call a function of, if its name does not tell."""
+        targets = {"accrue": self.pool, "anchor": self.anchoring.contract, "rotate": self.anchoring.contract}
+        return targets.get(function)
 
     def address(self, role: str) -> int:
         special = {"contract": self.contract, "log": self.log}
@@ -65,7 +74,9 @@ def set_stage(chain: Chain) -> Stage:
     )
     assert outcome.error is None
     world.wait(CLOSE_NOTICE)
-    return Stage(world, terms, contract, log, pool)
+    anchoring = Anchoring(world)
+    anchoring.anchor(private_log(3))
+    return Stage(world, terms, contract, log, pool, anchoring)
 
 
 def signed_consent(stage: Stage) -> dict[str, Any]:
@@ -90,6 +101,12 @@ def signed_revocation(stage: Stage) -> dict[str, Any]:
         "deadline": world.now,
     }
     return parts | {"signature": signed(world, world.patient, revocation_hash(world, **parts))}
+
+
+def signed_rotation(stage: Stage) -> dict[str, Any]:
+    nodes, threshold = [node_of(key) for key in (21, 22, 23)], 2
+    signatures = stage.anchoring.signatures(stage.anchoring.rotation_message(nodes, threshold))
+    return {"nodes": nodes, "threshold": threshold, "signatures": signatures}
 
 
 @dataclass
@@ -198,4 +215,7 @@ RULES: dict[str, Rule] = {
     ),
     "announce_close": Rule(lambda stage: {"terms": stage.terms}, **FUNDER_ONLY),
     "close_campaign": Rule(lambda stage: {"terms": stage.terms}, **FUNDER_ONLY),
+    # Whoever hands in what the nodes signed: their signatures are what counts.
+    "anchor": Rule(lambda stage: stage.anchoring.arguments_of_anchor(private_log(8)), ANYONE),
+    "rotate": Rule(signed_rotation, ANYONE),
 }

@@ -9,6 +9,10 @@ from medsync.vocabulary import Category, Power, Purpose
 
 MEDSYNC = artifacts.load("MedSync").abi
 POOL = artifacts.load("RewardPool").abi
+ANCHOR = artifacts.load("PrivateAnchor").abi
+
+#: By contract.
+ABIS = {"MedSync": MEDSYNC, "PrivateAnchor": ANCHOR, "RewardPool": POOL}
 
 #: Fields whose integer is one of the vocabulary's words.
 WORDS = {
@@ -40,9 +44,9 @@ def assert_same(kind: Any, cairo: str, abi: list[dict[str, Any]], field: str = "
         assert get_origin(kind) is types.UnionType
         (inner,) = (part for part in get_args(kind) if part is not type(None))
         assert_same(inner, cairo[len("core::option::Option::<") : -1], abi, field)
-    elif cairo.startswith("core::array::Array::<"):
+    elif cairo.startswith(("core::array::Array::<", "core::array::Span::<")):
         assert get_origin(kind) is list
-        assert_same(get_args(kind)[0], cairo[len("core::array::Array::<") : -1], abi, field)
+        assert_same(get_args(kind)[0], cairo.partition("<")[2][:-1], abi, field)
     elif cairo == "core::bool":
         assert kind is bool
     elif (field, cairo) in WORDS:

@@ -21,7 +21,7 @@ with_scarb = pytest.mark.skipif(not toolchain.scarb().ok, reason=f"{toolchain.sc
 
 
 def test_only_the_product_is_deployed() -> None:
-    assert list(artifacts.manifest()["contracts"]) == ["MedSync", "RewardPool"]
+    assert list(artifacts.manifest()["contracts"]) == ["MedSync", "PrivateAnchor", "RewardPool"]
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
@@ -45,7 +45,9 @@ def test_contract_loads_as_its_manifest_says(name: str, package: Package) -> Non
 
 
 def test_unknown_contract_is_refused() -> None:
-    with pytest.raises(InputError, match="no contract Puppet in medsync, only MedSync, RewardPool"):
+    with pytest.raises(
+        InputError, match="no contract Puppet in medsync, only MedSync, PrivateAnchor, RewardPool"
+    ):
         artifacts.load("Puppet")
 
 

@@ -10,13 +10,21 @@ from starknet_py.net.full_node_client import FullNodeClient
 from medsync.clients import ContractClient, Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.errors import ContractError, InputError, NetworkError
 from medsync.felt import InvalidValue
+from medsync.private.anchor import PrivateAnchorClient
 from medsync.signer import StarkSigner
 from medsync.signing import sign_consent, sign_revocation
 from medsync.transactions import Account, Invocation
-from medsync.types import AccessRequest, CampaignTerms, ConsentTerms
+from medsync.types import (
+    AccessRequest,
+    AnchorNode,
+    CampaignTerms,
+    ConsentTerms,
+    NodeSignature,
+    Statement,
+)
 from medsync.vocabulary import Category, Power, Purpose, Role
 from tests.stateful.driver import Abi
-from tests.unit.abi_types import MEDSYNC, POOL, assert_same, functions
+from tests.unit.abi_types import ABIS, assert_same, functions
 from tests.unit.samples import CHAIN, CONTRACT, PATIENT, RESEARCHER, START, TERMS
 from tests.unit.samples import POOL as POOL_ADDRESS
 
@@ -24,15 +32,16 @@ NODE = FullNodeClient("http://127.0.0.1:1")
 ACCOUNT = Account(PATIENT, NODE, StarkSigner(5, CHAIN))
 CLIENTS: dict[str, ContractClient] = {
     "MedSync": MedSyncClient(CONTRACT, ACCOUNT),
+    "PrivateAnchor": PrivateAnchorClient(0xA2C, ACCOUNT),
     "RewardPool": RewardPoolClient(POOL_ADDRESS, ACCOUNT),
 }
-ABIS = {"MedSync": MEDSYNC, "RewardPool": POOL}
 #: Called by MedSync only.
 INTERNAL = {"accrue"}
 
 CONSENT = ConsentTerms(Purpose.HRESCH, Category.IMAGING, START, START + 60, 3, TERMS, 99)
 UNPAID = ConsentTerms(Purpose.TREAT, Category.ALL, START, START + 60, 0, None, 0)
 REQUEST = AccessRequest(PATIENT, Purpose.HRESCH, Category.IMAGING, 5, TERMS)
+SIGNATURES = [NodeSignature(0, 10, 11), NodeSignature(255, 12, 13)]
 REQUESTS = [REQUEST, AccessRequest(PATIENT, Purpose.TREAT, Category.ALL, 6)]
 
 #: One set of arguments for each entry point that changes state, in the order of the ABI's parameters.
@@ -65,6 +74,8 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "withdraw": (1, PATIENT),
     "announce_close": (TERMS,),
     "close_campaign": (TERMS,),
+    "anchor": (Statement(2**64 - 1, 5, 6, 2**32 - 1), [7, 8, 9], SIGNATURES),
+    "rotate": ([AnchorNode(5, 6), AnchorNode(7, 8)], 2, SIGNATURES),
 }
 VIEWS = {
     contract: {name for name, one in functions(abi).items() if one["state_mutability"] == "view"}
@@ -76,7 +87,9 @@ CHANGES = [(contract, name) for contract, abi in ABIS.items() for name in functi
 def plain(value: Any) -> Any:
     """A typed value as the encoder takes it: structs as dicts, enums by name, all else as integers."""
     match value:
-        case CampaignTerms() | ConsentTerms() | AccessRequest():
+        case (
+            CampaignTerms() | ConsentTerms() | AccessRequest() | Statement() | AnchorNode() | NodeSignature()
+        ):
             return {name: plain(getattr(value, name)) for name in value.__slots__}
         case Purpose():
             return int.from_bytes(value.value.encode(), "big")

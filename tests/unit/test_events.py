@@ -12,11 +12,9 @@ from medsync.events import EVENTS, UnknownEvent, decode_event, event_name, event
 from medsync.serde import DecodingError
 from medsync.types import ConsentRevoked, EventLocation, LogEntry
 from medsync.vocabulary import Category, Decision, Purpose, Reason, Role
-from tests.unit.abi_types import MEDSYNC, POOL, assert_same_members, entry
+from tests.unit.abi_types import ABIS, assert_same_members, entry
 from tests.unit.samples import CONTRACT, ENTRIES, HOSPITAL, PATIENT, RESEARCHER, TERMS
 from tests.unit.samples import POOL as POOL_ADDRESS
-
-ABIS = {"MedSync": MEDSYNC, "RewardPool": POOL}
 
 
 def selector(name: str) -> int:

@@ -98,7 +98,7 @@ def test_keccak_is_eth_hashs(text):
 def abis() -> dict[str, list[dict]]:
     return {
         name: json.loads((ROOT / f"deployments/artifacts/{name}.abi.json").read_text())
-        for name in ("MedSync", "RewardPool")
+        for name in ("MedSync", "PrivateAnchor", "RewardPool")
     }
 
 
@@ -255,7 +255,9 @@ def test_ids_in_the_sources_are_their_interfaces():
                 assert hashing.src5_interface_id(abi, entry["name"]) == oracle
                 found[bare] = oracle
     assert found == constants
-    assert set(found) == {"SRC5", "ENTITYREGISTRY", "CONSENTREGISTRY", "ACCESSLOG", "REWARDPOOL"}
+    assert set(found) == {
+        *("SRC5", "ENTITYREGISTRY", "CONSENTREGISTRY", "ACCESSLOG", "REWARDPOOL", "PRIVATEANCHOR"),
+    }
 
 
 # --- SNIP-12 ------------------------------------------------------------------------------------------------

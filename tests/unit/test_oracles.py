@@ -83,6 +83,8 @@ def test_the_method_gives_the_published_ids(published: int) -> None:
         ("MedSync", "ISRC5"),
         ("RewardPool", "IRewardPool"),
         ("RewardPool", "ISRC5"),
+        ("PrivateAnchor", "IPrivateAnchor"),
+        ("PrivateAnchor", "ISRC5"),
     ],
 )
 def test_interface_ids_in_the_sources(contract: str, interface: str) -> None:

@@ -18,13 +18,14 @@ from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 from medsync import reference
 from medsync.abi import SourceError, contract_reference
 from medsync.errors import ExitCode, VerificationError
+from tests.support import rfc9162
 
 ROOT = Path(__file__).parents[2]
 SPEC = (ROOT / reference.PATH).read_text()
 SOURCES = {path.name: path.read_text() for path in (ROOT / "contracts/src").glob("*.cairo")}
 ABIS = {
     name: json.loads((ROOT / f"deployments/artifacts/{name}.abi.json").read_text())
-    for name in ("MedSync", "RewardPool")
+    for name in ("MedSync", "PrivateAnchor", "RewardPool")
 }
 ENTRIES = [(name, entry) for name, abi in ABIS.items() for entry in abi]
 
@@ -118,7 +119,7 @@ def test_every_error_code_is_there_and_can_happen() -> None:
 
 def test_every_interface_id_is_the_sources() -> None:
     in_sources = re.findall(r"const (I\w+)_ID: felt252 =\s+(0x[0-9a-f]+);", "".join(SOURCES.values()))
-    assert len(in_sources) == 5
+    assert len(in_sources) == 6
     rows = re.findall(r"^\| `\w+` \| \[`(I\w+)`\]\(#\w+\) \| `(0x[0-9a-f]+)` \|$", SPEC, re.M)
     assert {(name.replace("_", "").lower(), felt) for name, felt in in_sources} == {
         (name.lower(), felt) for name, felt in rows
@@ -174,10 +175,64 @@ def test_commitment_vector() -> None:
     assert poseidon_hash_many([domain, digest, salt]) == result
 
 
-def test_message_vectors() -> None:
-    def short_string(text: str) -> int:
-        return int.from_bytes(text.encode())
+def short_string(text: str) -> int:
+    return int.from_bytes(text.encode())
 
+
+def test_leaf_vectors() -> None:
+    text = section("Leaf values")
+    block = re.search(r"```json\n(.*?)```", text, re.S)
+    assert block is not None
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \| `(0x[0-9a-f]+)` \|$", text, re.M)
+    operations = [json.loads(line) for line in block[1].splitlines()]
+    assert (
+        [kind for kind, _, _ in rows]
+        == [one["kind"] for one in operations]
+        == ["RECORD", "ERASED", "RECEIPT"]
+    )
+    for (kind, fields, leaf), operation in zip(rows, operations, strict=True):
+        felts = [short_string("MEDSYNC/LEAF/1"), short_string(kind)]
+        for name in re.findall(r"`(\w+)`", fields):
+            value = operation[name]
+            if name in ("id", "ticket"):
+                felts += [int(value[start : start + 32], 16) for start in range(0, len(value), 32)]
+            elif value is None or isinstance(value, int):
+                felts.append(value or 0)
+            else:
+                felts.append(int(value, 16) if value.startswith("0x") else short_string(value))
+        assert poseidon_hash_many(felts) == int(leaf, 16), kind
+
+
+def test_merkle_vectors() -> None:
+    values = list(range(1, 8))
+    assert vector("Merkle logs") == [
+        *(rfc9162.tree_hash(values[:size]) for size in range(1, 8)),
+        *rfc9162.inclusion(4, values),
+        *rfc9162.consistency(3, values),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "tag", "count"),
+    [("Anchor messages", "MEDSYNC/ANCHOR/1", 9), ("Rotation messages", "MEDSYNC/ROTATION/1", 10)],
+)
+def test_vectors_of_what_nodes_sign(heading: str, tag: str, count: int) -> None:
+    *fields, result = vector(heading)
+    assert len(fields) == count
+    assert fields[0] == short_string(tag)
+    assert poseidon_hash_many(fields) == result
+
+
+def test_identity_vectors() -> None:
+    text = section("Node identities")
+    key = bytes(range(32))
+    assert f"`{key.hex()}`" in text
+    halves = int.from_bytes(key[:16]), int.from_bytes(key[16:])
+    for kind in ("EMBEDDED", "CALIMERO"):
+        assert f"| `{kind}` | `{poseidon_hash_many([short_string(kind), *halves]):#x}` |" in text
+
+
+def test_message_vectors() -> None:
     def type_hash(name: str) -> int:
         found = re.search(r"^Type hash `(0x[0-9a-f]+)`\.$", section(f"Message type {name}"), re.M)
         assert found is not None

@@ -1,0 +1,175 @@
+"""`medsync bridge`: anchors what a private node did, and issues tickets for what the log permits."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from medsync.cli import output, values
+from medsync.cli.context import Context, command
+from medsync.cli.output import Answer, Hex
+from medsync.cli.private import HomeOption, PassphraseFile, opened, passphrase
+from medsync.errors import ExitCode, InputError, MedSyncError
+
+if TYPE_CHECKING:
+    from medsync.private.anchor import PrivateAnchorClient
+    from medsync.private.bridge import Bridge, Step
+
+app = typer.Typer(no_args_is_help=True, help="Anchor what a node did, issue tickets for what is permitted.")
+
+#: Seconds between two steps.
+INTERVAL: Final = 5.0
+
+Also = Annotated[
+    list[Path],
+    typer.Option("--also", help="Another institution's folder on this machine that attests; repeatable."),
+]
+
+
+@command(app, "run")
+async def run(
+    context: Context,
+    home: HomeOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Do one step and end.")] = False,
+    interval: Annotated[float, typer.Option(help="Seconds between two steps.", min=0.1)] = INTERVAL,
+    also: Also = [],  # noqa: B006
+    ticket_life: Annotated[int, typer.Option(help="Seconds a ticket is good for.", min=1, max=3_600)] = 900,
+    oldest_entry: Annotated[
+        int, typer.Option(help="Seconds after which a logged permit gets no ticket any more.", min=1)
+    ] = 3_600,
+    passphrase_file: PassphraseFile = None,
+) -> Answer | None:
+    """Collect, anchor, issue; again and again, until Ctrl-C. Whatever stops it, it goes on where it was.
+
+    Key cards go into the folder's bridge/cards; tickets come out in bridge/tickets. Attestors elsewhere are
+    asked by the files in bridge/requests, and answer into bridge/attestations (medsync bridge attest).
+
+    Example: medsync bridge run --home hospital --also clinic --also university --once
+    """
+    secret = passphrase(passphrase_file)
+    settings = {"ticket_life": ticket_life, "oldest_entry": oldest_entry}
+    while True:
+        # The node is only held for one step, so that records can be put meanwhile.
+        try:
+            step = await _step(context, home, also, secret, settings)
+            answer = _told(step)
+        except MedSyncError as error:
+            if once:
+                raise
+            output.show_error(error, as_json=context.options.json)
+        else:
+            if once:
+                context.exit_code = step.trouble.exit_code if step.trouble else ExitCode.OK
+                return answer
+            if answer["collected"] or answer["transaction"] or answer["tickets"] or answer["trouble"]:
+                output.show_line(answer, as_json=context.options.json)
+        await asyncio.sleep(interval)
+
+
+async def _step(
+    context: Context, home: Path | None, also: list[Path], secret: str, settings: dict[str, int]
+) -> Step:
+    from medsync.private.home import Home
+
+    record = await context.record()
+    async with AsyncExitStack() as stack:
+        own = await stack.enter_async_context(opened(context, home))
+        client = await anchor_client(context, signing=True)
+        attestors = []
+        for folder in also:
+            with values.named("--also"):
+                other = Home(folder)
+                opened_store = await stack.enter_async_context(other.store())
+                attestor = await other.attestor(opened_store, secret, client)
+            stack.callback(attestor.close)
+            attestors.append(attestor)
+        store = await stack.enter_async_context(own.store())
+        bridge: Bridge = await stack.enter_async_context(
+            own.bridge(
+                store,
+                secret,
+                client,
+                first_block=record.first_block,
+                attestors=tuple(attestors),
+                **settings,
+            )
+        )
+        with context.busy("Collecting, anchoring, issuing"):
+            return await bridge.step()
+
+
+def _told(step: Step) -> dict[str, Any]:
+    return {
+        "collected": step.collected,
+        "anchored": step.anchored,
+        "transaction": Hex(step.transaction) if step.transaction else None,
+        "tickets": [str(path) for path in step.issued],
+        "entries": [f"{dealt.patient:#x} {dealt.seq}: {dealt.outcome}" for dealt in step.dealt],
+        "trouble": step.trouble.message if step.trouble else None,
+    }
+
+
+async def anchor_client(context: Context, *, signing: bool = False) -> PrivateAnchorClient:
+    """The deployment's PrivateAnchor. Raises InputError if it has none."""
+    from medsync.private.anchor import PrivateAnchorClient
+
+    address = (await context.record()).private_anchor
+    if address is None:
+        raise InputError(
+            "This deployment has no PrivateAnchor.", hint="Deploy one: medsync deploy --anchor-nodes FILE."
+        )
+    return PrivateAnchorClient(
+        address, await context.account() if signing else (await context.connection()).client
+    )
+
+
+@command(app, "status")
+async def status(context: Context, home: HomeOption = None) -> Answer:
+    """Say how far the log is anchored, and what became of the log entries."""
+    from medsync.private.book import Book
+
+    async with opened(context, home) as found:
+        head = await (await anchor_client(context)).head()
+        with Book(found.folder / "bridge" / "book.db") as book:
+            book.check_prefix(head.size, head.root)
+            return {
+                "entries": len(book.log),
+                "anchored": head.size,
+                "root": Hex(head.root),
+                "epoch": head.epoch,
+                "threshold": head.threshold,
+                "nodes": head.nodes,
+                "outcomes": {outcome.value: count for outcome, count in book.outcomes().items()},
+            }
+
+
+@command(app, "attest")
+async def attest(
+    context: Context,
+    request: Annotated[Path, typer.Argument(help="The bridge's request, from its bridge/requests.")],
+    output_file: Annotated[Path, typer.Option("--output", help="Where the attestation goes.")],
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Check a request of another institution's bridge, and sign it with this one's key.
+
+    Nothing in the request is believed: see docs/private-side.md. Exit code 7 if it is refused.
+    """
+    from medsync.files import read_bytes
+    from medsync.private.attest import AttestationRequest
+
+    asked = AttestationRequest.read(read_bytes(request, "REQUEST:"), f"REQUEST: {request}")
+    secret = passphrase(passphrase_file)
+    async with opened(context, home) as found, found.store() as store:
+        attestor = await found.attestor(store, secret, await anchor_client(context))
+        try:
+            made = await attestor.attest(asked)
+        finally:
+            attestor.close()
+    context.write(output_file, made.canonical().decode(), "--output")
+    context.keep()
+    return {"attestation": str(output_file), "node": made.node, "size": made.size, "root": Hex(made.root)}

@@ -1,0 +1,362 @@
+"""`medsync private`: encrypted records on a hospital's node, and getting one with a ticket."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from medsync.cli import values
+from medsync.cli.context import Context, command
+from medsync.cli.output import Answer, Hex, Time
+from medsync.errors import InputError
+
+if TYPE_CHECKING:
+    from medsync.private.home import Home
+    from medsync.vocabulary import Category
+
+app = typer.Typer(no_args_is_help=True, help="Keep encrypted records on a private node, and get one.")
+
+HOME_VARIABLE: Final = "MEDSYNC_PRIVATE_HOME"
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        help="The institution's folder; by default private/<network> where MedSync keeps its state.",
+        envvar=HOME_VARIABLE,
+    ),
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        help="File whose first line is the passphrase; else MEDSYNC_KEY_PASSPHRASE, or it is asked for.",
+    ),
+]
+
+
+def home_path(context: Context, home: Path | None) -> Path:
+    """The folder that is meant."""
+    from medsync.devnet import state_dir
+
+    return home or state_dir() / "private" / context.options.network
+
+
+def passphrase(file: Path | None, *, new: bool = False) -> str:
+    """The passphrase from a file, the environment, or the keyboard; a new one is asked for twice."""
+    import getpass
+
+    from medsync.private import keyfiles
+
+    known = (keyfiles.PASSPHRASE_VARIABLE, keyfiles.PASSPHRASE_FILE_VARIABLE)
+    if file is not None or any(name in os.environ for name in known) or not sys.stdin.isatty():
+        return keyfiles.find_passphrase(file=file)
+    given = getpass.getpass("Passphrase of the keys: ")
+    if new and getpass.getpass("Once more: ") != given:
+        raise InputError("The two passphrases differ.")
+    return given
+
+
+@asynccontextmanager
+async def opened(context: Context, home: Path | None) -> AsyncIterator[Home]:
+    """The home that is meant, which must belong to the deployment that is meant."""
+    from medsync.private.home import Home
+
+    found = Home(home_path(context, home))
+    record = await context.record()
+    connection = await context.connection()
+    if (found.settings.chain, found.settings.contract) != (connection.chain_id, record.medsync):
+        raise InputError(
+            f"The home {found.folder} belongs to another deployment of MedSync.",
+            hint="Choose another --home, --deployment or --network.",
+        )
+    yield found
+
+
+@command(app, "init")
+async def init(
+    context: Context,
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+    node: Annotated[
+        str, typer.Option(help="embedded, or the URL of a real Calimero node on this machine.")
+    ] = "embedded",
+    capacity: Annotated[
+        int,
+        typer.Option(help="Records in one context; a new one is begun when it is full.", min=1, max=10_000),
+    ] = 1_000,
+) -> Answer:
+    """Make an institution's folder: keys, key vault, node, and a first context of the application.
+
+    Example: medsync private init --home hospital
+    """
+    from medsync.private.anchor import node_identity
+    from medsync.private.home import Home
+    from medsync.private.keys import AttestorKey, BridgeKey
+
+    record, connection = await context.record(), await context.connection()
+    secret = passphrase(passphrase_file, new=True)
+    with context.busy("Making keys, vault and node"):
+        made = await Home.create(
+            home_path(context, home),
+            secret,
+            chain=connection.chain_id,
+            contract=record.medsync,
+            node=node,
+            capacity=capacity,
+        )
+        async with made.store() as store:
+            member = store.member
+            kind = store.node.kind
+    return {
+        "home": str(made.folder),
+        "node": kind.value,
+        "application": made.settings.application,
+        "node_key": member.hex(),
+        "bridge_key": made.public(BridgeKey)["signing_key"],
+        "stark_key": Hex(int(made.public(AttestorKey)["stark_key"], 16)),
+        "identity": Hex(node_identity(kind, member)),
+    }
+
+
+@command(app, "key")
+async def key(
+    context: Context,
+    file: Annotated[Path, typer.Argument(help="Where the new key file goes.")],
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Make an accessor's key: what data is encrypted for, and tickets are presented with."""
+    from medsync.private.keyfiles import write_key
+    from medsync.private.keys import AccessorKey
+
+    made = AccessorKey.generate()
+    write_key(file, made, passphrase(passphrase_file, new=True))
+    return {"key": str(file), **made.public_parts}
+
+
+@command(app, "card")
+async def card(
+    context: Context,
+    key: Annotated[Path, typer.Option("--key", help="The accessor's key file.")],
+    output: Annotated[Path, typer.Option("--output", help="Where the card goes.")],
+    expires: Annotated[str, typer.Option(help="When it is void. " + values.TIME_HELP)] = "+90d",
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Make the key card of the signing account, for the hospitals it gets data from. It holds no secret.
+
+    Example: medsync private card --account devnet:2 --key researcher.json --output researcher.card.json
+    """
+    import time
+
+    from medsync.private.cards import sign_card
+    from medsync.private.keyfiles import read_key
+    from medsync.private.keys import AccessorKey
+
+    account = await context.account()
+    accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
+    until = values.time(expires, "--expires", int(time.time()))
+    made = sign_card(account.stark_signer, account.address, accessor, until)
+    context.write(output, made.canonical().decode(), "--output")
+    context.keep()
+    return {"card": str(output), "address": Hex(account.address), "expires_at": Time(until)}
+
+
+@command(app, "put")
+async def put(
+    context: Context,
+    file: Annotated[Path, typer.Argument(help="FHIR R5 JSON: a resource, or a Bundle of several.")],
+    patient: Annotated[str, typer.Option(help="Whom it is about: 0x… or devnet:<n>.")],
+    update: Annotated[
+        str | None, typer.Option("--update", help="Id of the record this is a new version of.")
+    ] = None,
+    label: Annotated[str, typer.Option(help="A name for people in the hospital; kept in the vault.")] = "",
+    categories: Annotated[
+        str | None, typer.Option(help="Data categories, with commas, where the resource's type has none.")
+    ] = None,
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Validate, encrypt and store records. Nothing readable leaves this process.
+
+    Each answer's commitment is what an access request names as --record.
+
+    Example: medsync private put observation.json --patient devnet:5
+    """
+    from medsync.files import read_bytes
+    from medsync.private import custody
+    from medsync.private.records import read_resources
+    from medsync.private.vault import Note
+
+    resources = read_resources(read_bytes(file, "FILE:"), f"FILE: {file}")
+    if update is not None and len(resources) != 1:
+        raise InputError(f"--update: {file} holds {len(resources)} records; a new version is one.")
+    whom = await context.address(patient, "--patient")
+    overrides = _overrides(resources, categories)
+    stored = []
+    async with opened(context, home) as found, found.store() as store:
+        with found.vault(passphrase(passphrase_file)) as vault, context.busy("Encrypting and storing"):
+            for resource in resources:
+                if update is None:
+                    note = Note(patient=whom, label=label)
+                    sealed = await custody.keep(store, vault, resource, note, overrides=overrides)
+                else:
+                    with values.named("--update"):
+                        note = vault.note(update)
+                    if note.patient != whom:
+                        raise InputError("--patient: the record is another patient's.")
+                    sealed = await custody.replace(store, vault, update, resource, overrides=overrides)
+                stored.append(
+                    {
+                        "record": sealed.record.id,
+                        "version": sealed.record.version,
+                        "type": str(resource["resourceType"]),
+                        "categories": sealed.categories,
+                        "commitment": Hex(sealed.record.commitment),
+                    }
+                )
+    return stored
+
+
+def _overrides(resources: list[Any], text: str | None) -> dict[str, Category] | None:
+    if text is None:
+        return None
+    wanted = values.categories(text)
+    return {str(resource["resourceType"]): wanted for resource in resources}
+
+
+@command(app, "list")
+async def listing(
+    context: Context,
+    patient: Annotated[
+        str | None, typer.Option(help="Only this patient's, with what the vault knows.")
+    ] = None,
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """List the records on the node: ids, versions, commitments. With --patient the vault is opened, too."""
+    from medsync.vocabulary import Category
+
+    async with opened(context, home) as found, found.store() as store:
+        records = await store.records()
+        notes = {}
+        if patient is not None:
+            whom = await context.address(patient, "--patient")
+            with found.vault(passphrase(passphrase_file)) as vault:
+                notes = {one: vault.note(one) for one in vault.records()}
+            notes = {one: note for one, note in notes.items() if note.patient == whom}
+            records = [record for record in records if record.id in notes]
+    return [
+        {
+            "record": record.id,
+            "version": record.version,
+            "categories": Category(record.categories),
+            "commitment": Hex(record.commitment),
+            "erased": record.erased,
+            **({"label": notes[record.id].label} if record.id in notes else {}),
+        }
+        for record in records
+    ]
+
+
+@command(app, "get")
+async def get(
+    context: Context,
+    ticket: Annotated[Path, typer.Argument(help="The ticket that the hospital's bridge issued.")],
+    key: Annotated[Path, typer.Option("--key", help="The accessor's key file.")],
+    output: Annotated[Path, typer.Option("--output", help="Where the record goes; only you can read it.")],
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Get a record with a ticket, decrypt it, and check that it is what the logged request named.
+
+    A ticket releases once. A refusal is logged on the node; exit code 9.
+    """
+    from medsync.commitments import canonical_json
+    from medsync.files import NewFile, replace, write_new
+    from medsync.private import custody
+    from medsync.private.keyfiles import read_key
+    from medsync.private.keys import AccessorKey
+    from medsync.private.tickets import read_ticket
+
+    # Before the ticket is used up: what it releases, it releases once.
+    write_new([NewFile(output, b"", "--output:", private=True)])
+    try:
+        signed = read_ticket(ticket)
+        accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
+        deployment, connection = await context.record(), await context.connection()
+        with context.busy("Reading the log"):
+            entry = await custody.logged_request(
+                connection.client, deployment.medsync, signed.ticket, deployment.first_block
+            )
+        async with opened(context, home) as found, found.store() as store:
+            record = await custody.fetch(store, signed, accessor, requested=entry.record)
+        replace(NewFile(output, canonical_json(record.resource) + b"\n", "--output:", private=True))
+    except BaseException:
+        output.unlink()
+        raise
+    return {
+        "record": record.record.id,
+        "version": record.record.version,
+        "commitment": Hex(record.record.commitment),
+        "verified": "it opens the commitment that the logged request named",
+        "output": str(output),
+    }
+
+
+@command(app, "erase")
+async def erase(
+    context: Context,
+    record: Annotated[str, typer.Argument(help="Id of the record.")],
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Erase a record: ciphertext, keys and salt, backups included, with a signed certificate.
+
+    What was interrupted is completed by the same command. Exit code 7 as long as a backup is out of reach.
+    """
+    async with opened(context, home) as found, found.store() as store:
+        secret = passphrase(passphrase_file)
+        with context.busy("Erasing"):
+            deployment = await context.record()
+            certificate, path = await found.erase(
+                store,
+                record,
+                secret,
+                (await context.connection()).client,
+                first_block=deployment.first_block,
+                anchor=deployment.private_anchor,
+            )
+    return {
+        "record": record,
+        "certificate": str(path),
+        "deleted": [
+            {"place": one.place, "name": one.name, "found": one.found}
+            for one in certificate.statement.deleted
+        ],
+        "note": "The certificate says what remains, and what of it still identifies anybody.",
+    }
+
+
+@command(app, "backup")
+async def backup(
+    context: Context,
+    file: Annotated[Path, typer.Argument(help="Where the copy of the key vault goes.")],
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Copy the key vault, and register the copy so that erasure reaches it. It is useless without its key."""
+    async with opened(context, home) as found:
+        with found.vault(passphrase(passphrase_file)) as vault:
+            with values.named("FILE"):
+                vault.backup(file)
+            return {
+                "backup": str(file),
+                "records": len(vault.records()),
+                "backups": list(map(str, vault.backups())),
+            }

@@ -1,0 +1,355 @@
+"""Attesting: what an institution checks before its node's key signs that a log grew, and only grew.
+
+The bridge asks with an `AttestationRequest`: a file with everything an attestor needs and no secret. An
+attestor believes nothing in it. It reads the anchored head from the chain itself, recomputes the new root
+from the entries, remembers what it signed before, and has its own node sign an ownership claim over that
+root. Only then does the registered STARK key sign.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import sqlalchemy as sql
+from pydantic import Field
+
+from medsync.commitments import parse_json
+from medsync.errors import VerificationError
+from medsync.private.anchor import (
+    AnchorHead,
+    NodeSignature,
+    PrivateAnchorClient,
+    Statement,
+    node_identity,
+    sign_statement,
+)
+from medsync.private.database import Database
+from medsync.private.leaves import leaf_value
+from medsync.private.node import (
+    Claim,
+    ClaimRequest,
+    Context,
+    NodeKind,
+    PrivateNode,
+    encode_id,
+    verify_claim,
+)
+from medsync.private.records_app import (
+    ErasedOperation,
+    Operation,
+    Receipt,
+    ReceiptOperation,
+    RecordsApp,
+    RecordView,
+)
+from medsync.private.tree import Frontier
+from medsync.private.wire import Base64, Felt, Hex32, Hex64, Wire
+from medsync.signer import StarkSigner
+
+
+class AttestationRequest(Wire):
+    """What a bridge asks attestors to sign."""
+
+    form: Literal["medsync.attestation-request/1"] = "medsync.attestation-request/1"
+    chain: Felt
+    #: The PrivateAnchor contract.
+    anchor: Felt
+    epoch: int = Field(ge=0)
+    #: Size and root that are anchored now.
+    previous_size: int = Field(ge=0)
+    previous_root: Felt
+    #: Roots of the perfect subtrees that the anchored log consists of, the largest first.
+    peaks: list[Felt]
+    size: int = Field(gt=0)
+    root: Felt
+    #: Digest of the state of the bridge's contexts, see `state_digest`.
+    state: Felt
+    #: The entries that are new, in order.
+    operations: list[Operation]
+
+    @property
+    def statement(self) -> Statement:
+        """What is to be signed."""
+        return Statement(size=self.size, root=self.root, state=self.state, epoch=self.epoch)
+
+
+class Attestation(Wire):
+    """One node's signature of a statement, and the claim of the node behind it."""
+
+    form: Literal["medsync.attestation/1"] = "medsync.attestation/1"
+    chain: Felt
+    anchor: Felt
+    epoch: int = Field(ge=0)
+    size: int = Field(gt=0)
+    root: Felt
+    #: Index among the epoch's registered nodes.
+    node: int = Field(ge=0)
+    r: Felt
+    s: Felt
+    kind: NodeKind
+    #: The node's ed25519 key, the claim that it signed, and the signature.
+    signer: Hex32
+    payload: Base64
+    signature: Hex64
+
+    @property
+    def node_signature(self) -> NodeSignature:
+        """What the contract is given."""
+        return NodeSignature(self.node, self.r, self.s)
+
+
+class Replica:
+    """What the attestor's own node has of the contexts that the bridge logs."""
+
+    def __init__(self, apps: Sequence[RecordsApp]) -> None:
+        self._apps = apps
+
+    async def unknown(self, operations: Sequence[Operation]) -> list[Operation]:
+        """The entries that the own node's replicated state does not confirm."""
+        records: dict[str, RecordView] = {}
+        receipts: set[tuple[object, ...]] = set()
+        for app in self._apps:
+            records |= {record.id: record async for record in app.all_records()}
+            receipts |= {_facts(receipt) async for receipt in app.all_receipts()}
+        return [one for one in operations if not _is_confirmed(one, records, receipts)]
+
+
+def _is_confirmed(
+    operation: Operation, records: Mapping[str, RecordView], receipts: Set[tuple[object, ...]]
+) -> bool:
+    if isinstance(operation, ReceiptOperation):
+        return _facts(operation) in receipts
+    record = records.get(operation.id)
+    if record is None:
+        return False
+    if isinstance(operation, ErasedOperation):
+        return record.erased
+    commitments = [*record.former, record.commitment]
+    if not (1 <= operation.version <= len(commitments)):
+        return False
+    current = operation.version == len(commitments)
+    return commitments[operation.version - 1] == operation.commitment and (
+        not current or (record.categories, record.consent) == (operation.categories, operation.consent)
+    )
+
+
+def _facts(receipt: Receipt | ReceiptOperation) -> tuple[object, ...]:
+    names = ("ticket", "outcome", "reason", "digest", "commitment", "accessor", "at")
+    return tuple(getattr(receipt, name) for name in names)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What an attestor signed last: the anchored log it was on top of, and the leaves above that."""
+
+    size: int
+    peaks: tuple[int, ...]
+    values: tuple[int, ...]
+
+
+class Attestor:
+    """One institution's say: its node, its STARK key, and its memory."""
+
+    def __init__(
+        self,
+        *,
+        node: PrivateNode,
+        context: Context,
+        signer: StarkSigner,
+        anchor: PrivateAnchorClient,
+        memory: Path,
+        replica: Replica | None = None,
+    ) -> None:
+        """`memory` is a file only this attestor writes; `replica` is None for a witness."""
+        self.node, self.context, self.signer, self.anchor = node, context, signer, anchor
+        self.replica = replica
+        self._memory = _Memory(memory)
+
+    def close(self) -> None:
+        """Close the memory; the node is whoever opened it's."""
+        self._memory.close()
+
+    async def attest(self, request: AttestationRequest) -> Attestation:
+        """Check a request against the chain, the memory and the own node, and sign.
+
+        Raises VerificationError that says what is wrong with it; nothing is signed then.
+        """
+        head = await self.anchor.head()
+        index = await self._own_index(request, head)
+        values = [leaf_value(operation) for operation in request.operations]
+        _check_growth(request, head, values)
+        self._memory.check(request, values)
+        await self._check_content(request.operations)
+        claim = await self._claim(request)
+        # Remembered first: whoever stops this here has no signature yet, and gets no other one later.
+        self._memory.remember(Memory(head.size, tuple(request.peaks), tuple(values)))
+        signature = sign_statement(
+            self.signer, self.anchor.address, head, request.statement, node=index, chain_id=request.chain
+        )
+        return Attestation(
+            chain=request.chain,
+            anchor=request.anchor,
+            epoch=request.epoch,
+            size=request.size,
+            root=request.root,
+            node=index,
+            r=signature.r,
+            s=signature.s,
+            kind=self.node.kind,
+            signer=claim.signer,
+            payload=claim.payload,
+            signature=claim.signature,
+        )
+
+    async def _own_index(self, request: AttestationRequest, head: AnchorHead) -> int:
+        """Where among the registered nodes this one is."""
+        chain = self.signer.chain_id
+        if (request.chain, request.anchor) != (chain, self.anchor.address):
+            raise VerificationError("The request is for another chain or another PrivateAnchor.")
+        if request.epoch != head.epoch:
+            raise VerificationError(
+                f"The request is for epoch {request.epoch}; the chain is in {head.epoch}."
+            )
+        for index in range(head.nodes):
+            if (await self.anchor.node(index)).stark_key == self.signer.public_key:
+                return index
+        raise VerificationError(f"This key is no registered node's in epoch {head.epoch}.")
+
+    async def _check_content(self, operations: Sequence[Operation]) -> None:
+        if self.replica is None:
+            return
+        unknown = await self.replica.unknown(operations)
+        if unknown:
+            raise VerificationError(
+                "The own node's state does not have what the request says:",
+                findings=[f"{operation.kind}, operation {operation.seq}" for operation in unknown],
+                hint="It may not be in step yet: try again.",
+            )
+
+    async def _claim(self, request: AttestationRequest) -> Claim:
+        asked = claim_request(request)
+        claim = await self.node.attest(self.context, asked)
+        verify_claim(claim, kind=self.node.kind, context=self.context, request=asked)
+        index = await self._own_index(request, await self.anchor.head())
+        registered = (await self.anchor.node(index)).identity
+        if node_identity(self.node.kind, claim.signer) != registered:
+            raise VerificationError("The node that signed is not the one registered with this key.")
+        return claim
+
+
+def check_claim(attestation: Attestation, request: AttestationRequest, identity: int) -> None:
+    """Check that the registered node claimed what its key signed. `identity` is what the contract has of it.
+
+    That the claim has run out since does not matter. Raises VerificationError.
+    """
+    if node_identity(attestation.kind, attestation.signer) != identity:
+        raise VerificationError("The claim is another node's than the one registered.")
+    payload = parse_json(attestation.payload)
+    if not isinstance(payload, dict):
+        raise VerificationError("The attestation's claim is none.")
+    issued = payload.get("issued_at_ms")
+    verify_claim(
+        Claim(attestation.signer, attestation.payload, attestation.signature),
+        kind=attestation.kind,
+        # Which context it was is the node's affair.
+        context=Context(
+            str(payload.get("context_id")), str(payload.get("group_id")), encode_id(attestation.signer)
+        ),
+        request=claim_request(request),
+        now=issued / 1000 if isinstance(issued, int) else None,
+    )
+
+
+def claim_request(request: AttestationRequest) -> ClaimRequest:
+    """What a node is asked to claim for a request: bound to chain, contract, root, state, size and epoch."""
+    nonce = hashlib.sha256(f"{request.epoch}:{request.previous_root:#x}:{request.size}".encode()).hexdigest()
+    return ClaimRequest(
+        audience=f"starknet:{request.chain:#x}:{request.anchor:#x}",
+        subject=f"medsync:1:{request.root:#x}:{request.state:#x}:{request.size}",
+        nonce=nonce,
+    )
+
+
+def _check_growth(request: AttestationRequest, head: AnchorHead, values: Sequence[int]) -> None:
+    """Raise VerificationError unless the request's log is the anchored one and just these entries."""
+    if (request.previous_size, request.previous_root) != (head.size, head.root):
+        raise VerificationError(
+            f"The request goes on from size {request.previous_size}; {head.size} are anchored, or others."
+        )
+    frontier = Frontier(head.size, request.peaks)
+    if frontier.root != head.root:
+        raise VerificationError("The request's peaks are not the anchored log's.")
+    for value in values:
+        frontier.append(value)
+    if (frontier.size, frontier.root) != (request.size, request.root):
+        raise VerificationError("The request's entries do not give its root.")
+
+
+_TABLES = sql.MetaData()
+_SIGNED = sql.Table(
+    "signed",
+    _TABLES,
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("size", sql.Integer, nullable=False),
+    sql.Column("peaks", sql.JSON, nullable=False),
+    sql.Column("leaves", sql.JSON, nullable=False),
+)
+
+
+class _Memory:
+    """The last statement signed: refuses a fork of it for ever."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _TABLES, what="The attestor's memory")
+
+    def close(self) -> None:
+        self._database.close()
+
+    def recall(self) -> Memory | None:
+        with self._database.transaction() as connection:
+            row = connection.execute(sql.select(_SIGNED)).first()
+        if row is None:
+            return None
+        return Memory(row.size, tuple(_numbers(row.peaks)), tuple(_numbers(row.leaves)))
+
+    def remember(self, memory: Memory) -> None:
+        row = {
+            "id": 1,
+            "size": memory.size,
+            "peaks": [hex(peak) for peak in memory.peaks],
+            "leaves": [hex(value) for value in memory.values],
+        }
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(_SIGNED))
+            connection.execute(sql.insert(_SIGNED).values(row))
+
+    def check(self, request: AttestationRequest, values: Sequence[int]) -> None:
+        """Raise VerificationError if the request's log is not one that what was signed before grew into."""
+        signed = self.recall()
+        if signed is None:
+            return
+        anchored = request.previous_size - signed.size
+        if anchored < 0:
+            raise VerificationError(
+                "The chain's log is shorter than one that this attestor has seen anchored."
+            )
+        if anchored > len(signed.values):
+            # Others anchored more than this one was asked about: the contract made sure that it grew.
+            return
+        frontier = Frontier(signed.size, signed.peaks)
+        for value in signed.values[:anchored]:
+            frontier.append(value)
+        pending = signed.values[anchored:]
+        if frontier.root != request.previous_root or list(pending) != list(values[: len(pending)]):
+            raise VerificationError(
+                "This is a fork: the request's log is not the one that this attestor signed before.",
+                hint="Ask the bridge's operator. Do not delete the memory.",
+            )
+
+
+def _numbers(texts: Sequence[str]) -> list[int]:
+    return [int(text, 16) for text in texts]

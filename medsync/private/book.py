@@ -1,0 +1,244 @@
+"""The bridge's book: the entries of its log, the patients' log entries it dealt with, the tickets it signed.
+
+Everything the bridge does is first a transaction here, then an act outside that may be repeated: so it
+resumes wherever it was stopped. What it must never do, forget an entry that was anchored, would fork its own
+log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import sqlalchemy as sql
+
+from medsync.errors import VerificationError
+from medsync.private.database import Database
+from medsync.private.leaves import leaf_value
+from medsync.private.records_app import Operation, parse_operation
+from medsync.private.tree import MerkleLog
+
+_TABLES = sql.MetaData()
+_LEAVES = sql.Table(
+    "leaves",
+    _TABLES,
+    sql.Column("position", sql.Integer, primary_key=True),
+    sql.Column("context", sql.Text, nullable=False),
+    sql.Column("seq", sql.Integer, nullable=False),
+    sql.Column("operation", sql.JSON, nullable=False),
+    sql.UniqueConstraint("context", "seq"),
+)
+_ENTRIES = sql.Table(
+    "entries",
+    _TABLES,
+    sql.Column("patient", sql.Text, primary_key=True),
+    sql.Column("seq", sql.Integer, primary_key=True),
+    sql.Column("digest", sql.Text, nullable=False),
+    sql.Column("outcome", sql.Text, nullable=False),
+    sql.Column("at", sql.Integer, nullable=False),
+)
+_TICKETS = sql.Table(
+    "tickets",
+    _TABLES,
+    sql.Column("digest", sql.Text, primary_key=True),
+    sql.Column("record", sql.Text, nullable=False),
+    sql.Column("accessor", sql.Text, nullable=False),
+    sql.Column("deadline", sql.Integer, nullable=False),
+    sql.Column("text", sql.Text, nullable=False),
+)
+
+_PLACE = sql.Table(
+    "place",
+    _TABLES,
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("block", sql.Integer, nullable=False),
+)
+
+
+class Outcome(StrEnum):
+    """What the bridge made of a log entry."""
+
+    ISSUED = "ISSUED"
+    """A ticket was signed."""
+    WAITING = "WAITING"
+    """The accessor has no key card here yet; it is looked at again until the entry is too old."""
+    NOT_PERMITTED = "NOT_PERMITTED"
+    """The decision was neither PERMIT nor EMERGENCY."""
+    TOO_OLD = "TOO_OLD"
+    """It was logged longer ago than tickets are issued for."""
+    NO_RECORD = "NO_RECORD"
+    """No record here has the commitment that was asked for, or none was named."""
+    NOT_CURRENT = "NOT_CURRENT"
+    """The commitment is an older version's, or the record was erased."""
+    WRONG_PATIENT = "WRONG_PATIENT"
+    """The record is another patient's."""
+    NOT_COVERED = "NOT_COVERED"
+    """The record has a category that was not asked for."""
+
+
+#: Outcomes after which an entry is not looked at again.
+SETTLED = frozenset(Outcome) - {Outcome.WAITING}
+
+
+@dataclass(frozen=True)
+class Dealt:
+    """A log entry and what came of it."""
+
+    patient: int
+    seq: int
+    digest: int
+    outcome: Outcome
+    #: When it was logged, in unix seconds.
+    at: int
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A signed ticket that was issued."""
+
+    digest: int
+    #: Id of the record it releases.
+    record: str
+    accessor: int
+    #: Last second (unix) it is good for.
+    deadline: int
+    #: The ticket's file.
+    text: str
+
+
+class Book:
+    """The database. One bridge at a time has it."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, _TABLES, what="The bridge's book")
+        self.log = MerkleLog()
+        for operation in self.operations():
+            self.log.append(leaf_value(operation))
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Book:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the log --------------------------------------------------------------------------------------------
+
+    def last(self, context: str) -> Operation | None:
+        """A context's newest operation in the log."""
+        question = sql.select(_LEAVES.c.operation).where(_LEAVES.c.context == context)
+        with self._database.transaction() as connection:
+            row = connection.execute(question.order_by(_LEAVES.c.seq.desc()).limit(1)).first()
+        return None if row is None else parse_operation(row.operation)
+
+    def append(self, context: str, operations: Sequence[Operation]) -> None:
+        """Append a context's next operations to the log, all or none."""
+        rows = [
+            {
+                "position": len(self.log) + number,
+                "context": context,
+                "seq": operation.seq,
+                "operation": operation.model_dump(mode="json"),
+            }
+            for number, operation in enumerate(operations)
+        ]
+        with self._database.transaction() as connection:
+            connection.execute(sql.insert(_LEAVES), rows)
+        for operation in operations:
+            self.log.append(leaf_value(operation))
+
+    def operations(self, first: int = 0, last: int | None = None) -> Iterator[Operation]:
+        """The log's entries from one position up to, and without, another."""
+        question = sql.select(_LEAVES.c.operation).where(_LEAVES.c.position >= first)
+        if last is not None:
+            question = question.where(_LEAVES.c.position < last)
+        with self._database.transaction() as connection:
+            rows = connection.execute(question.order_by(_LEAVES.c.position)).all()
+        for row in rows:
+            yield parse_operation(row.operation)
+
+    def check_prefix(self, size: int, root: int) -> None:
+        """Raise VerificationError unless what is anchored is the beginning of this log."""
+        if size > len(self.log) or self.log.root(size) != root:
+            raise VerificationError(
+                f"The chain has anchored a log of {size} entries that this bridge's {len(self.log)} entries"
+                " do not begin with.",
+                hint="Restore the book, or find the other bridge: two bridges must not share an anchor.",
+            )
+
+    # --- what was dealt with --------------------------------------------------------------------------------
+
+    def settled(self, patient: int) -> set[int]:
+        """The places in a patient's log that need no further look."""
+        question = sql.select(_ENTRIES.c.seq).where(
+            _ENTRIES.c.patient == hex(patient), _ENTRIES.c.outcome.in_([str(one) for one in SETTLED])
+        )
+        with self._database.transaction() as connection:
+            return set(connection.execute(question).scalars())
+
+    def waiting(self) -> set[int]:
+        """Addresses of the patients of whose log an entry waits."""
+        question = sql.select(_ENTRIES.c.patient).where(_ENTRIES.c.outcome == str(Outcome.WAITING))
+        with self._database.transaction() as connection:
+            return {int(patient, 16) for patient in connection.execute(question).scalars()}
+
+    @property
+    def block(self) -> int | None:
+        """The newest block whose entries were dealt with; None before the first."""
+        with self._database.transaction() as connection:
+            return connection.execute(sql.select(_PLACE.c.block)).scalar_one_or_none()
+
+    def advance(self, block: int) -> None:
+        """Note that everything up to a block, that included, was dealt with."""
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(_PLACE))
+            connection.execute(sql.insert(_PLACE).values(id=1, block=block))
+
+    def deal(self, dealt: Dealt, ticket: Kept | None = None) -> None:
+        """Write down what came of an entry, and the ticket if one was issued, in one transaction."""
+        row = {
+            "patient": hex(dealt.patient),
+            "seq": dealt.seq,
+            "digest": hex(dealt.digest),
+            "outcome": str(dealt.outcome),
+            "at": dealt.at,
+        }
+        with self._database.transaction() as connection:
+            connection.execute(
+                sql.delete(_ENTRIES).where(_ENTRIES.c.patient == row["patient"], _ENTRIES.c.seq == row["seq"])
+            )
+            connection.execute(sql.insert(_ENTRIES).values(row))
+            if ticket is not None:
+                connection.execute(
+                    sql.insert(_TICKETS).values(
+                        digest=hex(ticket.digest),
+                        record=ticket.record,
+                        accessor=hex(ticket.accessor),
+                        deadline=ticket.deadline,
+                        text=ticket.text,
+                    )
+                )
+
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many log entries had which outcome."""
+        question = sql.select(_ENTRIES.c.outcome, sql.func.count()).group_by(_ENTRIES.c.outcome)
+        with self._database.transaction() as connection:
+            return {Outcome(name): count for name, count in connection.execute(question).all()}
+
+    def tickets(self, *, after: int = 0) -> list[Kept]:
+        """The tickets whose deadline (unix seconds) is not before `after`."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(sql.select(_TICKETS).where(_TICKETS.c.deadline >= after)).all()
+        return [
+            Kept(int(row.digest, 16), row.record, int(row.accessor, 16), row.deadline, row.text)
+            for row in rows
+        ]
+
+    def forget_tickets(self, record: str) -> None:
+        """Delete the tickets of an erased record: they carry its wrapped key."""
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(_TICKETS).where(_TICKETS.c.record == record))

@@ -1,0 +1,387 @@
+"""The bridge between a private node and Starknet: it anchors what the node did and issues tickets.
+
+One `step` does three things, each of which may be stopped anywhere and repeated:
+
+1. **collect**: the application's operations become entries of the log, in the book.
+2. **anchor**: attestors sign the new root, and `PrivateAnchor` checks that the log only grew.
+3. **issue**: patients' logs are fetched and proven complete; a permitted request becomes a ticket.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from medsync.completeness import entry_digests
+from medsync.errors import ContractError, InputError, MedSyncError, VerificationError
+from medsync.events import selector_of
+from medsync.felt import InvalidValue
+from medsync.files import NewFile, read_bytes, replace
+from medsync.log import AccessHistory, fetch_log, fetch_raw, newest_block
+from medsync.private.anchor import AnchorHead, PrivateAnchorClient, state_digest, verify_node_signature
+from medsync.private.attest import Attestation, AttestationRequest, Attestor, check_claim
+from medsync.private.book import Book, Dealt, Kept, Outcome
+from medsync.private.cards import KeyCard
+from medsync.private.keys import BridgeKey, RecordVersion
+from medsync.private.records_app import Found, RecordStore
+from medsync.private.tickets import LIFE, SignedTicket
+from medsync.private.vault import KeyVault
+from medsync.types import LogEntry
+from medsync.vocabulary import Category, Decision
+
+#: Seconds after which a logged permit gets no ticket any more.
+OLDEST_ENTRY: Final = 3_600
+
+#: Most entries that one anchor brings, so that a request stays a file of moderate size.
+MOST_ENTRIES: Final = 10_000
+
+#: Operations asked for at once.
+_PAGE: Final = 500
+
+
+@dataclass
+class Step:
+    """What one step did."""
+
+    #: Entries that were appended to the log.
+    collected: int = 0
+    #: Size of the log that is anchored now.
+    anchored: int = 0
+    #: Transaction that anchored, if one was sent.
+    transaction: int | None = None
+    #: L2 gas of it.
+    l2_gas: int = 0
+    #: What kept the log from being anchored, if something did.
+    trouble: MedSyncError | None = None
+    #: Files of the tickets that were issued.
+    issued: list[Path] = field(default_factory=list)
+    #: What became of each log entry that was looked at.
+    dealt: list[Dealt] = field(default_factory=list)
+
+
+class Bridge:
+    """Everything a bridge works with. Only one at a time can be opened on a folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        store: RecordStore,
+        vault: KeyVault,
+        key: BridgeKey,
+        contract: int,
+        first_block: int,
+        anchor: PrivateAnchorClient,
+        attestors: Sequence[Attestor] = (),
+        ticket_life: int = LIFE,
+        oldest_entry: int = OLDEST_ENTRY,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`folder` holds the book and the subfolders `cards`, `tickets`, `requests` and `attestations`.
+
+        `contract` is the MedSync contract, `first_block` any block before its first event. Raises InputError
+        if another bridge has the folder.
+        """
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _lock(folder / "bridge.lock")
+        try:
+            self.book = Book(folder / "book.db")
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self.folder, self.store, self.vault, self.key = folder, store, vault, key
+        self.contract, self.first_block, self.anchor = contract, first_block, anchor
+        self.attestors = attestors
+        self.ticket_life, self.oldest_entry, self.clock = ticket_life, oldest_entry, clock
+        for name in ("cards", "tickets", "requests", "attestations"):
+            (folder / name).mkdir(exist_ok=True, mode=0o700)
+
+    def close(self) -> None:
+        """Close the book and let another bridge have the folder."""
+        self.book.close()
+        os.close(self._lock)
+
+    def __enter__(self) -> Bridge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def step(self) -> Step:
+        """Collect, anchor, issue. What keeps the log from being anchored does not keep tickets waiting."""
+        done = Step()
+        done.collected = await self.collect()
+        try:
+            await self.anchor_log(done)
+        except MedSyncError as error:
+            done.trouble = error
+        await self.issue(done)
+        return done
+
+    # --- 1. collect -----------------------------------------------------------------------------------------
+
+    async def collect(self) -> int:
+        """Append what the application did since the last time to the log; how many entries that were.
+
+        Raises VerificationError if the node does not have any more what it had then.
+        """
+        appended = 0
+        for app in self.store.apps:
+            last = self.book.last(app.context.id)
+            if last is not None and await app.operations(last.seq, 1) != [last]:
+                raise VerificationError(
+                    f"The node's data is not what it was: operation {last.seq}, which is in the log, is"
+                    " another now, or gone. The node was set back, or tampered with.",
+                    hint="Restore the node's newest data. Nothing was anchored or issued.",
+                )
+            following = 0 if last is None else last.seq + 1
+            while operations := await app.operations(following, _PAGE):
+                if [one.seq for one in operations] != list(range(following, following + len(operations))):
+                    raise VerificationError(f"The node's operations from {following} on are out of order.")
+                self.book.append(app.context.id, operations)
+                following += len(operations)
+                appended += len(operations)
+        return appended
+
+    # --- 2. anchor ------------------------------------------------------------------------------------------
+
+    async def anchor_log(self, done: Step) -> None:
+        """Have the new root attested and anchored.
+
+        Raises VerificationError if the chain's log is no beginning of this one, or too few attestors signed;
+        ContractError and NetworkError as sending does. Nothing is lost then: the next step tries again.
+        """
+        head = await self.anchor.head()
+        self.book.check_prefix(head.size, head.root)
+        done.anchored = head.size
+        size = min(len(self.book.log), head.size + MOST_ENTRIES)
+        if size == head.size:
+            return
+        request = await self.request(head, size)
+        attestations = await self.attested(head, request)
+        if len(attestations) < head.threshold:
+            raise VerificationError(
+                f"{len(attestations)} of the {head.threshold} attestations needed are here.",
+                hint=f"Have other institutions attest {self._request_path(request)}.",
+            )
+        chosen = sorted(attestations, key=lambda one: one.node)[: head.threshold]
+        sending = self.anchor.anchor(
+            request.statement,
+            self.book.log.consistency_path(head.size, size),
+            [one.node_signature for one in chosen],
+        )
+        try:
+            result = await sending.send()
+        except ContractError:
+            # Another bridge of the same log may have been faster; a fork is found by the check.
+            now = await self.anchor.head()
+            self.book.check_prefix(now.size, now.root)
+            if now.size < size:
+                raise
+            done.anchored = now.size
+            return
+        done.anchored, done.transaction, done.l2_gas = size, result.hash, result.l2_gas
+        self._request_path(request).unlink(missing_ok=True)
+
+    async def request(self, head: AnchorHead, size: int) -> AttestationRequest:
+        """The request for a root of that size, also kept as a file for attestors elsewhere.
+
+        One that was made before for the same root is made again as it was: attestors may have signed it.
+        """
+        states = [(app.context.id, (await app.node.state(app.context.id)).root) for app in self.store.apps]
+        request = AttestationRequest(
+            chain=self.anchor.chain_id,
+            anchor=self.anchor.address,
+            epoch=head.epoch,
+            previous_size=head.size,
+            previous_root=head.root,
+            peaks=self.book.log.peaks(head.size),
+            size=size,
+            root=self.book.log.root(size),
+            state=state_digest(states),
+            operations=list(self.book.operations(head.size, size)),
+        )
+        path = self._request_path(request)
+        with suppress(FileNotFoundError, ValueError):
+            kept = AttestationRequest.read(path.read_bytes(), "it")
+            if kept.model_copy(update={"state": request.state}) == request:
+                return kept
+        replace(NewFile(path, request.canonical(), "The attestation request", private=True))
+        return request
+
+    def _request_path(self, request: AttestationRequest) -> Path:
+        return self.folder / "requests" / f"{request.epoch}-{request.size}.json"
+
+    async def attested(self, head: AnchorHead, request: AttestationRequest) -> list[Attestation]:
+        """The good attestations of a request: the own attestors', and those that lie in the folder."""
+        found: dict[int, Attestation] = {}
+        refusals: list[str] = []
+        for path in sorted((self.folder / "attestations").glob("*.json")):
+            with suppress(ValueError):
+                attestation = Attestation.read(path.read_bytes(), "it")
+                if await self._is_good(head, request, attestation):
+                    found[attestation.node] = attestation
+        for attestor in self.attestors:
+            if len(found) >= head.threshold:
+                break
+            try:
+                attestation = await attestor.attest(request)
+            except MedSyncError as error:
+                refusals.append(error.message)
+                continue
+            if await self._is_good(head, request, attestation):
+                found[attestation.node] = attestation
+        if len(found) < head.threshold and refusals:
+            raise VerificationError(
+                f"{len(found)} of the {head.threshold} attestations needed are here; refused:",
+                findings=refusals,
+            )
+        return list(found.values())
+
+    async def _is_good(self, head: AnchorHead, request: AttestationRequest, attestation: Attestation) -> bool:
+        """Whether the contract will take a signature. One bad signature would make it refuse them all."""
+        same = ("chain", "anchor", "epoch", "size", "root")
+        if any(getattr(attestation, name) != getattr(request, name) for name in same):
+            return False
+        if attestation.node >= head.nodes:
+            return False
+        node = await self.anchor.node(attestation.node)
+        try:
+            check_claim(attestation, request, node.identity)
+        except (InvalidValue, VerificationError):
+            return False
+        return verify_node_signature(
+            node,
+            attestation.node_signature,
+            self.anchor.address,
+            head,
+            request.statement,
+            chain_id=request.chain,
+        )
+
+    # --- 3. issue -------------------------------------------------------------------------------------------
+
+    async def issue(self, done: Step) -> None:
+        """Look at every new log entry of the node's patients, and issue tickets for what is permitted."""
+        client = self.anchor.client
+        newest, block = await self.anchor.now(), await newest_block(client)
+        for patient in sorted(self.vault.patients() & await self._patients_until(block)):
+            history = await fetch_log(client, self.contract, patient, from_block=self.first_block)
+            settled = self.book.settled(patient)
+            digests = entry_digests(history.chain_id, history.contract, history.entries)
+            for entry, digest in zip(history.entries, digests, strict=True):
+                if entry.seq in settled:
+                    continue
+                outcome, kept = await self._judge(history, entry, digest, newest)
+                dealt = Dealt(patient, entry.seq, digest, outcome, entry.at)
+                self.book.deal(dealt, kept)
+                done.dealt.append(dealt)
+        self.book.advance(block)
+        done.issued += self.deliver()
+
+    async def _patients_until(self, block: int) -> set[int]:
+        """The patients in whose logs there is something new, or something that waits.
+
+        A node that hides events here only delays tickets: whoever's log is looked at, it is proven complete.
+        """
+        # The block that was looked at last may have been growing then.
+        first = self.first_block if self.book.block is None else self.book.block
+        keys = [[selector_of(LogEntry)]]
+        events = await fetch_raw(self.anchor.client, self.contract, first, max(first, block), keys)
+        return {event.keys[1] for event in events} | self.book.waiting()
+
+    async def _judge(
+        self, history: AccessHistory, entry: LogEntry, digest: int, newest: int
+    ) -> tuple[Outcome, Kept | None]:
+        """What becomes of a log entry. The log it stands in was proven complete."""
+        if entry.decision not in (Decision.PERMIT, Decision.EMERGENCY):
+            return Outcome.NOT_PERMITTED, None
+        if newest - entry.at > self.oldest_entry:
+            return Outcome.TOO_OLD, None
+        found = await self.store.find(entry.record) if entry.record else None
+        if found is None:
+            return Outcome.NO_RECORD, None
+        if refused := _mismatch(found, entry):
+            return refused, None
+        card = await self._card(entry.accessor)
+        if card is None:
+            return Outcome.WAITING, None
+        signed = await self._ticket(history, entry, digest, found, card)
+        kept = Kept(digest, found.id, entry.accessor, signed.ticket.deadline, signed.canonical().decode())
+        return Outcome.ISSUED, kept
+
+    async def _card(self, accessor: int) -> KeyCard | None:
+        """The accessor's key card that is good for longest, if a good one is in the folder."""
+        good = []
+        for path in sorted((self.folder / "cards").glob("*.json")):
+            with suppress(InvalidValue, VerificationError):
+                card = KeyCard.read(read_bytes(path, "The key card"), "The key card")
+                if card.address == accessor:
+                    await card.verify(self.anchor.client, chain=self.anchor.chain_id, now=int(self.clock()))
+                    good.append(card)
+        return max(good, key=lambda card: card.expires_at, default=None)
+
+    async def _ticket(
+        self, history: AccessHistory, entry: LogEntry, digest: int, found: Found, card: KeyCard
+    ) -> SignedTicket:
+        record = RecordVersion(found.id, found.version, found.commitment)
+        kept = await found.app.keys(found.id)
+        return SignedTicket.issue(
+            self.key,
+            chain=history.chain_id,
+            contract=history.contract,
+            context=found.app.context.id,
+            entry=entry,
+            digest=digest,
+            record=record,
+            card=card,
+            data_key=self.vault.unwrap(record, kept.keys),
+            now=int(self.clock()),
+            life=self.ticket_life,
+        )
+
+    def deliver(self) -> list[Path]:
+        """Write the files of tickets that are good and not there yet; remove those that have run out."""
+        now = int(self.clock())
+        folder = self.folder / "tickets"
+        wanted = {f"{kept.digest:#x}.json": kept for kept in self.book.tickets(after=now)}
+        for path in folder.glob("*.json"):
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
+        written = []
+        for name, kept in wanted.items():
+            path = folder / name
+            if not path.exists():
+                replace(NewFile(path, kept.text.encode(), "The ticket", private=True))
+                written.append(path)
+        return written
+
+
+def _mismatch(found: Found, entry: LogEntry) -> Outcome | None:
+    """What keeps a record from being what a log entry permitted."""
+    if found.erased or not found.current:
+        return Outcome.NOT_CURRENT
+    if found.patient != entry.patient:
+        return Outcome.WRONG_PATIENT
+    if Category(found.categories) & ~entry.categories:
+        return Outcome.NOT_COVERED
+    return None
+
+
+def _lock(path: Path) -> int:
+    """Hold a file so that no second bridge writes the same book. Raises InputError if one does."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise InputError(
+            f"Another bridge works in {path.parent}.", hint="One bridge at a time; stop the other."
+        ) from None
+    return descriptor

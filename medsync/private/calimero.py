@@ -1,0 +1,740 @@
+"""Client of a real Calimero node's HTTP interface, as release 0.11.0-rc.4 has it.
+
+Whatever the node adds to an answer is ignored, and most answers may or may not be wrapped in `data`. Ids and
+methods are checked before anything is sent: a node writes a request it cannot read, arguments included, to
+its log. Plain HTTP goes to the loopback interface only. What a node says of an error is quoted only where no
+arguments were sent, and no token or password is ever in an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import ipaddress
+import json
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Self, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic.alias_generators import to_camel
+
+from medsync.commitments import parse_json
+from medsync.errors import InputError, VerificationError
+from medsync.private.bundle import Bundle
+from medsync.private.node import (
+    ApplicationError,
+    BadAnswer,
+    Claim,
+    ClaimRequest,
+    Context,
+    ExecutionFailed,
+    Failure,
+    Health,
+    NodeError,
+    NodeEvent,
+    NodeKind,
+    NodeRefused,
+    NodeUnavailable,
+    State,
+    UnknownContext,
+    check_group,
+    check_method,
+    decode_id,
+    encode_arguments,
+)
+from medsync.private.wire import Base64
+
+#: Seconds a call may take. Governance (invitations, joining, removing) waits for other members: joining a
+#: namespace takes 7 s at least, and a refusal 30 s.
+TIMEOUT: Final = 60
+GOVERNANCE_TIMEOUT: Final = 120
+#: Bytes of an answer, and of an event, at most.
+MAX_ANSWER: Final = 64 * 1024 * 1024
+#: Seconds an invitation may be used. Until then whoever holds it may join: it is no secret of one member's.
+INVITATION_LIFE: Final = 600
+#: Connections in a row that may fail before a subscription gives up.
+_RECONNECTIONS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who logs in to a node with embedded authentication.
+
+    The first login there creates the only user. A token carries an unsalted hash of the password, so that it
+    has to be random: 256 bits.
+    """
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a group."""
+
+    #: ed25519 public key in base58.
+    identity: str
+    #: `Admin`, `Member` or `ReadOnly`.
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation to a namespace. Anybody who has it may use it until it expires: look who joined."""
+
+    group: str
+    #: What the node made.
+    document: Mapping[str, Any] = field(repr=False)
+
+    def to_json(self) -> str:
+        """It as a text to hand over."""
+        return json.dumps({"group": self.group, "document": self.document})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote. Raises InputError."""
+        try:
+            parsed = parse_json(text)
+            group, document = parsed["group"], parsed["document"]
+            check_group(group)
+            document["invitation"]
+        except (KeyError, TypeError):
+            raise InputError("This is no invitation.") from None
+        return cls(group, document)
+
+
+class CalimeroNode:
+    """A `PrivateNode` elsewhere. Close it, or use it as an asynchronous context manager."""
+
+    kind = NodeKind.CALIMERO
+
+    def __init__(
+        self, url: str, *, credentials: Credentials | None = None, reconnect_after: float = 3.0
+    ) -> None:
+        """`reconnect_after` is how many seconds a broken subscription waits (the node asks for 3).
+
+        Raises InputError for an address that is not https, nor http to the loopback interface.
+        """
+        self._url = _checked_url(url)
+        self._credentials, self._reconnect_after = credentials, reconnect_after
+        self._tokens: _Tokens | None = None
+        self._login = asyncio.Lock()
+        self._opened: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    # --- what every node does
+
+    async def health(self) -> Health:
+        answer = await self._admin("GET", "health")
+        if not isinstance(answer, dict) or answer.get("status") != "alive":
+            raise BadAnswer("The node does not say that it is alive.")
+        return Health(self.kind, f"Calimero node at {self._url}")
+
+    async def install(self, bundle: Path) -> str:
+        """As `PrivateNode.install`. The node reads the file itself: it must be on its machine."""
+        checked = Bundle.read(bundle)
+        body = {"path": _absolute(bundle), "metadata": []}
+        answer = _parse(_Installed, await self._admin("POST", "install-dev-application", body))
+        if answer.application_id != checked.application:
+            raise BadAnswer("The node gives the application another id than its package and signer do.")
+        return answer.application_id
+
+    async def create_context(self, application: str, arguments: Mapping[str, Any]) -> Context:
+        decode_id(application, "application")
+        parameters = list(encode_arguments(arguments))
+        body = {
+            "applicationId": application,
+            "groupId": await self._namespace(application),
+            "initializationParams": parameters,
+            "contextSeed": None,
+            "identitySecret": None,
+        }
+        answer = await self._admin("POST", "contexts", body, seconds=GOVERNANCE_TIMEOUT, quiet=True)
+        made = _parse(_Created, answer)
+        return Context(made.context_id, made.group_id, made.member_public_key, application)
+
+    async def contexts(self) -> list[Context]:
+        rows = _parse(_Contexts, await self._admin("GET", "contexts")).contexts
+        found = [await self._context(row) for row in rows]
+        return [context for context in found if context is not None]
+
+    async def execute(self, context: str, method: str, arguments: Mapping[str, Any]) -> Any:
+        decode_id(context, "context")
+        check_method(method)
+        encode_arguments(arguments)
+        parameters = {"contextId": context, "method": method, "argsJson": dict(arguments)}
+        result = await self._call("execute", parameters, context, method)
+        return result.get("output")
+
+    async def state(self, context: str) -> State:
+        decode_id(context, "context")
+        row = _parse(_ContextRow, await self._admin("GET", f"contexts/{context}", of=context))
+        return State(decode_id(row.context_state_hash, "root"), tuple(sorted(row.dag_heads)))
+
+    async def events(self, context: str, after: int | None = None) -> AsyncIterator[NodeEvent]:
+        """As `PrivateNode.events`. The node keeps no events: after a break in the connection, and where one
+        was left out, there is one without a kind."""
+        await self.state(context)
+        failed = 0
+        while not self._closed:
+            try:
+                async with aclosing(self._subscription(context)) as subscription:
+                    async for event in subscription:
+                        failed = 0
+                        yield event
+            except (aiohttp.ClientError, TimeoutError, NodeUnavailable):
+                failed += 1
+                if failed > _RECONNECTIONS:
+                    raise self._unavailable("the subscription broke off") from None
+            if not self._closed:
+                await asyncio.sleep(self._reconnect_after)
+
+    async def attest(self, context: Context, claim: ClaimRequest) -> Claim:
+        check_group(context.group)
+        # Asked first, because a node without the context refuses in words of its own.
+        await self.state(context.id)
+        body = {
+            "audience": claim.audience,
+            "contextId": context.id,
+            "subject": claim.subject,
+            "nonce": claim.nonce,
+            "expiresAtMs": time.time_ns() // 1_000_000 + claim.life_ms,
+        }
+        path = f"groups/{context.group}/issue-ownership-proof"
+        proof = _parse(_Proof, await self._admin("POST", path, body, of=context.id))
+        return Claim(decode_id(proof.signer_public_key, "signer"), proof.signed_payload, proof.signature)
+
+    async def compact(self) -> bool:
+        # RocksDB compacts by and by; there is no call to have it done.
+        return False
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._opened is not None:
+            await self._opened.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # --- what only a node with peers does
+
+    async def members(self, group: str) -> list[Member]:
+        """Who is in a group, this node included."""
+        check_group(group)
+        rows = _parse(_Members, await self._admin("GET", f"groups/{group}/members")).members
+        return [Member(row.identity, row.role) for row in rows]
+
+    async def check_members(self, group: str, expected: Collection[str]) -> None:
+        """Raise VerificationError unless exactly the expected identities are members: after an invitation,
+        somebody else may have used it."""
+        found = {member.identity for member in await self.members(group)}
+        strangers = [f"{identity} is one" for identity in sorted(found - set(expected))]
+        absent = [f"{identity} is none" for identity in sorted(set(expected) - found)]
+        if strangers or absent:
+            raise VerificationError(
+                "The group's members are not those expected:", findings=strangers + absent
+            )
+
+    async def invite(self, group: str, life: int = INVITATION_LIFE) -> Invitation:
+        """Invite one more node into a namespace; `life` is in seconds (the node's default is a year)."""
+        check_group(group)
+        if not 0 < life <= 86_400:
+            raise InputError("An invitation lives for 1 to 86,400 seconds.")
+        path, body = f"namespaces/{group}/invite", {"expirationTimestamp": life}
+        answer = await self._admin("POST", path, body, seconds=GOVERNANCE_TIMEOUT)
+        document = _parse(_Invited, answer)
+        kept = {"invitation": document.invitation}
+        return Invitation(group, kept | ({"groupName": document.group_name} if document.group_name else {}))
+
+    async def join(self, invitation: Invitation) -> str:
+        """Join the namespace and return this node's identity in it. Raises NodeRefused if it has expired."""
+        check_group(invitation.group)
+        path = f"namespaces/{invitation.group}/join"
+        answer = await self._admin(
+            "POST", path, dict(invitation.document), seconds=GOVERNANCE_TIMEOUT, quiet=True
+        )
+        return _parse(_Joined, answer).member_identity
+
+    async def join_context(self, context: str) -> str:
+        """Join a context of a namespace this node is a member of; returns its identity there."""
+        decode_id(context, "context")
+        answer = await self._admin(
+            "POST", f"contexts/{context}/join", {}, seconds=GOVERNANCE_TIMEOUT, of=context
+        )
+        return _parse(_JoinedContext, answer).member_public_key
+
+    async def remove_member(self, group: str, identity: str) -> None:
+        """Remove a member. What it has, it keeps; what is written from now on does not reach it."""
+        check_group(group)
+        decode_id(identity, "member")
+        path, body = f"groups/{group}/members/remove", {"members": [identity]}
+        await self._admin("POST", path, body, seconds=GOVERNANCE_TIMEOUT)
+
+    async def peers(self) -> int:
+        """How many nodes it is connected to."""
+        return _parse(_Peers, await self._admin("GET", "peers")).count
+
+    async def is_synchronised(self, context: str) -> bool:
+        """Whether it has a context's state. What it calls its progress is no use: one without peers may say
+        that it synchronises for ever."""
+        decode_id(context, "context")
+        result = await self._call("sync_status", {"contextId": context}, context, "sync_status")
+        return result.get("isInitialized") is True
+
+    # --- how it is asked
+
+    async def _namespace(self, application: str) -> str:
+        """This node's own namespace for an application: one, so that it has one identity in all its contexts.
+
+        One it joined is not its own: only an administrator can have claims signed.
+        """
+        rows = await self._admin("GET", "namespaces")
+        if not isinstance(rows, list):
+            raise BadAnswer("The node does not list its namespaces.")
+        for row in (_parse(_Namespace, row) for row in rows):
+            if row.target_application_id == application:
+                group = row.namespace_id
+                found = _parse(_Members, await self._admin("GET", f"groups/{group}/members"))
+                if _Member(identity=found.self_identity, role="Admin") in found.members:
+                    return group
+        body = {"applicationId": application, "upgradePolicy": "LazyOnAccess"}
+        answer = await self._admin("POST", "namespaces", body, seconds=GOVERNANCE_TIMEOUT)
+        return _parse(_NamespaceMade, answer).namespace_id
+
+    async def _context(self, row: _ContextRow) -> Context | None:
+        """What a row of the list stands for; None if this node was removed from it."""
+        owned = _parse(_Identities, await self._admin("GET", f"contexts/{row.id}/identities-owned"))
+        if not owned.identities:
+            return None
+        group = row.group_id
+        if group is None:
+            group = _parse_group(await self._admin("GET", f"contexts/{row.id}/group"))
+        return Context(row.id, group, owned.identities[0], row.application_id)
+
+    async def _admin(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        seconds: float = TIMEOUT,
+        of: str = "",
+        quiet: bool = False,
+    ) -> Any:
+        """An administrative call, about the context `of`; a `quiet` one's answer is not quoted in errors."""
+        status, content = await self._send(method, f"/admin-api/{path}", body, seconds)
+        answer = _json(content)
+        if status == 200:
+            if answer is None:
+                raise BadAnswer(f"The node's answer to {path.split('/')[0]} is no JSON.")
+            wrapped = isinstance(answer, dict) and answer.get("data") is not None
+            return answer["data"] if wrapped else answer
+        said = answer.get("error") if isinstance(answer, dict) else None
+        if not isinstance(said, str):
+            said = content.decode(errors="replace")
+        if status == 404:
+            if of and said:
+                raise UnknownContext(of)
+            raise BadAnswer("The node has no such call; it may have another version.")
+        if (failed := _execution_error(said, "init")) is not None:
+            raise failed
+        raise NodeRefused(f"The node refused: {'no reason is shown' if quiet else _printable(said)}.")
+
+    async def _call(
+        self, name: str, parameters: Mapping[str, Any], context: str, method: str
+    ) -> dict[str, Any]:
+        """A JSON-RPC call. Nothing of the answer is quoted in errors: it may quote arguments."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": name, "params": parameters}
+        status, content = await self._send("POST", "/jsonrpc", body, TIMEOUT)
+        if status == 413:
+            raise InputError("The arguments are too large for the node.")
+        answer = _json(content)
+        if status != 200 or not isinstance(answer, dict):
+            raise BadAnswer(f"The node answered a call with HTTP status {status}.")
+        if (error := answer.get("error")) is not None:
+            raise _call_error(error, context, method)
+        result = answer.get("result")
+        if not isinstance(result, dict):
+            raise BadAnswer("The node answered a call with neither result nor error.")
+        return result
+
+    async def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float
+    ) -> tuple[int, bytes]:
+        """Send a request, once more if a new token was needed. Returns status and content."""
+        for last in (False, True):
+            used = self._tokens
+            status, content = await self._send_once(method, path, body, seconds, used)
+            if status != 401:
+                return status, content
+            if last or self._credentials is None:
+                break
+            await self._authorise(used)
+        raise NodeRefused(
+            f"The node at {self._url} refused the login.",
+            hint="" if self._credentials else "It wants a user name and a password.",
+        )
+
+    async def _send_once(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        seconds: float,
+        tokens: _Tokens | None,
+    ) -> tuple[int, bytes]:
+        try:
+            async with self._session.request(
+                method,
+                self._url + path,
+                # A stream, because aiohttp warns of large bodies that are none.
+                data=None if body is None else io.BytesIO(json.dumps(body).encode()),
+                headers=_authorisation(tokens) | {"Content-Type": "application/json"},
+                timeout=aiohttp.ClientTimeout(total=seconds),
+                allow_redirects=False,
+            ) as response:
+                return response.status, await _content(response)
+        except TimeoutError:
+            raise self._unavailable(f"no answer within {seconds:.0f} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unavailable(type(error).__name__) from None
+
+    async def _authorise(self, stale: _Tokens | None) -> None:
+        """Get new tokens, unless another call just did. A node refreshes a token only once it has expired."""
+        async with self._login:
+            if self._tokens is not stale:
+                return
+            assert self._credentials is not None
+            if stale is not None:
+                body = {"access_token": stale.access_token, "refresh_token": stale.refresh_token}
+                status, content = await self._send_once("POST", "/auth/refresh", body, TIMEOUT, None)
+                if status == 200:
+                    self._tokens = _tokens(content)
+                    return
+            login = {
+                "auth_method": "user_password",
+                "public_key": "medsync",
+                "client_name": "medsync",
+                "timestamp": int(time.time()),
+                "permissions": ["admin"],
+                "provider_data": {
+                    "username": self._credentials.username,
+                    "password": self._credentials.password,
+                },
+            }
+            status, content = await self._send_once("POST", "/auth/token", login, TIMEOUT, None)
+            if status != 200:
+                raise NodeRefused(f"The node at {self._url} refused user name and password.")
+            self._tokens = _tokens(content)
+
+    async def _subscription(self, context: str) -> AsyncGenerator[NodeEvent, None]:
+        """The events of one connection."""
+        used = self._tokens
+        async with self._session.get(
+            self._url + "/sse",
+            headers=_authorisation(used),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT, sock_read=TIMEOUT),
+            allow_redirects=False,
+        ) as response:
+            if response.status == 401 and self._credentials is not None:
+                await self._authorise(used)
+                return
+            if response.status != 200:
+                raise NodeRefused(f"The node refused a subscription with HTTP status {response.status}.")
+            last = 0
+            async for number, message in _messages(response):
+                if message.get("type") == "connect":
+                    await self._subscribe(str(message.get("session_id")), context)
+                    yield NodeEvent((await self.state(context)).root)
+                    continue
+                if message.get("type") == "close":
+                    return
+                # The greeting and the first event have the same number.
+                events = _events(message, context) if last <= number <= last + 1 else None
+                last = number
+                for event in [NodeEvent((await self.state(context)).root)] if events is None else events:
+                    yield event
+
+    async def _subscribe(self, session: str, context: str) -> None:
+        body = {"id": session, "method": "subscribe", "params": {"contextIds": [context]}}
+        status, _ = await self._send("POST", "/sse/subscription", body, TIMEOUT)
+        if status != 200:
+            raise BadAnswer(f"The node answered a subscription with HTTP status {status}.")
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise NodeUnavailable("The client is closed.")
+        if self._opened is None:
+            # A kept connection that the node closed would fail a call, which may not simply be repeated.
+            connector = aiohttp.TCPConnector(force_close=True)
+            self._opened = aiohttp.ClientSession(connector=connector)
+        return self._opened
+
+    def _unavailable(self, reason: str) -> NodeUnavailable:
+        return NodeUnavailable(f"No Calimero node answers at {self._url}: {reason}.")
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+def _id(text: str) -> str:
+    try:
+        decode_id(text, "id")
+    except InputError as error:
+        raise ValueError(error.message) from None
+    return text
+
+
+def _group(text: str) -> str:
+    try:
+        check_group(text)
+    except InputError as error:
+        raise ValueError(error.message) from None
+    return text
+
+
+def _hash(raw: object) -> bytes:
+    if not isinstance(raw, list) or len(raw) != 32 or not all(type(byte) is int for byte in raw):
+        raise ValueError("must be 32 bytes")
+    return bytes(raw)
+
+
+Id = Annotated[str, AfterValidator(_id)]
+Group = Annotated[str, AfterValidator(_group)]
+Hash = Annotated[bytes, BeforeValidator(_hash)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        hide_input_in_errors=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+    )
+
+
+class _Installed(_Answer):
+    application_id: Id
+
+
+class _NamespaceMade(_Answer):
+    namespace_id: Group
+
+
+class _Namespace(_Answer):
+    namespace_id: Group
+    target_application_id: Id
+
+
+class _Created(_Answer):
+    context_id: Id
+    member_public_key: Id
+    group_id: Group
+
+
+class _ContextRow(_Answer):
+    id: Id
+    application_id: Id
+    context_state_hash: Id
+    dag_heads: list[Hash]
+    group_id: Group | None = None
+
+
+class _Contexts(_Answer):
+    contexts: list[_ContextRow]
+
+
+class _Identities(_Answer):
+    identities: list[Id]
+
+
+class _Member(_Answer):
+    identity: Id
+    role: str
+
+
+class _Members(_Answer):
+    members: list[_Member]
+    self_identity: Id
+
+
+class _Invited(_Answer):
+    invitation: dict[str, Any] = Field(repr=False)
+    group_name: str | None = None
+
+
+class _Joined(_Answer):
+    #: Later releases call it an account.
+    member_identity: Id = Field(validation_alias=AliasChoices("memberIdentity", "memberAccount"))
+
+
+class _JoinedContext(_Answer):
+    member_public_key: Id = Field(validation_alias=AliasChoices("memberPublicKey", "memberAccount"))
+
+
+class _Peers(_Answer):
+    count: int
+
+
+class _Proof(_Answer):
+    signer_public_key: Id
+    signed_payload: Base64
+    signature: Base64
+
+
+class _Tokens(_Answer):
+    access_token: str = Field(repr=False, alias="access_token", min_length=1)
+    refresh_token: str = Field(repr=False, alias="refresh_token", min_length=1)
+
+
+A = TypeVar("A", bound=_Answer)
+
+
+def _parse(model: type[A], answer: Any) -> A:
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        wrong = sorted({".".join(map(str, item["loc"])) or "everything" for item in error.errors()})
+        raise BadAnswer(f"The node's answer cannot be understood: {', '.join(wrong)}.") from None
+
+
+def _parse_group(answer: Any) -> str:
+    try:
+        return _group(answer)
+    except (ValueError, TypeError):
+        raise BadAnswer("The node's answer cannot be understood: group.") from None
+
+
+def _tokens(content: bytes) -> _Tokens:
+    answer = _json(content)
+    return _parse(_Tokens, answer.get("data", answer) if isinstance(answer, dict) else answer)
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > MAX_ANSWER:
+            raise BadAnswer(f"The node's answer has more than {MAX_ANSWER} bytes.")
+    return bytes(content)
+
+
+def _authorisation(tokens: _Tokens | None) -> dict[str, str]:
+    return {} if tokens is None else {"Authorization": f"Bearer {tokens.access_token}"}
+
+
+async def _messages(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+    """Server-sent events: the number at the end of each one's id, and its data."""
+    buffer, number, data = b"", 0, b""
+    async for chunk in response.content.iter_any():
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        if len(buffer) > MAX_ANSWER:
+            raise BadAnswer(f"The node sent an event of more than {MAX_ANSWER} bytes.")
+        for line in lines:
+            name, _, value = line.rstrip(b"\r").partition(b":")
+            value = value.removeprefix(b" ")
+            if name == b"id" and (match := re.search(rb"-(\d{1,18})$", value)):
+                number = int(match[1])
+            elif name == b"data":
+                data += value
+            elif not name and not value and data:
+                message = _json(data)
+                data = b""
+                yield number, message if isinstance(message, dict) else {}
+
+
+def _events(message: dict[str, Any], context: str) -> list[NodeEvent] | None:
+    """The events of a message; None if it cannot be understood, or does not tell what changed."""
+    try:
+        result = message["result"]
+        if result["contextId"] != context:
+            return []
+        if result["type"] != "StateMutation":
+            return None
+        root = decode_id(result["data"]["newRoot"], "root")
+        return [
+            NodeEvent(root, str(event["kind"]), json.loads(bytes(event["data"])))
+            for event in result["data"]["events"]
+        ] or [NodeEvent(root)]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def _call_error(error: Any, context: str, method: str) -> NodeError | InputError:
+    kind, said = (error.get("type"), error.get("data")) if isinstance(error, dict) else (None, None)
+    if kind == "ContextNotFound" or said == "No owned identity found for this context":
+        return UnknownContext(context)
+    if kind == "Unauthorized":
+        return NodeRefused("The node may not do that in this context.")
+    if kind in ("Uninitialized", "GroupKeyPending", "UpgradeInProgress"):
+        return NodeUnavailable("The node has not yet got what it needs from its peers.", hint="Try again.")
+    if kind == "FunctionCallError" and isinstance(said, str):
+        return _execution_error(said, method) or ExecutionFailed(Failure.TRAP)
+    return BadAnswer("The node answered a call with an error of its own.")
+
+
+def _execution_error(said: str, method: str) -> NodeError | None:
+    """What ended an execution. An error that the method returned is there as the bytes of its JSON."""
+    if match := re.search(r"the method call returned an error: \[([\d, ]*)\]", said):
+        numbers = [int(number) for number in re.findall(r"\d{1,3}", match[1])]
+        return ApplicationError.of(bytes(number & 255 for number in numbers), method)
+    if re.fullmatch(r'method ".*" not found', said):
+        return ExecutionFailed(Failure.UNKNOWN_METHOD)
+    return ExecutionFailed(Failure.PANIC) if "guest panicked" in said else None
+
+
+def _printable(said: str) -> str:
+    return re.sub(r"[^\x20-\x7e]+", " ", said).strip()[:200] or "it does not say why"
+
+
+def _absolute(path: Path) -> str:
+    return str(path.absolute())
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise InputError("The node's address is no URL.") from None
+    if not host or parts.username is not None or parts.query or parts.fragment:
+        raise InputError("The node's address must be http(s)://host[:port], without a password in it.")
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
+        return url.rstrip("/")
+    raise InputError(
+        "A node elsewhere is only spoken to over https.",
+        hint="Plain http is for the loopback interface; put a TLS proxy in front of the node.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,117 @@
+"""Key cards: an account says which keys are its own, so that it can be given encrypted data, and ask for it.
+
+A card is a SNIP-12 message (revision 1) that the Starknet account at `address` signs as it signs consents. It
+holds for everybody who asks that account (SNIP-6 `is_valid_signature`): an account whose key was changed
+thereby withdraws the cards signed before.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pydantic import Field
+from starknet_py.net.full_node_client import FullNodeClient
+
+from medsync.clients import ContractClient
+from medsync.errors import ContractError, VerificationError
+from medsync.felt import decode_short_string, encode_short_string
+from medsync.hashing import DOMAIN_NAME, DOMAIN_VERSION, SNIP12_TYPES, message_hash
+from medsync.private.keys import AccessorKey
+from medsync.private.wire import Address, Felt, Hex32, Wire
+from medsync.signer import StarkSigner
+
+#: Most seconds a card is good for: a year and a day.
+LONGEST_LIFE: Final = 366 * 86_400
+
+#: What an account answers to a signature that is its own. Source: SNIP-6.
+_VALID: Final = encode_short_string("VALID")
+#: Fields of the message, name and SNIP-12 type. Keys are text, so that a wallet shows them whole.
+_FIELDS: Final = (("encryption_key", "string"), ("signing_key", "string"), ("expires_at", "timestamp"))
+
+
+class KeyCard(Wire):
+    """An account's public keys, signed by the account."""
+
+    #: The account.
+    address: Address
+    #: Chain id, as a short string's felt.
+    chain: Felt
+    #: X25519: what data keys are wrapped for.
+    encryption_key: Hex32
+    #: ed25519: what tickets are presented with.
+    signing_key: Hex32
+    #: Unix seconds from which it is void.
+    expires_at: int = Field(gt=0, lt=2**53)
+    signature: tuple[Felt, ...] = Field(max_length=64)
+
+    def typed_data(self) -> dict[str, Any]:
+        """The SNIP-12 message that is signed."""
+        return _typed_data(self.chain, self.encryption_key, self.signing_key, self.expires_at)
+
+    def check(self, *, chain: int, now: int) -> None:
+        """Raise VerificationError unless it is for that chain and good at `now` (unix seconds).
+
+        That asks nobody: whether the account signed it, `verify` says.
+        """
+        named = f"The key card of {self.address:#x}"
+        if self.chain != chain:
+            raise VerificationError(f"{named} is for another chain.")
+        if now >= self.expires_at:
+            raise VerificationError(f"{named} has expired.", hint="Ask its owner for a new one.")
+        if self.expires_at - now > LONGEST_LIFE:
+            raise VerificationError(f"{named} is good for longer than a year, which no card may be.")
+
+    async def verify(self, client: FullNodeClient, *, chain: int, now: int) -> None:
+        """Check it as `check` does, and have the account say that the signature is its own.
+
+        Raises VerificationError if it is not, and NetworkError if the node does not answer.
+        """
+        self.check(chain=chain, now=now)
+        signed = message_hash(self.typed_data(), self.address)
+        calldata = [signed, len(self.signature), *self.signature]
+        try:
+            answer = await _Account(self.address, client).view("is_valid_signature", calldata, int)
+        except ContractError:
+            # No contract, no account, or one that fails instead of answering no.
+            answer = 0
+        if answer != _VALID:
+            raise VerificationError(f"The account {self.address:#x} did not sign this key card.")
+
+
+class _Account(ContractClient):
+    name = "Account"
+
+
+def sign_card(signer: StarkSigner, address: int, key: AccessorKey, expires_at: int) -> KeyCard:
+    """The key card of the account at `address`, for the signer's chain; `expires_at` is in unix seconds."""
+    encryption, signing = key.encryption.public, key.signing.public
+    typed_data = _typed_data(signer.chain_id, encryption, signing, expires_at)
+    return KeyCard(
+        address=address,
+        chain=signer.chain_id,
+        encryption_key=encryption,
+        signing_key=signing,
+        expires_at=expires_at,
+        signature=tuple(signer.sign_hash(message_hash(typed_data, address))),
+    )
+
+
+def _typed_data(chain: int, encryption_key: bytes, signing_key: bytes, expires_at: int) -> dict[str, Any]:
+    types = {"StarknetDomain": SNIP12_TYPES["StarknetDomain"], "KeyCard": _FIELDS}
+    return {
+        "types": {
+            name: [{"name": field, "type": kind} for field, kind in fields] for name, fields in types.items()
+        },
+        "primaryType": "KeyCard",
+        "domain": {
+            "name": DOMAIN_NAME,
+            "version": DOMAIN_VERSION,
+            "chainId": decode_short_string(chain),
+            "revision": 1,
+        },
+        "message": {
+            "encryption_key": encryption_key.hex(),
+            "signing_key": signing_key.hex(),
+            "expires_at": str(expires_at),
+        },
+    }

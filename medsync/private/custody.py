@@ -1,0 +1,134 @@
+"""Keeping records: what a hospital does with one, from FHIR JSON to ciphertext on its node, and back again.
+
+The key vault comes first, so that no ciphertext is ever kept without the key whose deletion erases it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from starknet_py.net.full_node_client import FullNodeClient
+
+from medsync.completeness import entry_digests
+from medsync.errors import ExitCode, VerificationError
+from medsync.felt import InvalidValue
+from medsync.log import fetch_log
+from medsync.private.keys import AccessorKey
+from medsync.private.node import ApplicationError, BadAnswer, NodeError
+from medsync.private.records import OpenedRecord, SealedRecord, new_record_id, open_record, seal_record
+from medsync.private.records_app import RecordStore
+from medsync.private.tickets import SignedTicket, Ticket
+from medsync.private.vault import KeyVault, Note
+from medsync.types import LogEntry
+from medsync.vocabulary import Category
+
+#: What to do about each reason for which the application refuses a ticket.
+HINTS: Final[Mapping[str, str]] = {
+    "EXPIRED": "Ask for access again: the hospital's bridge then issues a new one.",
+    "USED": "A ticket releases once. Ask for access again.",
+    "STALE": "The record was changed since. Ask for its present version.",
+    "ERASED": "The record exists no more.",
+    "BAD_PRESENTATION": "It was issued for another key.",
+}
+
+
+class NotReleased(NodeError):
+    """The application refused a ticket, which it also logged. `code` is its reason."""
+
+    exit_code = ExitCode.NOT_PERMITTED
+
+    def __init__(self, reason: str) -> None:
+        self.code = reason
+        super().__init__(f"The record was not released: {reason}.", hint=HINTS.get(reason, ""))
+
+
+async def keep(
+    store: RecordStore,
+    vault: KeyVault,
+    resource: Mapping[str, Any],
+    note: Note,
+    *,
+    recipients: Iterable[bytes] = (),
+    overrides: Mapping[str, Category] | None = None,
+) -> SealedRecord:
+    """Validate, encrypt and store a FHIR resource as a new record. `recipients` can open it beside the vault.
+
+    Raises `InvalidValue` for a resource that is not valid or too large, and what vault and node raise.
+    """
+    record = new_record_id()
+    public = vault.add(record, note)
+    try:
+        sealed = seal_record(resource, record, (public, *recipients), overrides=overrides)
+        await store.put(sealed, patient=note.patient, consent=_consent(note))
+    except (InvalidValue, ApplicationError):
+        vault.erase(record)
+        raise
+    return sealed
+
+
+async def replace(
+    store: RecordStore,
+    vault: KeyVault,
+    record: str,
+    resource: Mapping[str, Any],
+    *,
+    recipients: Iterable[bytes] = (),
+    overrides: Mapping[str, Category] | None = None,
+) -> SealedRecord:
+    """Store a new version of a record, with a new data key and salt; the version before is gone.
+
+    Raises as `keep`, and UnknownRecord.
+    """
+    note = vault.note(record)
+    version = await store.version(record) + 1
+    keys = (vault.public_key(record), *recipients)
+    sealed = seal_record(resource, record, keys, version=version, overrides=overrides)
+    await store.update(sealed, patient=note.patient, consent=_consent(note))
+    return sealed
+
+
+async def logged_request(
+    client: FullNodeClient, contract: int, ticket: Ticket, first_block: int = 0
+) -> LogEntry:
+    """The log entry that a ticket stands on, from the patient's log, which is proven complete on the way.
+
+    `contract` is the MedSync contract that the accessor asked; `first_block` may be any block before the
+    log's first entry. Raises VerificationError if the ticket stands on another contract's log, on no entry of
+    it, or if the entry says anything else than the ticket: then bridge and node agreed on what nobody asked
+    for.
+    """
+    if ticket.contract != contract:
+        raise VerificationError("The ticket stands on the log of another contract.")
+    history = await fetch_log(client, ticket.contract, ticket.patient, from_block=first_block)
+    digests = entry_digests(history.chain_id, history.contract, history.entries)
+    for entry, digest in zip(history.entries, digests, strict=True):
+        if digest == ticket.digest:
+            asked = (entry.seq, entry.accessor, entry.record, entry.decision.name)
+            if asked != (ticket.seq, ticket.accessor, ticket.commitment, ticket.decision):
+                raise VerificationError("The ticket does not say what the logged request says.")
+            return entry
+    raise VerificationError("The patient's log has no entry that the ticket stands on.")
+
+
+async def fetch(
+    store: RecordStore, signed: SignedTicket, key: AccessorKey, *, requested: int
+) -> OpenedRecord:
+    """Present a ticket, and open what it releases.
+
+    `requested` is the commitment in the accessor's own logged request (see `logged_request`): what counts is
+    that. Raises NotReleased with the application's reason, and VerificationError for a record that is
+    another; the ticket is used up by then.
+    """
+    ticket = signed.ticket
+    data_key = signed.data_key(key)
+    released = await store.release(ticket.context, signed.present(key.signing))
+    if released.reason is not None:
+        raise NotReleased(released.reason)
+    if released.ciphertext is None:
+        raise BadAnswer("The application released nothing.")
+    return open_record(released.ciphertext, data_key, ticket.record_version, requested=requested)
+
+
+def _consent(note: Note) -> int:
+    return note.consent.commitment if note.consent else 0

@@ -1,0 +1,292 @@
+"""An institution's folder: its keys, its vault, its node and its bridge, and what they belong to.
+
+```
+home.json         what it belongs to: chain, contract, node, application
+keys/             custodian, bridge, attestor: under one passphrase
+vault.db          the records' keys, sealed under the custodian's
+node/             the in-process node's data, unless a real node is used
+bridge/           book, key cards, tickets, attestation requests
+erasures/         certificates, and erasures that were interrupted
+attestor.db       what was signed before
+```
+
+Only its owner may read it. A backup needs all of it, and the passphrase; see `docs/private-side.md`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from pydantic import Field
+from starknet_py.net.full_node_client import FullNodeClient
+
+from medsync.errors import InputError
+from medsync.events import selector_of
+from medsync.files import NewFile, is_there, read_bytes, write_new
+from medsync.log import fetch_events
+from medsync.private.anchor import PrivateAnchorClient
+from medsync.private.attest import Attestor, Replica
+from medsync.private.book import Book
+from medsync.private.bridge import OLDEST_ENTRY, Bridge
+from medsync.private.bundle import BUNDLE
+from medsync.private.calimero import CalimeroNode
+from medsync.private.embedded import EmbeddedNode
+from medsync.private.erasure import Certificate, Erasure, OnChain, PublicEntry
+from medsync.private.keyfiles import SCRYPT_N, public_parts, read_key, write_key
+from medsync.private.keys import AttestorKey, BridgeKey, CustodianKey, KeptKey, KeyKind
+from medsync.private.node import NodeKind, PrivateNode
+from medsync.private.records_app import RecordsApp, RecordStore
+from medsync.private.tickets import LIFE
+from medsync.private.vault import KeyVault
+from medsync.private.wire import Address, Felt, Wire
+from medsync.types import LogEntry
+
+#: The in-process node, as `Settings.node` names it.
+EMBEDDED: Final = "embedded"
+
+#: Records in one context: inserts take longer the more there are.
+CAPACITY: Final = 1_000
+
+K = TypeVar("K", bound=KeptKey)
+
+
+class Settings(Wire):
+    """What a home belongs to."""
+
+    form: Literal["medsync.private-home/1"] = "medsync.private-home/1"
+    chain: Felt
+    #: The MedSync contract whose log decides.
+    contract: Address
+    #: `embedded`, or the URL of a real node.
+    node: str
+    #: Id of the application, base58, and of the group that the own contexts are in.
+    application: str
+    group: str
+    #: Records in one context.
+    capacity: int = Field(gt=0, le=10_000)
+
+
+class Home:
+    """A folder that `create` made. Raises InputError if it did not."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = folder / "home.json"
+        if not is_there(path):
+            raise InputError(
+                f"{folder} is no institution's folder.",
+                hint="Make one with medsync private init, or name it with --home.",
+            )
+        self.settings = Settings.read(read_bytes(path, "The home's settings"), str(path))
+
+    @classmethod
+    async def create(
+        cls,
+        folder: Path,
+        passphrase: str,
+        *,
+        chain: int,
+        contract: int,
+        node: str = EMBEDDED,
+        capacity: int = CAPACITY,
+        bundle: Path = BUNDLE,
+        work: int = SCRYPT_N,
+    ) -> Home:
+        """Make a home: keys, vault, node, and a first context of the application. All or nothing.
+
+        `work` is what opening a key file takes (scrypt's N). Raises InputError if the folder is there and not
+        empty, and what node and key files raise.
+        """
+        made = _make(folder)
+        try:
+            custodian, bridge = CustodianKey.generate(), BridgeKey.generate()
+            for key in (custodian, bridge, AttestorKey.generate()):
+                write_key(_key_path(folder, key.kind), key, passphrase, work=work)
+            KeyVault(folder / "vault.db", custodian, create=True).close()
+            async with _node(folder, node) as opened:
+                application = await opened.install(bundle)
+                store = await RecordStore.create(
+                    opened,
+                    application,
+                    capacity,
+                    bridge_key=bridge.signing.public,
+                    chain=chain,
+                    contract=contract,
+                )
+            settings = Settings(
+                chain=chain,
+                contract=contract,
+                node=node,
+                application=application,
+                group=store.apps[0].context.group,
+                capacity=capacity,
+            )
+            # Last: without it, nothing takes the folder for a home.
+            path = folder / "home.json"
+            write_new([NewFile(path, settings.canonical(), "The home's settings", private=True)])
+        except BaseException:
+            _clear(folder, made=made)
+            raise
+        return cls(folder)
+
+    # --- keys and what they open ----------------------------------------------------------------------------
+
+    def key(self, kind: type[K], passphrase: str) -> K:
+        """One of the home's keys. Raises as `read_key`."""
+        return read_key(_key_path(self.folder, kind.kind), kind, passphrase)
+
+    def public(self, kind: type[KeptKey]) -> Mapping[str, str]:
+        """The public halves of one of the home's keys, in hexadecimal by name."""
+        return public_parts(_key_path(self.folder, kind.kind))[1]
+
+    def vault(self, passphrase: str) -> KeyVault:
+        """The key vault, open."""
+        return KeyVault(self.folder / "vault.db", self.key(CustodianKey, passphrase))
+
+    # --- node, attestor, bridge -----------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[RecordStore]:
+        """The node's records, and the node open as long as they are used."""
+        async with _node(self.folder, self.settings.node) as node:
+            yield await RecordStore.open(node, self.settings.application, self.settings.group)
+
+    async def attestor(self, store: RecordStore, passphrase: str, anchor: PrivateAnchorClient) -> Attestor:
+        """This institution's attestor; close it.
+
+        If its node is a real one it compares entries with the contexts it is a member of, its own and those
+        it joined; an in-process node replicates nothing, so that its attestor is a witness.
+        """
+        contexts = await store.node.contexts()
+        replica = Replica([RecordsApp(store.node, context) for context in contexts])
+        return Attestor(
+            node=store.node,
+            context=store.apps[0].context,
+            signer=self.key(AttestorKey, passphrase).signer(self.settings.chain),
+            anchor=anchor,
+            memory=self.folder / "attestor.db",
+            replica=replica if store.node.kind is NodeKind.CALIMERO else None,
+        )
+
+    @asynccontextmanager
+    async def bridge(
+        self,
+        store: RecordStore,
+        passphrase: str,
+        anchor: PrivateAnchorClient,
+        *,
+        first_block: int,
+        attestors: tuple[Attestor, ...] = (),
+        ticket_life: int = LIFE,
+        oldest_entry: int = OLDEST_ENTRY,
+    ) -> AsyncIterator[Bridge]:
+        """The bridge, with the own attestor before others'. For the rest see `Bridge`."""
+        own = await self.attestor(store, passphrase, anchor)
+        with self.vault(passphrase) as vault:
+            try:
+                with Bridge(
+                    self.folder / "bridge",
+                    store=store,
+                    vault=vault,
+                    key=self.key(BridgeKey, passphrase),
+                    contract=self.settings.contract,
+                    first_block=first_block,
+                    anchor=anchor,
+                    attestors=(own, *attestors),
+                    ticket_life=ticket_life,
+                    oldest_entry=oldest_entry,
+                ) as bridge:
+                    yield bridge
+            finally:
+                own.close()
+
+    # --- erasure --------------------------------------------------------------------------------------------
+
+    async def erase(
+        self,
+        store: RecordStore,
+        record: str,
+        passphrase: str,
+        client: FullNodeClient,
+        *,
+        first_block: int,
+        anchor: int | None,
+    ) -> tuple[Certificate, Path]:
+        """Erase a record everywhere, and write the certificate; its path is returned, too.
+
+        Raises InputError for a record that was never here, ErasureIncomplete as long as something is out of
+        reach, and what node and vault raise. It is resumed by doing it again.
+        """
+        custodian = self.key(CustodianKey, passphrase)
+        versions = await store.versions(record)
+        if not versions:
+            raise InputError(f"The record {record} was never on this node.")
+        named = {version.commitment for version in versions}
+        events = await fetch_events(
+            client,
+            {self.settings.contract: "MedSync"},
+            from_block=first_block,
+            keys=[[selector_of(LogEntry)]],
+        )
+        entries = [event for event in events if isinstance(event, LogEntry) and event.record in named]
+        chain = OnChain(
+            chain=self.settings.chain,
+            contract=self.settings.contract,
+            anchor=anchor,
+            entries=tuple(map(PublicEntry.of, entries)),
+            roots=() if anchor is None else (await self._root(client, anchor),),
+        )
+        with self.vault(passphrase) as vault, Book(self.folder / "bridge" / "book.db") as book:
+            erasure = Erasure(
+                self.folder / "erasures",
+                record,
+                versions,
+                store=store,
+                vault=vault,
+                signer=custodian.signing,
+                tickets=self.folder / "bridge" / "tickets",
+                book=book,
+            )
+            return await erasure.run(chain), erasure.certificate
+
+    async def _root(self, client: FullNodeClient, anchor: int) -> int:
+        return (await PrivateAnchorClient(anchor, client).head()).root
+
+
+def _make(folder: Path) -> bool:
+    """Make the folder and those in it; whether it was not there, empty, before."""
+    made = not is_there(folder)
+    if not made and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is there already, and not empty.", hint="Name another --home.")
+    try:
+        for name in (".", "keys", "erasures"):
+            (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no folder can be named so"
+        raise InputError(f"{folder} cannot be made: {reason}.", hint="Name another --home.") from None
+    return made
+
+
+def _clear(folder: Path, *, made: bool) -> None:
+    """Remove what is in the folder, and the folder itself if it was made."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if made:
+        folder.rmdir()
+
+
+def _key_path(folder: Path, kind: KeyKind) -> Path:
+    return folder / "keys" / f"{kind}.json"
+
+
+@asynccontextmanager
+async def _node(folder: Path, node: str) -> AsyncIterator[PrivateNode]:
+    opened: PrivateNode = EmbeddedNode(folder / "node") if node == EMBEDDED else CalimeroNode(node)
+    try:
+        yield opened
+    finally:
+        await opened.close()

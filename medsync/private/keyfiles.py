@@ -1,0 +1,169 @@
+"""Key files: private keys encrypted with a passphrase, and where the passphrase comes from.
+
+A file is JSON with what its key is for, its public keys, and the private ones under ChaCha20Poly1305 with a
+key that scrypt (RFC 7914) makes of the passphrase. A checksum over all of it tells a damaged file from a
+wrong passphrase; it keeps nobody from altering a file, which is what the authentication tag does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+from pydantic import Field
+
+from medsync.commitments import canonical_json
+from medsync.errors import InputError
+from medsync.felt import InvalidValue
+from medsync.files import NewFile, read_bytes, read_text, write_new
+from medsync.private.keys import KEY_BYTES, KeptKey, KeyKind, seal, unseal
+from medsync.private.wire import Base64, Hex32, Wire
+
+PASSPHRASE_VARIABLE: Final = "MEDSYNC_KEY_PASSPHRASE"
+PASSPHRASE_FILE_VARIABLE: Final = "MEDSYNC_KEY_PASSPHRASE_FILE"
+
+#: scrypt's work factor for new files, as for keystores of accounts: about a second, and 256 MiB.
+SCRYPT_N: Final = 2**18
+
+#: Most work, N r p, that opening a file may take: four times that of new ones. It takes 128 times as many
+#: bytes.
+_MOST_WORK: Final = 2**23
+_SALT_BYTES: Final = 16
+#: What the form of a file allows for a number, so that it can be hashed.
+_MOST: Final = 2**53
+
+K = TypeVar("K", bound=KeptKey)
+
+
+class WrongPassphrase(InputError):
+    """The passphrase does not open the key file."""
+
+    code = "WRONG_PASSPHRASE"
+
+
+class DamagedKeyFile(InputError):
+    """The key file is not as it was written."""
+
+    code = "DAMAGED_KEY_FILE"
+
+
+class _Scrypt(Wire):
+    n: int = Field(gt=1, lt=_MOST)
+    r: int = Field(gt=0, lt=_MOST)
+    p: int = Field(gt=0, lt=_MOST)
+    salt: Base64
+
+
+class _Content(Wire):
+    form: Literal["medsync.key-file/1"] = "medsync.key-file/1"
+    kind: str
+    public: dict[str, str]
+    scrypt: _Scrypt
+    sealed: Base64 = Field(repr=False)
+    checksum: Hex32 = bytes(32)
+
+    def sum(self) -> bytes:
+        return hashlib.sha256(self.model_copy(update={"checksum": bytes(32)}).canonical()).digest()
+
+    def bound(self) -> bytes:
+        """What the sealed part is bound to: everything else."""
+        return canonical_json(self.model_dump(mode="json", exclude={"sealed", "checksum"}))
+
+
+def write_key(path: Path, key: KeptKey, passphrase: str, *, work: int = SCRYPT_N) -> None:
+    """Write a new key file, which only its owner may read. `work` is scrypt's N.
+
+    Raises InputError if there is a file already, none can be written, or the passphrase is empty.
+    """
+    scrypt = _Scrypt(n=work, r=8, p=1, salt=secrets.token_bytes(_SALT_BYTES))
+    content = _Content(kind=key.kind.value, public=key.public_parts, scrypt=scrypt, sealed=b"")
+    sealed = seal(_derived(passphrase, scrypt), key.reveal(), content.bound())
+    content = content.model_copy(update={"sealed": sealed})
+    content = content.model_copy(update={"checksum": content.sum()})
+    text = content.model_dump_json(indent=2) + "\n"
+    write_new([NewFile(path, text.encode(), "The key file", private=True)])
+
+
+def read_key(path: Path, kind: type[K], passphrase: str) -> K:
+    """The private key in a file, which must be of that kind.
+
+    Raises DamagedKeyFile, WrongPassphrase, or InputError for a file that is of another kind, is none, or asks
+    for more work than any this program writes.
+    """
+    content = _read(path)
+    if content.kind != kind.kind:
+        raise InputError(f"The key file {path} holds the key of a different role, not the {kind.kind}'s.")
+    scrypt = content.scrypt
+    # Not worth a try: it would take hours, or all memory there is.
+    if scrypt.n.bit_count() != 1 or scrypt.n * scrypt.r * scrypt.p > _MOST_WORK:
+        raise InputError(f"The key file {path} asks for more work than this program ever does for one.")
+    secret = unseal(_derived(passphrase, scrypt), content.sealed, content.bound())
+    if secret is None:
+        raise WrongPassphrase(f"The passphrase does not open the key file {path}.")
+    try:
+        key = kind(secret)
+    except InvalidValue:
+        raise DamagedKeyFile(f"The key file {path} is damaged.") from None
+    if key.public_parts != content.public:
+        raise DamagedKeyFile(f"The key file {path} is damaged: its public keys are not its private keys'.")
+    return key
+
+
+def public_parts(path: Path) -> tuple[KeyKind, Mapping[str, str]]:
+    """What a key file says without its passphrase: its kind, and public keys in hexadecimal by name.
+
+    Raises DamagedKeyFile, or InputError for a file that is none.
+    """
+    content = _read(path)
+    return KeyKind(content.kind), content.public
+
+
+def find_passphrase(
+    given: str | None = None, *, file: Path | None = None, environment: Mapping[str, str] = os.environ
+) -> str:
+    """The passphrase that was given, a file's first line, or what the environment says.
+
+    `MEDSYNC_KEY_PASSPHRASE` holds it, or `MEDSYNC_KEY_PASSPHRASE_FILE` names a file whose first line it is.
+    Raises InputError if there is none.
+    """
+    if given is not None:
+        return given
+    if file is None and PASSPHRASE_VARIABLE in environment:
+        return environment[PASSPHRASE_VARIABLE]
+    if file is None and PASSPHRASE_FILE_VARIABLE in environment:
+        file = Path(environment[PASSPHRASE_FILE_VARIABLE])
+    if file is None:
+        raise InputError(
+            "The key file needs its passphrase.",
+            hint=f"Set {PASSPHRASE_VARIABLE}, or {PASSPHRASE_FILE_VARIABLE} to the name of a file.",
+        )
+    return read_text(file, "The passphrase's file").partition("\n")[0].removesuffix("\r")
+
+
+def _read(path: Path) -> _Content:
+    raw = read_bytes(path, "The key file")
+    try:
+        content = _Content.read(raw, "it")
+        KeyKind(content.kind)
+    except ValueError:
+        raise DamagedKeyFile(f"The file {path} is no key file, or is damaged.") from None
+    if content.sum() != content.checksum:
+        raise DamagedKeyFile(
+            f"The key file {path} is damaged: its checksum does not fit.", hint="Restore it from a backup."
+        )
+    return content
+
+
+def _derived(passphrase: str, scrypt: _Scrypt) -> bytes:
+    if not passphrase:
+        raise InputError("A key file needs a passphrase.")
+    try:
+        text = passphrase.encode()
+    except UnicodeEncodeError:
+        raise InputError("The passphrase is not text that UTF-8 can hold.") from None
+    return Scrypt(scrypt.salt, KEY_BYTES, scrypt.n, scrypt.r, scrypt.p).derive(text)

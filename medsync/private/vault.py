@@ -1,0 +1,376 @@
+"""The key vault: a hospital's private keys, one for each record, and whom the record is about.
+
+A record's data key is wrapped for a public key of that record alone; the private half exists here and in
+registered backups, sealed under a key derived from the custodian's. Deleting it is the erasure of the record,
+wherever copies of its ciphertext may be. So what was deleted is overwritten in the file, and a backup counts
+only if it can be reached by that.
+
+Out of reach is what the disk, its file system or snapshots of it keep of blocks that were given back, and of
+what unregistered copies hold: the vault belongs on an encrypted disk, and is backed up by `backup` only. What
+is left there is sealed under the custodian's key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import sqlalchemy as sql
+from pydantic import Field
+
+from medsync.commitments import Opening
+from medsync.errors import InputError
+from medsync.felt import InvalidValue
+from medsync.files import is_there
+from medsync.private.database import Database, unfinished_copy
+from medsync.private.keys import (
+    SEAL_BYTES,
+    CustodianKey,
+    DataKey,
+    EncryptionKey,
+    Label,
+    RecordVersion,
+    pad,
+    seal,
+    unpad,
+    unseal,
+)
+from medsync.private.wire import Address, Base64, Wire
+
+#: Sealed rows are padded to powers of two from here on, so that their length does not tell one from another.
+_LEAST_ROW: Final = 512
+_VAULT_ID_BYTES: Final = 16
+_WHAT: Final = "The key vault"
+
+_TABLES = sql.MetaData()
+#: One row: which vault this is, and what only its custodian's key gives.
+_VAULT = sql.Table(
+    "vault",
+    _TABLES,
+    sql.Column("id", sql.LargeBinary, nullable=False),
+    sql.Column("mark", sql.LargeBinary, nullable=False),
+)
+_RECORDS = sql.Table(
+    "records",
+    _TABLES,
+    sql.Column("id", sql.Text, primary_key=True),
+    sql.Column("sealed", sql.LargeBinary, nullable=False),
+)
+_ERASED = sql.Table(
+    "erased",
+    _TABLES,
+    sql.Column("id", sql.Text, primary_key=True),
+    sql.Column("at", sql.Integer, nullable=False),
+)
+_BACKUPS = sql.Table(
+    "backups",
+    _TABLES,
+    sql.Column("path", sql.Text, primary_key=True),
+    # When it was whole; null while it is being written.
+    sql.Column("made_at", sql.Integer),
+)
+
+
+class WrongCustodianKey(InputError):
+    """The key vault was made with another custodian key."""
+
+    code = "WRONG_CUSTODIAN_KEY"
+
+
+class UnknownRecord(InputError):
+    """The key vault has no key for that record."""
+
+    code = "UNKNOWN_RECORD"
+
+
+class Note(Wire):
+    """What the hospital knows of a record beside its key."""
+
+    #: Whom it is about.
+    patient: Address
+    #: A name for people in the hospital.
+    label: str = Field(default="", repr=False, max_length=1000)
+    #: What opens the record's salted reference to a consent, if it has one.
+    consent: Opening | None = None
+
+
+class _Row(Wire):
+    secret: Base64 = Field(repr=False)
+    note: Note
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What became of a record's key."""
+
+    record: str
+    #: Whether the vault itself had it.
+    found: bool
+    #: The registered backups that were reached, and whether each had it.
+    reached: Mapping[Path, bool]
+    #: The registered backups that were not reached, and why. As long as there are any, the key is not gone.
+    unreached: Mapping[Path, str]
+
+
+def _sealed(row_key: bytes, record: str, row: _Row) -> bytes:
+    content = pad(row.canonical(), beside=SEAL_BYTES, least=_LEAST_ROW)
+    return seal(row_key, content, record.encode())
+
+
+class KeyVault:
+    """A vault that is open. Close it, or use it as a context manager."""
+
+    def __init__(self, path: Path, key: CustodianKey, *, create: bool = False) -> None:
+        """Open the vault in a file, or make a new one.
+
+        Raises WrongCustodianKey, and InputError for a file that is damaged or none, or that is in the way.
+        """
+        path = path.resolve()
+        if create == is_there(path):
+            raise InputError(f"{_WHAT} {path} {'exists already' if create else 'does not exist'}.")
+        if not create and path.stat().st_size == 0:
+            raise InputError(f"{_WHAT} {path} is damaged, or another database.")
+        self.path, self._key = path, key
+        self._database = Database(path, _TABLES, what=_WHAT)
+        try:
+            with self._database.transaction() as connection:
+                row = connection.execute(sql.select(_VAULT)).one_or_none()
+                if row is None and create:
+                    self._id = secrets.token_bytes(_VAULT_ID_BYTES)
+                    connection.execute(sql.insert(_VAULT).values(id=self._id, mark=self._mark()))
+                elif row is None:
+                    raise InputError(f"{_WHAT} {path} is damaged, or another database.")
+                else:
+                    self._id = row.id
+                    if not hmac.compare_digest(row.mark, self._mark()):
+                        raise WrongCustodianKey(f"{_WHAT} {path} was made with another custodian key.")
+        except BaseException:
+            self._database.close()
+            raise
+        self._row_key = key.derive(Label.VAULT_ROW, self._id)
+
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- records --------------------------------------------------------------------------------------------
+
+    def add(self, record: str, note: Note) -> bytes:
+        """Make a new record's key and return its public half (X25519), for which data keys are to be wrapped.
+
+        Raises InputError for a record that has one, or was erased.
+        """
+        key = EncryptionKey.generate()
+        sealed = _sealed(self._row_key, record, _Row(secret=key.reveal(), note=note))
+        with self._database.transaction() as connection:
+            for table, what in ((_ERASED, "was erased"), (_RECORDS, "has a key already")):
+                if connection.execute(sql.select(table.c.id).where(table.c.id == record)).first():
+                    raise InputError(f"The record {record} {what}.")
+            connection.execute(sql.insert(_RECORDS).values(id=record, sealed=sealed))
+        return key.public
+
+    def public_key(self, record: str) -> bytes:
+        """The public half of a record's key. Raises UnknownRecord."""
+        return EncryptionKey(self._row(record).secret).public
+
+    def note(self, record: str) -> Note:
+        """What was noted of a record. Raises UnknownRecord."""
+        return self._row(record).note
+
+    def unwrap(self, record: RecordVersion, keys: Mapping[str, bytes]) -> DataKey:
+        """The data key of a record's version, from the wrapped keys that the node keeps.
+
+        `keys` are by recipient, the public key in hexadecimal. Raises UnknownRecord, InputError if none is
+        for the vault, and VerificationError if the one that is does not open for that version.
+        """
+        key = EncryptionKey(self._row(record.id).secret)
+        wrapped = keys.get(key.public.hex())
+        if wrapped is None:
+            raise InputError(f"The node keeps no data key of the record {record.id} for this key vault.")
+        return key.unwrap(wrapped, record)
+
+    def records(self) -> list[str]:
+        """The ids of the records that have a key, in order."""
+        with self._database.transaction() as connection:
+            return list(connection.execute(sql.select(_RECORDS.c.id).order_by(_RECORDS.c.id)).scalars())
+
+    def patients(self) -> set[int]:
+        """Whom the records are about."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(sql.select(_RECORDS)).all()
+        return {self._opened(row.id, row.sealed).note.patient for row in rows}
+
+    def _row(self, record: str) -> _Row:
+        with self._database.transaction() as connection:
+            sealed = connection.execute(
+                sql.select(_RECORDS.c.sealed).where(_RECORDS.c.id == record)
+            ).scalar_one_or_none()
+            erased = connection.execute(sql.select(_ERASED.c.at).where(_ERASED.c.id == record)).first()
+        if sealed is None:
+            why = "was erased" if erased else "has no key in this key vault"
+            raise UnknownRecord(f"The record {record} {why}.")
+        return self._opened(record, sealed)
+
+    def _opened(self, record: str, sealed: bytes) -> _Row:
+        content = unseal(self._row_key, sealed, record.encode())
+        try:
+            if content is not None:
+                return _Row.read(unpad(content), "it")
+        except InvalidValue:
+            pass
+        raise InputError(
+            f"{_WHAT} {self.path} is damaged: the key of the record {record} does not open.",
+            hint="Restore it from a backup.",
+        )
+
+    def _mark(self) -> bytes:
+        return self._key.derive(Label.VAULT_MARK, self._id)
+
+    # --- backups --------------------------------------------------------------------------------------------
+
+    def backup(self, path: Path) -> None:
+        """Write a consistent copy and register it, so that erasure reaches it. It replaces an older one.
+
+        A copy made in any other way, or moved, is out of erasure's reach until it is registered (`register`).
+        Raises InputError where none can be written.
+        """
+        path = _usable(path)
+        if path == self.path:
+            raise InputError("A key vault is no backup of itself.")
+        if is_there(path):
+            with self._same(path):
+                pass
+        # First it is known, then it exists: no crash leaves a copy that erasure does not know of.
+        with self._database.transaction() as connection:
+            if not connection.execute(sql.select(_BACKUPS).where(_BACKUPS.c.path == str(path))).first():
+                connection.execute(sql.insert(_BACKUPS).values(path=str(path)))
+        # Whoever erases meanwhile waits for this transaction, and finds a whole copy.
+        with self._database.transaction() as connection:
+            registered = sql.update(_BACKUPS).where(_BACKUPS.c.path == str(path))
+            if connection.execute(registered.values(made_at=int(time.time()))).rowcount != 1:
+                raise InputError(f"The backup {path} was struck from the register while it was being made.")
+            self._database.copy(path)
+
+    def register(self, path: Path) -> None:
+        """Have erasure reach a copy made or moved by other means. Raises InputError if it is none."""
+        path = path.resolve()
+        with self._same(path):
+            pass
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(_BACKUPS).where(_BACKUPS.c.path == str(path)))
+            connection.execute(sql.insert(_BACKUPS).values(path=str(path), made_at=int(time.time())))
+
+    def forget_backup(self, path: Path) -> None:
+        """Strike a backup from the register, which says that no copy of it exists any more."""
+        with self._database.transaction() as connection:
+            connection.execute(sql.delete(_BACKUPS).where(_BACKUPS.c.path == str(path.resolve())))
+
+    def backups(self) -> list[Path]:
+        """The registered backups, in order."""
+        with self._database.transaction() as connection:
+            return [Path(path) for path in connection.execute(sql.select(_BACKUPS.c.path)).scalars()]
+
+    @contextmanager
+    def _same(self, path: Path) -> Iterator[KeyVault]:
+        """Another copy of this vault, opened. Raises InputError for anything else."""
+        with KeyVault(path, self._key) as other:
+            if other._id != self._id or path == self.path:
+                raise InputError(f"{_WHAT} {path} is no copy of this one.")
+            yield other
+
+    # --- another custodian key ------------------------------------------------------------------------------
+
+    def rekey(self, key: CustodianKey) -> dict[Path, str]:
+        """Seal everything anew under another custodian key, in the registered backups first.
+
+        It may be repeated. Answers the backups that were not reached, and why: those stay under the former
+        key, and out of erasure's reach. Raises InputError if the vault itself cannot be written.
+        """
+        unreached: dict[Path, str] = {}
+        for path in self.backups():
+            try:
+                with self._same(path) as other:
+                    other._reseal(key)
+            except WrongCustodianKey:
+                # Perhaps an earlier attempt came this far.
+                try:
+                    KeyVault(path, key).close()
+                except InputError as error:
+                    unreached[path] = error.message
+            except InputError as error:
+                unreached[path] = error.message
+        self._reseal(key)
+        return unreached
+
+    def _reseal(self, key: CustodianKey) -> None:
+        row_key = key.derive(Label.VAULT_ROW, self._id)
+        with self._database.transaction() as connection:
+            for row in connection.execute(sql.select(_RECORDS)).all():
+                sealed = _sealed(row_key, row.id, self._opened(row.id, row.sealed))
+                connection.execute(sql.update(_RECORDS).where(_RECORDS.c.id == row.id).values(sealed=sealed))
+            connection.execute(sql.update(_VAULT).values(mark=key.derive(Label.VAULT_MARK, self._id)))
+        self._key, self._row_key = key, row_key
+        self._database.compact()
+
+    # --- erasure --------------------------------------------------------------------------------------------
+
+    def erase(self, record: str) -> Deletion:
+        """Delete a record's key here and in every registered backup. It may be repeated, and resumes.
+
+        The record's id stays, so that it never gets a key again. Raises InputError if the vault itself cannot
+        be written; what cannot be reached of the backups, the answer says.
+        """
+        found = self._delete(record)
+        reached: dict[Path, bool] = {}
+        unreached: dict[Path, str] = {}
+        # No backup is made meanwhile.
+        with self._database.transaction() as connection:
+            rows = connection.execute(sql.select(_BACKUPS).order_by(_BACKUPS.c.path)).all()
+            for path, whole in ((Path(row.path), row.made_at is not None) for row in rows):
+                try:
+                    unfinished_copy(path).unlink(missing_ok=True)
+                    if not whole and not is_there(path):
+                        continue
+                    with self._same(path) as other:
+                        reached[path] = other._delete(record)
+                except InputError as error:
+                    unreached[path] = error.message
+                except OSError as error:
+                    unreached[path] = str(error.strerror)
+        return Deletion(record, found, reached, unreached)
+
+    def _delete(self, record: str) -> bool:
+        with self._database.transaction() as connection:
+            deleted = connection.execute(sql.delete(_RECORDS).where(_RECORDS.c.id == record)).rowcount > 0
+            if not connection.execute(sql.select(_ERASED).where(_ERASED.c.id == record)).first():
+                connection.execute(sql.insert(_ERASED).values(id=record, at=int(time.time())))
+        self._database.compact()
+        return deleted
+
+
+def _usable(path: Path) -> Path:
+    """The absolute path of a copy. Raises InputError where none can be written, before it is registered."""
+    try:
+        absolute = path.resolve()
+        str(absolute).encode()
+        unfinished = unfinished_copy(absolute)
+        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600))
+        unfinished.unlink()
+    except (OSError, RuntimeError, ValueError) as error:
+        # What is no text, or a loop of links, has no reason of the system's.
+        reason = getattr(error, "strerror", None) or "no file can be named so"
+        raise InputError(f"{_WHAT}'s copy {path} cannot be written: {reason}.") from None
+    return absolute

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Find a real Calimero node for this machine, or build the one of `calimero-node/` with cargo.
+
+    make calimero-node                     find it, or build it: once, about 28 minutes on two cores
+    scripts/calimero_node.py --find        print its path, or say that there is none (status 4)
+
+Looked for in this order: the program that MEDSYNC_CALIMERO_NODE names, `medsync-calimero-node` on PATH, the
+one built before, in the user's cache. Only tests against real nodes and `make demo PRIVATE=calimero` need it.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from medsync.errors import ToolError, exit_code_of
+from medsync.private.daemon import BUILT, PROGRAM, find_program, require_program
+
+SOURCES: Final = Path(__file__).resolve().parent.parent / "calimero-node"
+MIN_RUST: Final = (1, 88)
+"""The oldest Rust that the Calimero crates compile with."""
+
+_INSTALL: Final = """\
+On Debian or Ubuntu:   apt-get install build-essential clang libclang-dev cmake
+On macOS:              xcode-select --install && brew install cmake
+and Rust 1.88 or newer from https://rustup.rs."""
+
+
+def install() -> None:
+    """Print the path of the node's program, building it first if there is none.
+
+    Raises ToolError, naming all that is missing, if it cannot be built, or if the build fails.
+    """
+    if find_program() is None:
+        if absent := list(missing()):
+            raise ToolError(f"{PROGRAM} cannot be built: {', '.join(absent)}.", hint=_INSTALL)
+        BUILT.parent.mkdir(parents=True, exist_ok=True)
+        with (BUILT.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if find_program() is None:  # Another process may have built it while this one waited.
+                _build(BUILT.parent / "target")
+    print(require_program())
+
+
+def _build(target: Path) -> None:
+    print(
+        f"Building {PROGRAM} with cargo into {BUILT.parent}: once, about 28 minutes on two cores,\n"
+        "2.5 GB while it lasts. It can be interrupted and resumed.",
+        flush=True,
+    )
+    command = ["cargo", "build", "--release", "--locked"]
+    # cargo reads `.cargo/config.toml` where it runs: it keeps build scripts from downloading pages.
+    if subprocess.run(command, cwd=SOURCES, env=os.environ | {"CARGO_TARGET_DIR": str(target)}).returncode:
+        raise ToolError(f"cargo could not build {PROGRAM}; its own message is above.", hint=_INSTALL)
+    made = BUILT.with_suffix(".new")
+    shutil.copy2(target / "release" / PROGRAM, made)
+    made.replace(BUILT)
+    shutil.rmtree(target, ignore_errors=True)
+
+
+def missing() -> Iterator[str]:
+    """What building takes and this machine has not."""
+    if shutil.which("cargo") is None:
+        yield "cargo is missing"
+    elif (version := _rust_version()) < MIN_RUST:
+        yield f"Rust {'.'.join(map(str, version))} is too old"
+    if shutil.which("c++") is None:
+        yield "a C++ compiler (c++) is missing"
+    if shutil.which("cmake") is None:
+        yield "cmake is missing"
+    if shutil.which("clang") is None:
+        yield "clang is missing"
+    if not _libclang():
+        yield "libclang is missing"
+
+
+def _rust_version() -> tuple[int, ...]:
+    said = subprocess.run(["cargo", "--version"], capture_output=True, text=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", said)
+    return tuple(map(int, found.groups())) if found else (0,)
+
+
+def _libclang() -> bool:
+    """Whether bindgen, which RocksDB's crate runs, will find the library."""
+    if "LIBCLANG_PATH" in os.environ or sys.platform == "darwin":
+        return True
+    places = ("usr/lib/llvm*/lib", "usr/lib64", "usr/lib/*-linux-gnu", "usr/local/lib")
+    names = ("libclang.so*", "libclang-[0-9]*.so*")
+    return any(next(Path("/").glob(f"{place}/{name}"), None) for place in places for name in names)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--find", action="store_true", help="only look, build nothing")
+    options = parser.parse_args()
+    return exit_code_of((lambda: print(require_program())) if options.find else install)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""The private side, typed by the people in it: a record's way to a researcher, its proof, its erasure."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medsync.deployments import read
+from medsync.errors import ExitCode
+from medsync.felt import encode_short_string
+from medsync.private.home import Home
+from tests.cli.conftest import Cli, Done, Here
+from tests.private.samples import MARKER, observation
+
+RESEARCHER, PATIENT = "devnet:2", "devnet:6"
+PASSPHRASE = "typed by nobody"
+
+
+class Private:
+    """The command line with the passphrase in its environment."""
+
+    def __init__(self, here: Here) -> None:
+        self.here = here
+        self.said: list[str] = []
+
+    def run(self, line: str) -> Done:
+        done = self.here.run(
+            line,
+            MEDSYNC_KEY_PASSPHRASE=PASSPHRASE,
+            MEDSYNC_DEPLOYMENT=str(self.here.folder / "private.json"),
+        )
+        self.said += [done.out, done.err]
+        return done
+
+    def json(self, line: str) -> Any:
+        return self.run(f"{line} --json").ok().json
+
+
+@pytest.fixture(scope="module")
+def private(cli: Cli, here: Here) -> Private:
+    """Three institutions, whose key files open faster than those that the command line makes."""
+    private = Private(here)
+    # A deployment of its own: other tests add anchors to the one that all share.
+    private.json("deploy --salt 0x9a")
+    record = read(cli.folder / "private.json")
+    for name in ("hospital", "clinic", "university"):
+        making = Home.create(
+            cli.folder / name,
+            PASSPHRASE,
+            chain=encode_short_string(record.chain_id),
+            contract=record.medsync,
+            work=2**4,
+        )
+        asyncio.run(making)
+    return private
+
+
+def test_a_record(private: Private, cli: Cli) -> None:
+    # The three agree on who attests.
+    too_many = "anchor nodes hospital clinic --output bad-nodes.json --threshold 3"
+    assert private.run(too_many).code == ExitCode.BAD_INPUT
+    private.json("anchor nodes hospital clinic university --output private-nodes.json --threshold 2")
+    without = private.run("anchor audit")
+    assert (without.code, "no PrivateAnchor" in without.err) == (ExitCode.BAD_INPUT, True)
+    private.json("deploy --salt 0x9a --anchor-nodes private-nodes.json")
+
+    # The researcher makes a key and a card; the hospital keeps a record.
+    private.json("private key researcher.key")
+    card = f"private card --account {RESEARCHER} --key researcher.key --output card.json"
+    private.json(card)
+    cli.write("observation.json", observation())
+    (kept,) = private.json(f"private put observation.json --patient {PATIENT} --home hospital")
+    assert (kept["version"], kept["categories"]) == (1, ["OBSERVATION"])
+    cli.write("patient.json", {"resourceType": "Observation", "status": "nonsense"})
+    bad = private.run(f"private put patient.json --patient {PATIENT} --home hospital")
+    assert bad.code == ExitCode.BAD_INPUT
+    assert "code" in bad.err
+    listed = private.json(f"private list --home hospital --patient {PATIENT}")
+    assert [one["record"] for one in listed] == [kept["record"]]
+
+    # It is anchored, by two of three; with one alone it is not.
+    alone = private.run("bridge run --once --home hospital")
+    assert alone.code == ExitCode.NOT_VERIFIED
+    (request,) = (cli.folder / "hospital/bridge/requests").iterdir()
+    attest = f"bridge attest {request} --home clinic --output hospital/bridge/attestations/clinic.json"
+    assert private.json(attest)["size"] == 1
+    assert private.json("bridge run --once --home hospital")["anchored"] == 1
+
+    # Asked for, permitted, ticketed, delivered once.
+    (cli.folder / "hospital/bridge/cards/researcher.json").write_bytes(
+        (cli.folder / "card.json").read_bytes()
+    )
+    private.run(f"entity register {RESEARCHER} --role researcher --profile 0x5")
+    consent = "--purpose HRESCH --categories OBSERVATION"
+    private.json(f"consent add {RESEARCHER} --account {PATIENT} {consent} --expires +1d")
+    asked = f"access request {PATIENT} --account {RESEARCHER} {consent} --record {kept['commitment']}"
+    assert private.json(asked)["decision"] == "PERMIT"
+    (ticket,) = private.json("bridge run --once --home hospital --also clinic")["tickets"]
+    get = f"private get {ticket} --key researcher.key --home hospital"
+    private.json(f"{get} --output got.json")
+    assert cli.read("got.json") == observation()
+    assert (cli.folder / "got.json").stat().st_mode & 0o077 == 0
+    for output, code in (("got.json", ExitCode.BAD_INPUT), ("more.json", ExitCode.NOT_PERMITTED)):
+        assert private.run(f"{get} --output {output}").code == code
+    assert not (cli.folder / "more.json").exists()
+
+    # Anybody verifies that it is included; who alters the proof is found out.
+    private.json("bridge run --once --home hospital --also university")
+    private.json(f"anchor prove --record {kept['record']} --home hospital --output proof.json")
+    verified = private.json("anchor verify proof.json")
+    assert (verified["included"], verified["published_class"]) == (True, True)
+    assert verified["attested"] == "2 signed, 2 were needed"
+    proof = cli.read("proof.json")
+    proof["operation"]["version"] = 2
+    cli.write("forged.json", json.dumps(proof))
+    assert private.run("anchor verify forged.json").code == ExitCode.NOT_VERIFIED
+    audited = private.json("anchor audit --entries --home hospital")
+    assert (audited["recomputed"], audited["size"]) == (True, 3)
+
+    # Erased, backups included.
+    private.json("private backup vault.backup --home hospital")
+    erased = private.json(f"private erase {kept['record']} --home hospital")
+    assert {one["place"] for one in erased["deleted"] if one["found"]} == {
+        "vault",
+        "backup",
+        "node",
+        "ticket",
+    }
+    assert Path(cli.folder / erased["certificate"]).exists()
+    assert private.json("private list --home hospital")[0]["erased"] is True
+    assert private.run("private erase 00 --home hospital").code == ExitCode.BAD_INPUT
+    assert private.json("bridge run --once --home hospital --also clinic")["anchored"] == 4
+    assert private.json("bridge status --home hospital")["outcomes"] == {"ISSUED": 1}
+
+    # What was said holds no passphrase and nothing of the record.
+    said = "".join(private.said)
+    assert PASSPHRASE not in said
+    assert MARKER not in said
+
+
+def test_a_new_home(private: Private) -> None:
+    made = private.json("private init --home new")
+    assert made["node"] == "EMBEDDED"
+    assert private.json("private list --home new") == []
+    again = private.run("private init --home new")
+    assert again.code == ExitCode.BAD_INPUT
+    assert "not empty" in again.err
+
+
+def test_a_home_of_another_deployment(private: Private, cli: Cli) -> None:
+    elsewhere = Home.create(cli.folder / "stray", PASSPHRASE, chain=1, contract=1, work=2**4)
+    asyncio.run(elsewhere)
+    stray = private.run("private list --home stray")
+    assert stray.code == ExitCode.BAD_INPUT
+    assert "another deployment" in stray.err
+
+
+def test_no_home_and_no_passphrase(private: Private, here: Here) -> None:
+    nowhere = private.run("private list --home nowhere")
+    assert nowhere.code == ExitCode.BAD_INPUT
+    assert "medsync private init" in nowhere.err
+    elsewhere = {"MEDSYNC_DEPLOYMENT": str(here.folder / "private.json")}
+    asked = here.run("private backup b.db --home clinic", **elsewhere)
+    assert asked.code == ExitCode.BAD_INPUT
+    assert "passphrase" in asked.err
+    wrong = here.run("private backup b.db --home clinic", MEDSYNC_KEY_PASSPHRASE="another", **elsewhere)
+    assert wrong.code == ExitCode.BAD_INPUT
+    assert "does not open" in wrong.err

@@ -1,0 +1,173 @@
+"""Two institutions' folders and an accessor's files, made once: of every kind that the private side reads.
+
+The hospital keeps two records; the entry of the first is anchored, that of the second waits for attestations.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+from starknet_py.net.full_node_client import FullNodeClient
+
+from medsync.hashing import entry_digest
+from medsync.private import bundle, custody, tickets
+from medsync.private.anchor import PrivateAnchorClient, node_identity
+from medsync.private.cards import sign_card
+from medsync.private.home import Home
+from medsync.private.keyfiles import write_key
+from medsync.private.keys import AccessorKey, AttestorKey, BridgeKey, CustodianKey
+from medsync.private.records import open_record
+from medsync.private.tickets import SignedTicket
+from medsync.private.vault import Note
+from medsync.signer import StarkSigner
+from medsync.transactions import Account
+from medsync.types import AnchorHead, AnchorNode, LogEntry, LogHead
+from medsync.vocabulary import Decision, Reason
+from tests.unit.samples import CHAIN, DAY, PATIENT, RESEARCHER, entry
+
+#: Folders and files, relative to the folder that commands run in.
+HOSPITAL: Final = "hospital"
+CLINIC: Final = "clinic"
+RESOURCE: Final = "observation.json"
+PASSPHRASE_FILE: Final = "passphrase.txt"
+ACCESSOR_KEY: Final = "accessor.json"
+TICKET: Final = "ticket.json"
+CARD: Final = f"{HOSPITAL}/bridge/cards/accessor.card.json"
+REQUEST: Final = f"{HOSPITAL}/bridge/requests/0-2.json"
+ATTESTATION: Final = f"{HOSPITAL}/bridge/attestations/clinic.json"
+PROOF: Final = "proof.json"
+NODES: Final = "nodes.json"
+BUNDLE: Final = "records.mpk"
+
+PASSPHRASE: Final = "plinth-Gamut-overböard-71"
+LABEL: Final = "Wilhelmina of ward nineteen"
+FINDING: Final = "fasting glucose far beyond range"
+#: Ids of the records that are there.
+RECORDS: Final = ("3f" * 16, "a7" * 16)
+#: scrypt's work for all key files here: next to none.
+WORK: Final = 2**4
+
+
+@dataclass(frozen=True)
+class Institutions:
+    """What of them the rest of the world has to fit."""
+
+    #: The log entry that permits the accessor to have the first record, and the log it ends.
+    entry: LogEntry
+    head: LogHead
+    #: What the PrivateAnchor has.
+    anchored: AnchorHead
+    #: Makes the ticket for the first record anew: no ticket is good for as long as all tests may take.
+    issue: Callable[[], bytes]
+    #: What must never be seen, as text.
+    secrets: tuple[str, ...]
+
+
+async def make_homes(work: Path, medsync: int) -> list[AnchorNode]:
+    """Make the folders; how the institutions are registered at the anchor."""
+    (work / PASSPHRASE_FILE).write_text(f"{PASSPHRASE}\n")
+    (work / RESOURCE).write_text(json.dumps(_observation(), indent=2) + "\n")
+    shutil.copy(bundle.BUNDLE, work / BUNDLE)
+    nodes = []
+    for name in (HOSPITAL, CLINIC):
+        home = await Home.create(
+            work / name,
+            PASSPHRASE,
+            chain=CHAIN,
+            contract=medsync,
+            capacity=10,
+            work=WORK,
+            bundle=work / BUNDLE,
+        )
+        async with home.store() as store:
+            identity = node_identity(store.node.kind, store.member)
+        nodes.append(AnchorNode(int(home.public(AttestorKey)["stark_key"], 16), identity))
+    registered = [{"stark_key": hex(one.stark_key), "identity": hex(one.identity)} for one in nodes]
+    (work / NODES).write_text(json.dumps({"threshold": len(nodes), "nodes": registered}, indent=2) + "\n")
+    return nodes
+
+
+async def keep_records(
+    work: Path, medsync: int, anchor: int, signer: StarkSigner, log: LogHead
+) -> Institutions:
+    """Fill the hospital's folder. `signer` is the researcher's; `log` the patient's before the last entry."""
+    home = Home(work / HOSPITAL)
+    key = AccessorKey.generate()
+    write_key(work / ACCESSOR_KEY, key, PASSPHRASE, work=WORK)
+    card = sign_card(signer, RESEARCHER, key, int(time.time()) + 90 * DAY)
+    # It only names the contract: nobody is asked anything.
+    client = PrivateAnchorClient(anchor, Account(RESEARCHER, FullNodeClient("http://127.0.0.1:1"), signer))
+    clinic = Home(work / CLINIC)
+    async with clinic.store() as store:
+        # Its memory is there from now on, empty.
+        (await clinic.attestor(store, PASSPHRASE, client)).close()
+    sealed = []
+    async with home.store() as store, home.bridge(store, PASSPHRASE, client, first_block=0) as bridge:
+        (bridge.folder / "cards" / Path(CARD).name).write_bytes(card.canonical())
+        for record in RECORDS:
+            with patch.object(custody, "new_record_id", lambda record=record: record):
+                note = Note(patient=PATIENT, label=LABEL)
+                sealed.append(await custody.keep(store, bridge.vault, _observation(), note))
+        await bridge.collect()
+        head = AnchorHead(1, bridge.book.log.root(1), 0, 2, 2, 0)
+        await bridge.request(head, 2)
+        first = sealed[0]
+        data_key = bridge.vault.unwrap(first.record, first.keys)
+        permitted = entry(
+            log.count + 1,
+            Decision.PERMIT,
+            Reason.GRANTED,
+            record=first.record.commitment,
+            categories=first.categories,
+        )
+        digest = entry_digest(CHAIN, medsync, log.head, permitted)
+        bridge_key, context = bridge.key, store.apps[0].context.id
+
+    def issue() -> bytes:
+        return SignedTicket.issue(
+            bridge_key,
+            chain=CHAIN,
+            contract=medsync,
+            context=context,
+            entry=permitted,
+            digest=digest,
+            record=first.record,
+            card=card,
+            data_key=data_key,
+            now=int(time.time()),
+            life=tickets.LONGEST_LIFE,
+        ).canonical()
+
+    (work / TICKET).write_bytes(issue())
+    opening = open_record(first.ciphertext, data_key, first.record, requested=first.record.commitment).opening
+    hidden = [data_key.reveal(), key.reveal(), opening.salt.to_bytes(32, "big")]
+    for name in (HOSPITAL, CLINIC):
+        one = Home(work / name)
+        hidden += [one.key(kind, PASSPHRASE).reveal() for kind in (CustodianKey, BridgeKey, AttestorKey)]
+        hidden.append(bytes.fromhex((work / name / "node" / "node.key").read_text()))
+    written = (PASSPHRASE, LABEL, FINDING, *(text for secret in hidden for text in _texts(secret)))
+    return Institutions(permitted, LogHead(permitted.seq, digest), head, issue, written)
+
+
+def _observation() -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": "synthetic-observation",
+        "status": "final",
+        "code": {"text": FINDING},
+    }
+
+
+def _texts(secret: bytes) -> Iterator[str]:
+    """How a secret may be written."""
+    yield secret.hex()
+    yield str(int.from_bytes(secret, "big"))
+    yield base64.b64encode(secret).decode()
