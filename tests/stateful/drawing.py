@@ -23,6 +23,10 @@ class Independent(HypothesisProvider):
         super().__init__(data)
         self._random = self.stream
 
+    def _maybe_draw_constant(self, *_: Any, **__: Any) -> None:
+        """Hypothesis now and then draws a constant from the sources of what happens to be imported: examples
+        would then follow from the seed and from which other tests were collected."""
+
 
 AVAILABLE_PROVIDERS[INDEPENDENT] = Independent
 

@@ -850,25 +850,28 @@ class MedSyncMachine(RuleBasedStateMachine):
         self.system.instruct_puppet(accrual)
 
     @rule(
-        habit=st.sampled_from(sorted(HABITS)),
+        habits=st.lists(st.sampled_from(sorted(HABITS)), min_size=2, max_size=2, unique=True),
         function=st.sampled_from(["revoke_all", "withdraw"]),
         victim=st.sampled_from(["pool", "researcher", "patient"]),
         amount=st.sampled_from([1, 2, 1_000]),
         lasting=st.booleans(),
     )
-    def token_misbehaves(self, habit: str, function: str, victim: str, amount: int, lasting: bool) -> None:
+    def token_misbehaves(
+        self, habits: list[str], function: str, victim: str, amount: int, lasting: bool
+    ) -> None:
         """Under every habit somebody deposits and somebody withdraws."""
         pool, terms = self.system.hostile_pool.address, self.system.hostile_terms
         blocked = pool if victim == "pool" else self.who(victim)
-        self.system.have_token_take_up(habit, blocked, function)
-        books = self.world().state.pools[pool]
-        surplus = self.world().state.tokens[books.token].balances[pool] - books.liabilities()
-        if habit == "stands still":  # unless it owes more than it holds the pool notices nothing
-            amount += surplus
-        self.do("deposit", terms.funder, pool=pool, terms=terms, amount=amount)
-        mine = [(owner, claimable) for at, owner, claimable in self.system.claims() if at == pool]
-        for owner, claimable in mine[:1]:
-            self.do("withdraw", owner, pool=pool, amount=min(amount, claimable), recipient=owner)
+        for habit in habits:
+            self.system.have_token_take_up(habit, blocked, function)
+            books = self.world().state.pools[pool]
+            surplus = self.world().state.tokens[books.token].balances[pool] - books.liabilities()
+            # Unless it owes more than it holds the pool does not notice that nothing came.
+            more = surplus if habit == "stands still" else 0
+            self.do("deposit", terms.funder, pool=pool, terms=terms, amount=amount + more)
+            mine = [(owner, claimable) for at, owner, claimable in self.system.claims() if at == pool]
+            for owner, claimable in mine[:1]:
+                self.do("withdraw", owner, pool=pool, amount=min(amount, claimable), recipient=owner)
         if not lasting:
             self.system.have_token_take_up("", 0, function)
 
