@@ -304,11 +304,6 @@ def write(path: Path, record: Record) -> None:
     replace(NewFile(path, record.to_json().encode(), "The deployment record"))
 
 
-def _unwritable(path: Path, error: Exception) -> InputError:
-    reason = getattr(error, "strerror", None) or "no file can be named so"
-    return InputError(f"The deployment record {path} cannot be written: {reason}.")
-
-
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Let one process at a time deploy into a folder. Raises InputError where no record can be written."""
@@ -316,7 +311,8 @@ def alone(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path.parent, os.O_RDONLY)
     except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from None
+        reason = getattr(error, "strerror", None) or "no file can be named so"
+        raise InputError(f"The deployment record {path} cannot be written: {reason}.") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

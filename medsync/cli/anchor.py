@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medsync.cli import values
 from medsync.cli.bridge import anchor_client
-from medsync.cli.context import Context, command
+from medsync.cli.context import Context, command, paid
 from medsync.cli.output import Answer, Hex, Time
-from medsync.cli.private import HomeOption, opened
+from medsync.cli.private import HomeOption, PassphraseFile, opened, passphrase
 from medsync.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="Prove what a private log includes, verify, audit.")
+if TYPE_CHECKING:
+    from medsync.private.anchor import AnchorNode
+    from medsync.private.book import Book
+
+app = typer.Typer(
+    no_args_is_help=True, help="Prove what a private log includes, verify, audit; rotate its nodes."
+)
 
 
 @command(app, "nodes")
@@ -24,10 +30,10 @@ async def nodes(
     homes: Annotated[
         list[Path], typer.Argument(help="The institutions' folders, in the order of the nodes.")
     ],
-    output: Annotated[Path, typer.Option("--output", help="Where the file for medsync deploy goes.")],
+    output: Annotated[Path, typer.Option("--output", help="Where the file of nodes goes.")],
     threshold: Annotated[int, typer.Option(help="How many must sign.", min=1, max=16)],
 ) -> Answer:
-    """Write the file of nodes that medsync deploy --anchor-nodes takes, from folders on this machine."""
+    """Write a file of nodes, from folders on this machine: for deploy --anchor-nodes, or anchor rotate."""
     from medsync.private.anchor import node_identity
     from medsync.private.home import Home
     from medsync.private.keys import AttestorKey
@@ -44,6 +50,94 @@ async def nodes(
     context.write(output, json.dumps({"threshold": threshold, "nodes": found}, indent=2) + "\n", "--output")
     context.keep()
     return {"nodes": len(found), "threshold": threshold, "output": str(output)}
+
+
+NextNodes = Annotated[
+    Path, typer.Argument(help="The file of the next nodes and their threshold, as anchor nodes writes it.")
+]
+
+
+@command(app, "sign-rotation")
+async def sign_rotation(
+    context: Context,
+    nodes: NextNodes,
+    output: Annotated[Path, typer.Option("--output", help="Where the signature goes.")],
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Sign, as one of the present nodes, that those of a file take over. It changes nothing yet.
+
+    Read the file before: who is not in it attests nothing any more, and nobody can undo it.
+
+    Example: medsync anchor sign-rotation next.json --home clinic --output clinic.rotation.json
+    """
+    from medsync.private import rotation
+    from medsync.private.keys import AttestorKey
+
+    following, threshold = _next_nodes(nodes)
+    secret = passphrase(passphrase_file)
+    async with opened(context, home) as found:
+        signer = found.key(AttestorKey, secret).signer(found.settings.chain)
+        client = await anchor_client(context)
+        with values.named("--home"):
+            made = await rotation.sign(signer, client, following, threshold)
+    context.write(output, made.canonical().decode() + "\n", "--output")
+    context.keep()
+    return {
+        "signature": str(output),
+        "node": made.node,
+        "epoch": made.epoch,
+        "next_threshold": threshold,
+        "next_nodes": [{"stark_key": Hex(one.stark_key), "identity": Hex(one.identity)} for one in following],
+    }
+
+
+@command(app, "rotate")
+async def rotate(
+    context: Context,
+    nodes: NextNodes,
+    signatures: Annotated[
+        list[Path], typer.Argument(help="What present nodes wrote with anchor sign-rotation.")
+    ],
+) -> Answer:
+    """Have the nodes of a file take over from the present ones, a quorum of which signed that. For anyone.
+
+    Every signature is checked before anything is sent; exit code 7 if one is not good, or there are too few.
+
+    Example: medsync anchor rotate next.json hospital.rotation.json clinic.rotation.json
+    """
+    from medsync.files import read_bytes
+    from medsync.private import rotation
+
+    following, threshold = _next_nodes(nodes)
+    given = {
+        str(path): rotation.RotationSignature.read(read_bytes(path, "SIGNATURES:"), f"SIGNATURES: {path}")
+        for path in signatures
+    }
+    client = await anchor_client(context, signing=True)
+    head = await client.head()
+    if (await client.nodes(), head.threshold) == (following, threshold):
+        # Somebody was faster; or this command was, and was stopped before it could say so.
+        return {"rotated": False, "epoch": head.epoch, "nodes": head.nodes, "threshold": head.threshold}
+    quorum = await rotation.check(client, following, threshold, given)
+    result = await context.send(client.rotate(following, threshold, quorum))
+    return {
+        "rotated": True,
+        "epoch": head.epoch + 1,
+        "nodes": len(following),
+        "threshold": threshold,
+        **paid(result),
+    }
+
+
+def _next_nodes(path: Path) -> tuple[list[AnchorNode], int]:
+    """The nodes and the threshold of a file."""
+    from medsync.deployments import read_quorum
+    from medsync.private.anchor import AnchorNode
+
+    with values.named("NODES"):
+        quorum = read_quorum(path)
+    return [AnchorNode(one.stark_key, one.identity) for one in quorum.nodes], quorum.threshold
 
 
 @command(app, "prove")
@@ -82,10 +176,7 @@ async def prove(
     }
 
 
-def _place(book: object, size: int, record: str) -> int:
-    from medsync.private.book import Book
-
-    assert isinstance(book, Book)
+def _place(book: Book, size: int, record: str) -> int:
     operations = book.operations(0, size)
     places = [place for place, one in enumerate(operations) if getattr(one, "id", None) == record]
     if not places:

@@ -173,3 +173,26 @@ async def attest(
     context.write(output_file, made.canonical().decode(), "--output")
     context.keep()
     return {"attestation": str(output_file), "node": made.node, "size": made.size, "root": Hex(made.root)}
+
+
+@command(app, "rotate-key")
+async def rotate_key(
+    context: Context, home: HomeOption = None, passphrase_file: PassphraseFile = None
+) -> Answer:
+    """Replace the key that tickets are signed with, in every context of this institution's node.
+
+    Tickets that are out are void then: who has one asks for access again. What was interrupted is completed
+    by the same command; until then the bridge stands still.
+    """
+    from medsync.private.keys import BridgeKey
+
+    secret = passphrase(passphrase_file)
+    async with opened(context, home, alone=True) as found, found.store() as store:
+        former = found.public(BridgeKey)["signing_key"]
+        with context.busy("Replacing the bridge's key"):
+            await found.rotate_bridge_key(store, secret)
+        return {
+            "bridge_key": found.public(BridgeKey)["signing_key"],
+            "former_bridge_key": former,
+            "contexts": len(store.apps),
+        }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -15,9 +15,12 @@ from medsync.cli import values
 from medsync.cli.context import Context, command
 from medsync.cli.output import Answer, Hex, Time
 from medsync.errors import InputError
+from medsync.files import NewFile, is_there, replace, write_new
 
 if TYPE_CHECKING:
+    from medsync.private.calimero import CalimeroNode, Invitation
     from medsync.private.home import Home
+    from medsync.private.records_app import RecordStore
     from medsync.vocabulary import Category
 
 app = typer.Typer(no_args_is_help=True, help="Keep encrypted records on a private node, and get one.")
@@ -64,8 +67,11 @@ def passphrase(file: Path | None, *, new: bool = False) -> str:
 
 
 @asynccontextmanager
-async def opened(context: Context, home: Path | None) -> AsyncIterator[Home]:
-    """The home that is meant, which must belong to the deployment that is meant."""
+async def opened(context: Context, home: Path | None, *, alone: bool = False) -> AsyncIterator[Home]:
+    """The home that is meant, which must belong to the deployment that is meant.
+
+    `alone` is for who replaces a key: no other command uses the home meanwhile.
+    """
     from medsync.private.home import Home
 
     found = Home(home_path(context, home))
@@ -76,7 +82,19 @@ async def opened(context: Context, home: Path | None) -> AsyncIterator[Home]:
             f"The home {found.folder} belongs to another deployment of MedSync.",
             hint="Choose another --home, --deployment or --network.",
         )
-    yield found
+    with found.used(alone=alone):
+        yield found
+
+
+@contextmanager
+def reserved(output: Path) -> Iterator[None]:
+    """A new file, made before what cannot be repeated; gone again if that fails. Only its owner reads it."""
+    write_new([NewFile(output, b"", "--output:", private=True)])
+    try:
+        yield
+    except BaseException:
+        output.unlink()
+        raise
 
 
 @command(app, "init")
@@ -278,15 +296,13 @@ async def get(
     A ticket releases once. A refusal is logged on the node; exit code 9.
     """
     from medsync.commitments import canonical_json
-    from medsync.files import NewFile, replace, write_new
     from medsync.private import custody
     from medsync.private.keyfiles import read_key
     from medsync.private.keys import AccessorKey
     from medsync.private.tickets import read_ticket
 
-    # Before the ticket is used up: what it releases, it releases once.
-    write_new([NewFile(output, b"", "--output:", private=True)])
-    try:
+    # What the ticket releases, it releases once.
+    with reserved(output):
         signed = read_ticket(ticket)
         accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
         deployment, connection = await context.record(), await context.connection()
@@ -297,9 +313,6 @@ async def get(
         async with opened(context, home) as found, found.store() as store:
             record = await custody.fetch(store, signed, accessor, requested=entry.record)
         replace(NewFile(output, canonical_json(record.resource) + b"\n", "--output:", private=True))
-    except BaseException:
-        output.unlink()
-        raise
     return {
         "record": record.record.id,
         "version": record.record.version,
@@ -360,3 +373,181 @@ async def backup(
                 "records": len(vault.records()),
                 "backups": list(map(str, vault.backups())),
             }
+
+
+@command(app, "backups")
+async def backups(
+    context: Context, home: HomeOption = None, passphrase_file: PassphraseFile = None
+) -> Answer:
+    """List the registered backups of the key vault, and whether erasure reaches each of them now."""
+    async with opened(context, home) as found:
+        with found.vault(passphrase(passphrase_file)) as vault:
+            unreached = vault.unreached()
+            return [
+                {
+                    "backup": str(path),
+                    "reached": path not in unreached and is_there(path),
+                    "why_not": unreached.get(path, "" if is_there(path) else "It was never completed."),
+                }
+                for path in vault.backups()
+            ]
+
+
+@command(app, "register-backup")
+async def register_backup(
+    context: Context,
+    file: Annotated[Path, typer.Argument(help="A copy of the key vault that was moved, or made otherwise.")],
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Have erasure reach a copy of the key vault that private backup did not make where it is."""
+    async with opened(context, home) as found:
+        with found.vault(passphrase(passphrase_file)) as vault:
+            with values.named("FILE"):
+                vault.register(file)
+            return {"backup": str(file), "backups": list(map(str, vault.backups()))}
+
+
+@command(app, "forget-backup")
+async def forget_backup(
+    context: Context,
+    file: Annotated[Path, typer.Argument(help="Where the backup was. Destroy it first, and copies of it.")],
+    home: HomeOption = None,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Strike a backup that no longer exists from the register, so that erasure does not wait for it."""
+    async with opened(context, home) as found:
+        with found.vault(passphrase(passphrase_file)) as vault:
+            with values.named("FILE"):
+                if is_there(file):
+                    raise InputError(f"{file} still exists.", hint="Destroy it first: it may hold keys.")
+                vault.forget_backup(file)
+            return {"forgotten": str(file), "backups": list(map(str, vault.backups()))}
+
+
+@command(app, "rekey")
+async def rekey(context: Context, home: HomeOption = None, passphrase_file: PassphraseFile = None) -> Answer:
+    """Replace the custodian's key: the key vault and its backups are sealed anew under the new one.
+
+    What was interrupted is completed by the same command. Exit code 7 if a registered backup is out of reach;
+    nothing is changed then.
+    """
+    from medsync.private.keys import CustodianKey
+
+    secret = passphrase(passphrase_file)
+    async with opened(context, home, alone=True) as found:
+        former = found.public(CustodianKey)["signing_key"]
+        with context.busy("Sealing the key vault anew"):
+            found.rekey(secret)
+        return {
+            "signing_key": found.public(CustodianKey)["signing_key"],
+            "former_signing_key": former,
+            "note": "Publish both: certificates of erasure made before are signed with the former.",
+        }
+
+
+# --- other institutions' nodes ------------------------------------------------------------------------------
+
+
+def _real_node(store: RecordStore) -> CalimeroNode:
+    """The node, if it is one that others can join. Raises InputError."""
+    from medsync.private.calimero import CalimeroNode
+
+    if not isinstance(store.node, CalimeroNode):
+        raise InputError(
+            "--home: its node is the in-process one, which replicates nothing: no node joins another there.",
+            hint="Make a home with a real node: medsync private init --node URL.",
+        )
+    return store.node
+
+
+@command(app, "invite")
+async def invite(
+    context: Context,
+    output: Annotated[
+        Path, typer.Option("--output", help="Where the invitation goes; only you can read it.")
+    ],
+    life: Annotated[int, typer.Option(help="Seconds it may be used.", min=1, max=86_400)] = 600,
+    home: HomeOption = None,
+) -> Answer:
+    """Invite one more real node, which will replicate what this institution's node publishes to members.
+
+    Whoever has the file may join until it expires. Hand it over in secret, and look at the members afterwards
+    (medsync private members).
+    """
+    async with opened(context, home) as found, found.store() as store:
+        node = _real_node(store)
+        with reserved(output), context.busy("Inviting"):
+            made = await node.invite(found.settings.group, life)
+            replace(NewFile(output, made.to_json().encode() + b"\n", "--output:", private=True))
+    return {"invitation": str(output), "group": made.group, "seconds": life}
+
+
+@command(app, "join")
+async def join(
+    context: Context,
+    file: Annotated[Path, typer.Argument(help="The invitation that another institution made.")],
+    home: HomeOption = None,
+) -> Answer:
+    """Have this institution's real node join the contexts of another's.
+
+    It may be repeated, and resumes; who joined before the invitation expired joins with it the contexts that
+    were begun since. Tell the institution that invited which member answered here.
+    """
+    from medsync.files import read_text
+    from medsync.private.calimero import Invitation
+
+    text = read_text(file, "FILE:")
+    with values.named(f"FILE: {file}"):
+        invitation = Invitation.from_json(text)
+    async with opened(context, home) as found, found.store() as store:
+        node = _real_node(store)
+        if invitation.group == found.settings.group:
+            raise InputError("FILE: the invitation is this institution's own.")
+        with context.busy("Joining"):
+            contexts = await _joined(node, invitation)
+            identities = [await node.join_context(one) for one in contexts]
+    return {"group": invitation.group, "member": next(iter(identities), None), "contexts": contexts}
+
+
+async def _joined(node: CalimeroNode, invitation: Invitation) -> list[str]:
+    """Join the group; its contexts. An invitation that was used before may have expired since."""
+    from medsync.private.node import NodeRefused
+
+    try:
+        await node.join(invitation)
+    except NodeRefused as refused:
+        with suppress(NodeRefused):
+            return await node.group_contexts(invitation.group)
+        refused.hint = "The invitation may have expired: ask for a new one."
+        raise
+    return await node.group_contexts(invitation.group)
+
+
+@command(app, "members")
+async def members(
+    context: Context,
+    expect: Annotated[
+        list[str],
+        typer.Option(
+            "--expect", help="A member, as private join answered it; repeatable. Others must not be."
+        ),
+    ] = [],  # noqa: B006
+    home: HomeOption = None,
+) -> Answer:
+    """List the members of the group that this institution's contexts are in, its own node first.
+
+    With --expect, exit code 7 unless these and its own node are the members: somebody else may have used an
+    invitation.
+    """
+    from medsync.private.node import decode_id
+
+    for one in expect:
+        decode_id(one, "--expect")
+    async with opened(context, home) as found, found.store() as store:
+        node, own = _real_node(store), store.apps[0].context.member
+        if expect:
+            await node.check_members(found.settings.group, {own, *expect})
+        listed = await node.members(found.settings.group)
+    ordered = sorted(listed, key=lambda one: (one.identity != own, one.identity))
+    return [{"member": one.identity, "role": one.role, "own": one.identity == own} for one in ordered]

@@ -126,7 +126,11 @@ def verify_node_signature(
     chain_id: int,
 ) -> bool:
     """Whether a statement's signature is the registered node's, as the contract will judge it."""
-    message = anchor_message(chain_id, address, head.size, head.root, statement)
+    return is_signed_by(node, signature, anchor_message(chain_id, address, head.size, head.root, statement))
+
+
+def is_signed_by(node: AnchorNode, signature: NodeSignature, message: int) -> bool:
+    """Whether a node's signature of a message is its own, as the contract will judge it."""
     try:
         return bool(verify_message_signature(message, [signature.r, signature.s], node.stark_key))
     except ValueError:  # `s` has no inverse.

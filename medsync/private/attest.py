@@ -179,12 +179,12 @@ class Attestor:
         Raises VerificationError that says what is wrong with it; nothing is signed then.
         """
         head = await self.anchor.head()
-        index = await self._own_index(request, head)
+        index, identity = await self._own_place(request, head)
         values = [leaf_value(operation) for operation in request.operations]
         _check_growth(request, head, values)
         self._memory.check(request, values)
         await self._check_content(request.operations)
-        claim = await self._claim(request)
+        claim = await self._claim(request, identity)
         # Remembered first: whoever stops this here has no signature yet, and gets no other one later.
         self._memory.remember(Memory(head.size, tuple(request.peaks), tuple(values)))
         signature = sign_statement(
@@ -205,8 +205,8 @@ class Attestor:
             signature=claim.signature,
         )
 
-    async def _own_index(self, request: AttestationRequest, head: AnchorHead) -> int:
-        """Where among the registered nodes this one is."""
+    async def _own_place(self, request: AttestationRequest, head: AnchorHead) -> tuple[int, int]:
+        """Where among the registered nodes this one is, and the identity it is registered with."""
         chain = self.signer.chain_id
         if (request.chain, request.anchor) != (chain, self.anchor.address):
             raise VerificationError("The request is for another chain or another PrivateAnchor.")
@@ -215,8 +215,9 @@ class Attestor:
                 f"The request is for epoch {request.epoch}; the chain is in {head.epoch}."
             )
         for index in range(head.nodes):
-            if (await self.anchor.node(index)).stark_key == self.signer.public_key:
-                return index
+            node = await self.anchor.node(index)
+            if node.stark_key == self.signer.public_key:
+                return index, node.identity
         raise VerificationError(f"This key is no registered node's in epoch {head.epoch}.")
 
     async def _check_content(self, operations: Sequence[Operation]) -> None:
@@ -230,13 +231,11 @@ class Attestor:
                 hint="It may not be in step yet: try again.",
             )
 
-    async def _claim(self, request: AttestationRequest) -> Claim:
+    async def _claim(self, request: AttestationRequest, identity: int) -> Claim:
         asked = claim_request(request)
         claim = await self.node.attest(self.context, asked)
         verify_claim(claim, kind=self.node.kind, context=self.context, request=asked)
-        index = await self._own_index(request, await self.anchor.head())
-        registered = (await self.anchor.node(index)).identity
-        if node_identity(self.node.kind, claim.signer) != registered:
+        if node_identity(self.node.kind, claim.signer) != identity:
             raise VerificationError("The node that signed is not the one registered with this key.")
         return claim
 

@@ -229,7 +229,7 @@ class Book:
         with self._database.transaction() as connection:
             return {Outcome(name): count for name, count in connection.execute(question).all()}
 
-    def tickets(self, *, after: int = 0) -> list[Kept]:
+    def tickets(self, *, after: int) -> list[Kept]:
         """The tickets whose deadline (unix seconds) is not before `after`."""
         with self._database.transaction() as connection:
             rows = connection.execute(sql.select(_TICKETS).where(_TICKETS.c.deadline >= after)).all()

@@ -31,7 +31,7 @@ from medsync.private.cards import KeyCard
 from medsync.private.keys import BridgeKey, RecordVersion
 from medsync.private.records_app import Found, RecordStore
 from medsync.private.tickets import LIFE, SignedTicket
-from medsync.private.vault import KeyVault
+from medsync.private.vault import KeyVault, UnknownRecord
 from medsync.types import LogEntry
 from medsync.vocabulary import Category, Decision
 
@@ -55,8 +55,6 @@ class Step:
     anchored: int = 0
     #: Transaction that anchored, if one was sent.
     transaction: int | None = None
-    #: L2 gas of it.
-    l2_gas: int = 0
     #: What kept the log from being anchored, if something did.
     trouble: MedSyncError | None = None
     #: Files of the tickets that were issued.
@@ -186,7 +184,7 @@ class Bridge:
                 raise
             done.anchored = now.size
             return
-        done.anchored, done.transaction, done.l2_gas = size, result.hash, result.l2_gas
+        done.anchored, done.transaction = size, result.hash
         self._request_path(request).unlink(missing_ok=True)
 
     async def request(self, head: AnchorHead, size: int) -> AttestationRequest:
@@ -312,7 +310,11 @@ class Bridge:
         card = await self._card(entry.accessor)
         if card is None:
             return Outcome.WAITING, None
-        signed = await self._ticket(history, entry, digest, found, card)
+        try:
+            signed = await self._ticket(history, entry, digest, found, card)
+        except UnknownRecord:
+            # An erasure was interrupted: the key is the first that goes.
+            return Outcome.NOT_CURRENT, None
         kept = Kept(digest, found.id, entry.accessor, signed.ticket.deadline, signed.canonical().decode())
         return Outcome.ISSUED, kept
 

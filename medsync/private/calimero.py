@@ -273,6 +273,14 @@ class CalimeroNode:
         )
         return _parse(_Joined, answer).member_identity
 
+    async def group_contexts(self, group: str) -> list[str]:
+        """The contexts of a group, joined or not. Raises NodeRefused if this node is no member of it."""
+        check_group(group)
+        rows = await self._admin("GET", f"groups/{group}/contexts")
+        if not isinstance(rows, list):
+            raise BadAnswer("The node does not list the group's contexts.")
+        return [_parse(_GroupContext, row).context_id for row in rows]
+
     async def join_context(self, context: str) -> str:
         """Join a context of a namespace this node is a member of; returns its identity there."""
         decode_id(context, "context")
@@ -561,6 +569,10 @@ class _ContextRow(_Answer):
 
 class _Contexts(_Answer):
     contexts: list[_ContextRow]
+
+
+class _GroupContext(_Answer):
+    context_id: Id
 
 
 class _Identities(_Answer):

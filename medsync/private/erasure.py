@@ -249,7 +249,8 @@ class Erasure:
             raise ErasureIncomplete(
                 f"The record {self._record} is not erased everywhere; not reached:",
                 findings=unreached,
-                hint="Make them reachable, or strike what no longer exists from the register; erase again.",
+                hint="Make them reachable, or strike what no longer exists: medsync private forget-backup."
+                " Then erase again.",
             )
         return self._certified(chain)
 
@@ -280,7 +281,8 @@ class Erasure:
         state = self._state
         if not any(one.found for one in state.deleted) and is_there(self.certificate):
             certificate = read_certificate(self.certificate)
-            certificate.verify(self._signer.public)
+            # By whose key it is: the custodian's may have been replaced since.
+            certificate.verify(certificate.statement.by)
         else:
             statement = Statement(
                 record=state.record,

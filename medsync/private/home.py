@@ -2,7 +2,7 @@
 
 ```
 home.json         what it belongs to: chain, contract, node, application
-keys/             custodian, bridge, attestor: under one passphrase
+keys/             custodian, bridge, attestor: under one passphrase; and a new one until it is in use
 vault.db          the records' keys, sealed under the custodian's
 node/             the in-process node's data, unless a real node is used
 bridge/           book, key cards, tickets, attestation requests
@@ -15,16 +15,18 @@ Only its owner may read it. A backup needs all of it, and the passphrase; see `d
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pydantic import Field
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.errors import InputError
+from medsync.errors import InputError, VerificationError
 from medsync.events import selector_of
 from medsync.files import NewFile, is_there, read_bytes, write_new
 from medsync.log import fetch_events
@@ -34,6 +36,7 @@ from medsync.private.book import Book
 from medsync.private.bridge import OLDEST_ENTRY, Bridge
 from medsync.private.bundle import BUNDLE
 from medsync.private.calimero import CalimeroNode
+from medsync.private.database import sync
 from medsync.private.embedded import EmbeddedNode
 from medsync.private.erasure import Certificate, Erasure, OnChain, PublicEntry
 from medsync.private.keyfiles import SCRYPT_N, public_parts, read_key, write_key
@@ -41,7 +44,7 @@ from medsync.private.keys import AttestorKey, BridgeKey, CustodianKey, KeptKey, 
 from medsync.private.node import NodeKind, PrivateNode
 from medsync.private.records_app import RecordsApp, RecordStore
 from medsync.private.tickets import LIFE
-from medsync.private.vault import KeyVault
+from medsync.private.vault import KeyVault, WrongCustodianKey
 from medsync.private.wire import Address, Felt, Wire
 from medsync.types import LogEntry
 
@@ -82,6 +85,22 @@ class Home:
                 hint="Make one with medsync private init, or name it with --home.",
             )
         self.settings = Settings.read(read_bytes(path, "The home's settings"), str(path))
+
+    @contextmanager
+    def used(self, *, alone: bool = False) -> Iterator[None]:
+        """Use it while nobody replaces a key of it, or `alone`, while nobody else uses it at all.
+
+        Raises InputError if somebody else's use is in the way.
+        """
+        descriptor = os.open(self.folder / "home.json", os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.folder} is in use by another command.", hint="Try again.") from None
+            yield
+        finally:
+            os.close(descriptor)
 
     @classmethod
     async def create(
@@ -145,15 +164,84 @@ class Home:
 
     def vault(self, passphrase: str) -> KeyVault:
         """The key vault, open."""
-        return KeyVault(self.folder / "vault.db", self.key(CustodianKey, passphrase))
+        path = self.folder / "vault.db"
+        try:
+            return KeyVault(path, self.key(CustodianKey, passphrase))
+        except WrongCustodianKey:
+            # `rekey` was stopped just before the new key took the former one's place.
+            new = self._begun(CustodianKey, passphrase)
+            if new is None:
+                raise
+            return KeyVault(path, new)
+
+    # --- other keys in their place --------------------------------------------------------------------------
+
+    async def rotate_bridge_key(self, store: RecordStore, passphrase: str) -> None:
+        """Have a new bridge key sign tickets in every own context; what the former signed is void then.
+
+        No one else may use the home meanwhile. It is resumed by doing it again. Raises VerificationError,
+        before anything is changed, if a context knows neither key, and what the node raises.
+        """
+        former = self.key(BridgeKey, passphrase)
+        begun = self._begun(BridgeKey, passphrase)
+        ours = {one.signing.public for one in (former, begun) if one is not None}
+        strange = [app.context.id for app in store.apps if (await app.status()).bridge_key not in ours]
+        if strange:
+            raise VerificationError(
+                "Contexts know a bridge key that is not this home's; nothing was changed:", findings=strange
+            )
+        # On the disk, and known to open, before any context knows it.
+        new = (begun or self._begin(BridgeKey, passphrase)).signing.public
+        for app in store.apps:
+            if (await app.status()).bridge_key != new:
+                message = app.rotation_message(former.signing.public, new)
+                await app.rotate_bridge(new, former.signing.sign(message))
+        self._complete(KeyKind.BRIDGE)
+
+    def rekey(self, passphrase: str) -> None:
+        """Have a new custodian key open the key vault and its backups, and sign certificates.
+
+        No one else may use the home meanwhile. It is resumed by doing it again. Raises BackupsOutOfReach
+        before anything is changed, and what the vault raises.
+        """
+        with self.vault(passphrase) as vault:
+            begun = self._begun(CustodianKey, passphrase)
+            vault.check_backups(begun)
+            # On the disk, and known to open, before anything is sealed under it.
+            vault.rekey(begun or self._begin(CustodianKey, passphrase))
+        self._complete(KeyKind.CUSTODIAN)
+
+    def _begun(self, kind: type[K], passphrase: str) -> K | None:
+        """The key that is to take one's place, if that was begun."""
+        path = _next_path(self.folder, kind.kind)
+        return read_key(path, kind, passphrase) if is_there(path) else None
+
+    def _begin(self, kind: type[K], passphrase: str) -> K:
+        """Make the key that is to take one's place."""
+        path = _next_path(self.folder, kind.kind)
+        write_key(path, kind.generate(), passphrase, replacing=True)
+        return read_key(path, kind, passphrase)
+
+    def _complete(self, kind: KeyKind) -> None:
+        """Have the new key take the former one's place."""
+        path = _key_path(self.folder, kind)
+        _next_path(self.folder, kind).replace(path)
+        sync(path.parent)
 
     # --- node, attestor, bridge -----------------------------------------------------------------------------
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[RecordStore]:
         """The node's records, and the node open as long as they are used."""
-        async with _node(self.folder, self.settings.node) as node:
-            yield await RecordStore.open(node, self.settings.application, self.settings.group)
+        async with AsyncExitStack() as stack:
+            try:
+                node = await stack.enter_async_context(_node(self.folder, self.settings.node))
+                store = await RecordStore.open(node, self.settings.application, self.settings.group)
+            except InputError as error:
+                # Which node, which application, which group: all of that is from its settings.
+                error.message = f"The home {self.folder}: {error.message}"
+                raise
+            yield store
 
     async def attestor(self, store: RecordStore, passphrase: str, anchor: PrivateAnchorClient) -> Attestor:
         """This institution's attestor; close it.
@@ -162,7 +250,9 @@ class Home:
         it joined; an in-process node replicates nothing, so that its attestor is a witness.
         """
         contexts = await store.node.contexts()
-        replica = Replica([RecordsApp(store.node, context) for context in contexts])
+        replica = Replica(
+            [RecordsApp(store.node, one) for one in contexts if one.application == store.application]
+        )
         return Attestor(
             node=store.node,
             context=store.apps[0].context,
@@ -184,7 +274,15 @@ class Home:
         ticket_life: int = LIFE,
         oldest_entry: int = OLDEST_ENTRY,
     ) -> AsyncIterator[Bridge]:
-        """The bridge, with the own attestor before others'. For the rest see `Bridge`."""
+        """The bridge, with the own attestor before others'. For the rest see `Bridge`.
+
+        Raises InputError while its key is being replaced: some contexts would refuse its tickets.
+        """
+        if is_there(_next_path(self.folder, KeyKind.BRIDGE)):
+            raise InputError(
+                "The bridge's key is being replaced, and not in every context yet.",
+                hint="Complete that first: medsync bridge rotate-key.",
+            )
         own = await self.attestor(store, passphrase, anchor)
         with self.vault(passphrase) as vault:
             try:
@@ -281,6 +379,10 @@ def _clear(folder: Path, *, made: bool) -> None:
 
 def _key_path(folder: Path, kind: KeyKind) -> Path:
     return folder / "keys" / f"{kind}.json"
+
+
+def _next_path(folder: Path, kind: KeyKind) -> Path:
+    return folder / "keys" / f"{kind}.next.json"
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from pydantic import Field
 from medsync.commitments import canonical_json
 from medsync.errors import InputError
 from medsync.felt import InvalidValue
-from medsync.files import NewFile, read_bytes, read_text, write_new
+from medsync.files import NewFile, read_bytes, read_text, replace, write_new
 from medsync.private.keys import KEY_BYTES, KeptKey, KeyKind, seal, unseal
 from medsync.private.wire import Base64, Hex32, Wire
 
@@ -75,9 +75,12 @@ class _Content(Wire):
         return canonical_json(self.model_dump(mode="json", exclude={"sealed", "checksum"}))
 
 
-def write_key(path: Path, key: KeptKey, passphrase: str, *, work: int = SCRYPT_N) -> None:
+def write_key(
+    path: Path, key: KeptKey, passphrase: str, *, work: int = SCRYPT_N, replacing: bool = False
+) -> None:
     """Write a new key file, which only its owner may read. `work` is scrypt's N.
 
+    With `replacing` it may take another file's place; whatever happens meanwhile, there is a whole one.
     Raises InputError if there is a file already, none can be written, or the passphrase is empty.
     """
     scrypt = _Scrypt(n=work, r=8, p=1, salt=secrets.token_bytes(_SALT_BYTES))
@@ -86,7 +89,11 @@ def write_key(path: Path, key: KeptKey, passphrase: str, *, work: int = SCRYPT_N
     content = content.model_copy(update={"sealed": sealed})
     content = content.model_copy(update={"checksum": content.sum()})
     text = content.model_dump_json(indent=2) + "\n"
-    write_new([NewFile(path, text.encode(), "The key file", private=True)])
+    file = NewFile(path, text.encode(), "The key file", private=True)
+    if replacing:
+        replace(file)
+    else:
+        write_new([file])
 
 
 def read_key(path: Path, kind: type[K], passphrase: str) -> K:

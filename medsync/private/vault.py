@@ -17,7 +17,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -26,7 +26,7 @@ import sqlalchemy as sql
 from pydantic import Field
 
 from medsync.commitments import Opening
-from medsync.errors import InputError
+from medsync.errors import InputError, VerificationError
 from medsync.felt import InvalidValue
 from medsync.files import is_there
 from medsync.private.database import Database, unfinished_copy
@@ -88,6 +88,12 @@ class UnknownRecord(InputError):
     """The key vault has no key for that record."""
 
     code = "UNKNOWN_RECORD"
+
+
+class BackupsOutOfReach(VerificationError):
+    """Registered backups cannot be reached. `findings` says which, and why."""
+
+    code = "BACKUPS_OUT_OF_REACH"
 
 
 class Note(Wire):
@@ -266,7 +272,7 @@ class KeyVault:
 
     def register(self, path: Path) -> None:
         """Have erasure reach a copy made or moved by other means. Raises InputError if it is none."""
-        path = path.resolve()
+        path = _absolute(path)
         with self._same(path):
             pass
         with self._database.transaction() as connection:
@@ -274,46 +280,79 @@ class KeyVault:
             connection.execute(sql.insert(_BACKUPS).values(path=str(path), made_at=int(time.time())))
 
     def forget_backup(self, path: Path) -> None:
-        """Strike a backup from the register, which says that no copy of it exists any more."""
+        """Strike a backup from the register, which says that no copy of it exists any more.
+
+        Raises InputError if it is not in there.
+        """
+        path = _absolute(path)
         with self._database.transaction() as connection:
-            connection.execute(sql.delete(_BACKUPS).where(_BACKUPS.c.path == str(path.resolve())))
+            if not connection.execute(sql.delete(_BACKUPS).where(_BACKUPS.c.path == str(path))).rowcount:
+                raise InputError(f"{path} is no registered backup.")
 
     def backups(self) -> list[Path]:
         """The registered backups, in order."""
         with self._database.transaction() as connection:
-            return [Path(path) for path in connection.execute(sql.select(_BACKUPS.c.path)).scalars()]
+            paths = connection.execute(sql.select(_BACKUPS.c.path).order_by(_BACKUPS.c.path)).scalars()
+            return list(map(Path, paths))
+
+    def unreached(self, other: CustodianKey | None = None) -> dict[Path, str]:
+        """The registered backups that erasure would not reach, and why; those under the key `other` are."""
+        unreached: dict[Path, str] = {}
+        with self._database.transaction() as connection:
+            rows = connection.execute(sql.select(_BACKUPS).order_by(_BACKUPS.c.path)).all()
+        for path, is_made in ((Path(row.path), row.made_at is not None) for row in rows):
+            # One that was interrupted before there was anything hides nothing.
+            if is_made or is_there(path):
+                try:
+                    with self._same(path, other) as copy:
+                        copy.patients()
+                except InputError as error:
+                    unreached[path] = error.message
+        return unreached
 
     @contextmanager
-    def _same(self, path: Path) -> Iterator[KeyVault]:
-        """Another copy of this vault, opened. Raises InputError for anything else."""
-        with KeyVault(path, self._key) as other:
-            if other._id != self._id or path == self.path:
+    def _same(self, path: Path, other: CustodianKey | None = None) -> Iterator[KeyVault]:
+        """Another copy of this vault, opened: it is under the same key, or under `other`.
+
+        Raises InputError for anything else.
+        """
+        try:
+            copy = KeyVault(path, self._key)
+        except WrongCustodianKey:
+            if other is None:
+                raise
+            copy = KeyVault(path, other)
+        with copy:
+            if copy._id != self._id or path == self.path:
                 raise InputError(f"{_WHAT} {path} is no copy of this one.")
-            yield other
+            yield copy
 
     # --- another custodian key ------------------------------------------------------------------------------
 
-    def rekey(self, key: CustodianKey) -> dict[Path, str]:
+    def check_backups(self, other: CustodianKey | None = None) -> None:
+        """Raise BackupsOutOfReach, naming them, if there are any that `unreached` finds."""
+        if unreached := self.unreached(other):
+            raise BackupsOutOfReach(
+                "Registered backups are out of reach:",
+                findings=[f"{path}: {why}" for path, why in unreached.items()],
+                hint="Make them reachable, or strike what no longer exists: medsync private forget-backup.",
+            )
+
+    def rekey(self, key: CustodianKey) -> None:
         """Seal everything anew under another custodian key, in the registered backups first.
 
-        It may be repeated. Answers the backups that were not reached, and why: those stay under the former
-        key, and out of erasure's reach. Raises InputError if the vault itself cannot be written.
+        It may be repeated, and resumes. Raises BackupsOutOfReach before anything is changed: a backup that
+        is left out would stay under a key that is gone. Raises InputError if something cannot be written.
         """
-        unreached: dict[Path, str] = {}
+        self.check_backups(key)
         for path in self.backups():
-            try:
-                with self._same(path) as other:
-                    other._reseal(key)
-            except WrongCustodianKey:
-                # Perhaps an earlier attempt came this far.
-                try:
-                    KeyVault(path, key).close()
-                except InputError as error:
-                    unreached[path] = error.message
-            except InputError as error:
-                unreached[path] = error.message
+            with suppress(OSError):
+                unfinished_copy(path).unlink(missing_ok=True)
+            if is_there(path):
+                # Again if it is under the new key already: what was stopped there may have left old rows.
+                with self._same(path, key) as copy:
+                    copy._reseal(key)
         self._reseal(key)
-        return unreached
 
     def _reseal(self, key: CustodianKey) -> None:
         row_key = key.derive(Label.VAULT_ROW, self._id)
@@ -361,16 +400,26 @@ class KeyVault:
         return deleted
 
 
-def _usable(path: Path) -> Path:
-    """The absolute path of a copy. Raises InputError where none can be written, before it is registered."""
+def _absolute(path: Path) -> Path:
+    """The absolute path of a copy. Raises InputError for what no file can be named."""
     try:
         absolute = path.resolve()
         str(absolute).encode()
-        unfinished = unfinished_copy(absolute)
-        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600))
-        unfinished.unlink()
+        unfinished_copy(absolute)
     except (OSError, RuntimeError, ValueError) as error:
         # What is no text, or a loop of links, has no reason of the system's.
         reason = getattr(error, "strerror", None) or "no file can be named so"
-        raise InputError(f"{_WHAT}'s copy {path} cannot be written: {reason}.") from None
+        raise InputError(f"{_WHAT}'s copy {path} cannot be used: {reason}.") from None
+    return absolute
+
+
+def _usable(path: Path) -> Path:
+    """The absolute path of a copy. Raises InputError where none can be written, before it is registered."""
+    absolute = _absolute(path)
+    unfinished = unfinished_copy(absolute)
+    try:
+        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT, 0o600))
+        unfinished.unlink()
+    except OSError as error:
+        raise InputError(f"{_WHAT}'s copy {path} cannot be written: {error.strerror}.") from None
     return absolute

@@ -5,58 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from medsync.deployments import read
 from medsync.errors import ExitCode
-from medsync.felt import encode_short_string
 from medsync.private.home import Home
-from tests.cli.conftest import Cli, Done, Here
+from tests.cli.conftest import Cli, Here
+from tests.cli.institutions import PASSPHRASE, Private, institutions
 from tests.private.samples import MARKER, observation
 
 RESEARCHER, PATIENT = "devnet:2", "devnet:6"
-PASSPHRASE = "typed by nobody"
-
-
-class Private:
-    """The command line with the passphrase in its environment."""
-
-    def __init__(self, here: Here) -> None:
-        self.here = here
-        self.said: list[str] = []
-
-    def run(self, line: str) -> Done:
-        done = self.here.run(
-            line,
-            MEDSYNC_KEY_PASSPHRASE=PASSPHRASE,
-            MEDSYNC_DEPLOYMENT=str(self.here.folder / "private.json"),
-        )
-        self.said += [done.out, done.err]
-        return done
-
-    def json(self, line: str) -> Any:
-        return self.run(f"{line} --json").ok().json
 
 
 @pytest.fixture(scope="module")
 def private(cli: Cli, here: Here) -> Private:
-    """Three institutions, whose key files open faster than those that the command line makes."""
-    private = Private(here)
-    # A deployment of its own: other tests add anchors to the one that all share.
-    private.json("deploy --salt 0x9a")
-    record = read(cli.folder / "private.json")
-    for name in ("hospital", "clinic", "university"):
-        making = Home.create(
-            cli.folder / name,
-            PASSPHRASE,
-            chain=encode_short_string(record.chain_id),
-            contract=record.medsync,
-            work=2**4,
-        )
-        asyncio.run(making)
-    return private
+    return institutions(here, "private.json", "0x9a")
 
 
 def test_a_record(private: Private, cli: Cli) -> None:

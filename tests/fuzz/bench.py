@@ -126,7 +126,8 @@ class Bench:
     def __enter__(self) -> Self:
         self._stack.enter_context(self.node)
         # Nothing comes later here than at once: whoever waits, waits in vain.
-        self._stack.enter_context(patch.dict(Account.confirm.__kwdefaults__ or {}, within=0.05))
+        for waiting in (Account.confirm, Account.send):
+            self._stack.enter_context(patch.dict(waiting.__kwdefaults__ or {}, within=0.05))
         self._stack.enter_context(patch.object(watch, "POLL_INTERVAL", 0.01))
         # Keys are made with next to no work, and homes with a bundle that may be spoilt.
         self._stack.enter_context(patch.dict(write_key.__kwdefaults__, work=institutions.WORK))
@@ -147,6 +148,7 @@ class Bench:
             accounts.PASSWORD_VARIABLE: PASSWORD,
             PASSPHRASE_VARIABLE: institutions.PASSPHRASE,
         }
+        institutions.make_real_home(self.work, self.node.port)
         self._before = self._original = self._stamps()
         self._kept = {
             name: (self.folder / name).read_bytes() for name in self._original if self._is_file(name)
@@ -157,6 +159,8 @@ class Bench:
         self._keep(institutions.PROOF, ["anchor", "prove", "--index=0", home])
         clinic = f"--home={institutions.CLINIC}"
         self._keep(institutions.ATTESTATION, ["bridge", "attest", clinic, institutions.REQUEST])
+        for name, file in institutions.ROTATIONS.items():
+            self._keep(file, ["anchor", "sign-rotation", institutions.NEXT_NODES, f"--home={name}"])
         return self
 
     def __exit__(self, *_: object) -> None:

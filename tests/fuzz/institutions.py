@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,10 +18,12 @@ from unittest.mock import patch
 
 from starknet_py.net.full_node_client import FullNodeClient
 
+from medsync.commitments import canonical_json
 from medsync.hashing import entry_digest
 from medsync.private import bundle, custody, tickets
 from medsync.private.anchor import PrivateAnchorClient, node_identity
 from medsync.private.cards import sign_card
+from medsync.private.database import Database
 from medsync.private.home import Home
 from medsync.private.keyfiles import write_key
 from medsync.private.keys import AccessorKey, AttestorKey, BridgeKey, CustodianKey
@@ -31,6 +34,7 @@ from medsync.signer import StarkSigner
 from medsync.transactions import Account
 from medsync.types import AnchorHead, AnchorNode, LogEntry, LogHead
 from medsync.vocabulary import Decision, Reason
+from tests.fuzz import calimero
 from tests.unit.samples import CHAIN, DAY, PATIENT, RESEARCHER, entry
 
 #: Folders and files, relative to the folder that commands run in.
@@ -45,6 +49,15 @@ REQUEST: Final = f"{HOSPITAL}/bridge/requests/0-2.json"
 ATTESTATION: Final = f"{HOSPITAL}/bridge/attestations/clinic.json"
 PROOF: Final = "proof.json"
 NODES: Final = "nodes.json"
+#: The next nodes of the anchor, and what the present ones signed for them.
+NEXT_NODES: Final = "next-nodes.json"
+ROTATIONS: Final = {HOSPITAL: "hospital.rotation.json", CLINIC: "clinic.rotation.json"}
+#: A folder whose node is a real one, which is all that is in it; and another's invitation.
+REAL: Final = "real"
+INVITATION: Final = "invitation.json"
+#: A copy of the key vault that is not registered, and a backup that is, and was never made.
+VAULT_COPY: Final = "copy.db"
+GONE: Final = "gone.db"
 BUNDLE: Final = "records.mpk"
 
 PASSPHRASE: Final = "plinth-Gamut-overböard-71"
@@ -91,8 +104,17 @@ async def make_homes(work: Path, medsync: int) -> list[AnchorNode]:
             identity = node_identity(store.node.kind, store.member)
         nodes.append(AnchorNode(int(home.public(AttestorKey)["stark_key"], 16), identity))
     registered = [{"stark_key": hex(one.stark_key), "identity": hex(one.identity)} for one in nodes]
-    (work / NODES).write_text(json.dumps({"threshold": len(nodes), "nodes": registered}, indent=2) + "\n")
+    for name, ordered in ((NODES, registered), (NEXT_NODES, registered[::-1])):
+        (work / name).write_text(json.dumps({"threshold": len(nodes), "nodes": ordered}, indent=2) + "\n")
     return nodes
+
+
+def make_real_home(work: Path, port: int) -> None:
+    """Make the folder whose node is behind a port, and the invitation."""
+    own = json.loads((work / HOSPITAL / "home.json").read_bytes())
+    (work / REAL).mkdir()
+    (work / REAL / "home.json").write_bytes(canonical_json(calimero.settings(own, port)))
+    (work / INVITATION).write_text(calimero.INVITATION)
 
 
 async def keep_records(
@@ -116,6 +138,9 @@ async def keep_records(
             with patch.object(custody, "new_record_id", lambda record=record: record):
                 note = Note(patient=PATIENT, label=LABEL)
                 sealed.append(await custody.keep(store, bridge.vault, _observation(), note))
+        with suppress(OSError), patch.object(Database, "copy", side_effect=OSError):
+            bridge.vault.backup(work / GONE)
+        shutil.copy(bridge.vault.path, work / VAULT_COPY)
         await bridge.collect()
         head = AnchorHead(1, bridge.book.log.root(1), 0, 2, 2, 0)
         await bridge.request(head, 2)

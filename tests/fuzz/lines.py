@@ -12,11 +12,12 @@ from typing import Any, Final
 import typer
 
 from medsync.cli.app import app
-from tests.fuzz import institutions
+from tests.fuzz import calimero, institutions
 from tests.fuzz.bench import BATCH, CONSENT_FILE, EXPORTS, REPORT, TERMS_FILE
 from tests.unit.samples import DAY, HOSPITAL, PATIENT, RESEARCHER
 
-#: A valid value for parameters of that name, and for those of one command that differ.
+#: A valid value for parameters of that name, and for those of one command that differ. An argument that takes
+#: many has spaces between them.
 VALUES: Final[dict[str, str]] = {
     "entity": hex(RESEARCHER),
     "grantee": hex(RESEARCHER),
@@ -81,11 +82,21 @@ VALUES: Final[dict[str, str]] = {
     "homes": institutions.HOSPITAL,
     "threshold": "1",
     "index": "0",
+    "nodes": institutions.NEXT_NODES,
+    "signatures": " ".join(institutions.ROTATIONS.values()),
+    "life": "600",
+    "expect": calimero.MEMBER,
     "private init.home": "new-home",
     "private key.file": "new.json",
     "private put.file": institutions.RESOURCE,
     "private backup.file": "new.db",
     "private erase.record": institutions.RECORDS[0],
+    "private register-backup.file": institutions.VAULT_COPY,
+    "private forget-backup.file": institutions.GONE,
+    "private invite.home": institutions.REAL,
+    "private join.home": institutions.REAL,
+    "private join.file": institutions.INVITATION,
+    "private members.home": institutions.REAL,
     "anchor prove.record": institutions.RECORDS[0],
     "anchor verify.file": institutions.PROOF,
 }
@@ -115,6 +126,8 @@ class Parameter:
     is_argument: bool
     #: A valid value; empty for a flag.
     value: str
+    #: Whether it is an argument that takes one value or more.
+    is_many: bool = False
     #: Whether it is given in every line, though it is a flag.
     is_always: bool = False
     #: The option that it takes the place of, or nothing, if it is only given when it is tried.
@@ -122,6 +135,8 @@ class Parameter:
 
     def given(self, value: str | None = None) -> list[str]:
         """It and its value as they stand on a command line."""
+        if value is None and self.is_many:
+            return self.value.split()
         value = self.value if value is None else value
         if self.is_argument:
             return [value]
@@ -189,4 +204,5 @@ def _parameter(path: str, one: Any) -> Parameter:
     assert value is not None, f"{path}: a sample of {one.name} is missing in VALUES"
     shown = one.name.upper() if is_argument else one.opts[0]
     name = f"{path}.{one.name}"
-    return Parameter(one.name, shown, is_flag, is_argument, value, name in ALWAYS, APART.get(name))
+    is_many = is_argument and one.nargs == -1
+    return Parameter(one.name, shown, is_flag, is_argument, value, is_many, name in ALWAYS, APART.get(name))

@@ -45,6 +45,7 @@ from medsync.vocabulary import (
     Reason,
     Role,
 )
+from tests.fuzz import calimero
 from tests.unit.samples import CHAIN, DAY, HOSPITAL, RESEARCHER, START, TERMS
 
 LATEST: Final = 9
@@ -196,6 +197,7 @@ class StubNode:
 
     async def _start(self) -> None:
         app = web.Application(client_max_size=2**24)
+        app.router.add_route("*", calimero.PATH + "/{tail:.*}", calimero.answer)
         app.router.add_post("/{tail:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()

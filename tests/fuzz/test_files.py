@@ -118,7 +118,11 @@ TARGETS: Final = {
     ),
     "key of an institution": Target(
         f"{institutions.HOSPITAL}/keys/custodian.json",
-        (["private", "list", HOME, f"--patient={PATIENT:#x}"], ["bridge", "run", "--once", HOME]),
+        (
+            ["private", "list", HOME, f"--patient={PATIENT:#x}"],
+            ["bridge", "run", "--once", HOME],
+            ["private", "rekey", HOME],
+        ),
     ),
     "key of an accessor": Target(institutions.ACCESSOR_KEY, (GET, [*CARD, "--output=new.json"])),
     "ticket": Target(institutions.TICKET, (GET,)),
@@ -131,6 +135,33 @@ TARGETS: Final = {
         ),
     ),
     "attestation": Target(institutions.ATTESTATION, (RUN,)),
+    "signature of a rotation": Target(
+        institutions.ROTATIONS[institutions.CLINIC],
+        (["anchor", "rotate", institutions.NEXT_NODES, *institutions.ROTATIONS.values()],),
+    ),
+    "next nodes of an anchor": Target(
+        institutions.NEXT_NODES,
+        (
+            ["anchor", "rotate", institutions.NEXT_NODES, *institutions.ROTATIONS.values()],
+            ["anchor", "sign-rotation", institutions.NEXT_NODES, HOME, "--output=new.json"],
+        ),
+    ),
+    "invitation": Target(
+        institutions.INVITATION,
+        (["private", "join", institutions.INVITATION, f"--home={institutions.REAL}"],),
+    ),
+    "home with a real node": Target(
+        f"{institutions.REAL}/home.json",
+        (["private", "members", f"--home={institutions.REAL}"],),
+    ),
+    "key of a bridge": Target(
+        f"{institutions.HOSPITAL}/keys/bridge.json",
+        (["bridge", "rotate-key", HOME], ["bridge", "run", "--once", HOME]),
+    ),
+    "copy of a key vault": Target(
+        institutions.VAULT_COPY,
+        (["private", "register-backup", institutions.VAULT_COPY, HOME],),
+    ),
     "inclusion proof": Target(institutions.PROOF, (["anchor", "verify", institutions.PROOF],)),
     "bundle": Target(institutions.BUNDLE, (["private", "init", "--home=new-home"],)),
     "resource": Target(

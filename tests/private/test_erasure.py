@@ -230,6 +230,16 @@ async def test_erasing_again_finds_nothing_and_changes_nothing(scene: Hospital) 
     scene.assert_gone()
 
 
+async def test_a_certificate_outlives_the_key_that_signed_it(scene: Hospital) -> None:
+    first = await scene.erasure().run(scene.chain)
+    new = CustodianKey.generate()
+    scene.vault.rekey(new)
+    again = scene.erasure(clock=lambda: NOW + 99.0)
+    again._signer = new.signing
+    assert await again.run(scene.chain) == first
+    first.verify(KEY.signing.public)
+
+
 async def test_what_came_back_is_erased_again_and_certified_anew(scene: Hospital) -> None:
     """A ticket from a backup of another kind: the old certificate would not cover it."""
     path = scene.folder / "tickets" / "0.json"

@@ -21,7 +21,7 @@ from medsync.errors import InputError, VerificationError
 from medsync.private import database
 from medsync.private.database import Database
 from medsync.private.keys import CustodianKey, DataKey, RecordVersion, wrap
-from medsync.private.vault import KeyVault, Note, UnknownRecord, WrongCustodianKey
+from medsync.private.vault import BackupsOutOfReach, KeyVault, Note, UnknownRecord, WrongCustodianKey
 from tests.private.samples import MARKER, PATIENT, everything_under, spellings
 
 KEY = CustodianKey(bytes(range(32)))
@@ -341,6 +341,8 @@ def test_only_copies_are_registered(vault: KeyVault, tmp_path: Path) -> None:
     for attempt in (vault.backup, vault.register):
         with pytest.raises(InputError, match="damaged, or no database"):
             attempt(foreign)
+    with pytest.raises(InputError, match="no registered backup"):
+        vault.forget_backup(foreign)
     with pytest.raises(InputError, match="does not exist"):
         vault.register(tmp_path / "none.db")
     with pytest.raises(InputError, match="cannot be written"):
@@ -390,14 +392,12 @@ def test_a_backup_that_was_interrupted_hides_no_key(
 
 def test_another_custodian_key_takes_over_backups_and_all(vault: KeyVault, tmp_path: Path) -> None:
     public = vault.add(RECORD, NOTE)
-    backup, gone = tmp_path / "backup.db", tmp_path / "gone.db"
+    backup = tmp_path / "backup.db"
     vault.backup(backup)
-    vault.backup(gone)
-    gone.unlink()
     rows = [sealed_rows(path)[RECORD] for path in (vault.path, backup)]
     new = CustodianKey.generate()
     for _ in range(2):
-        assert vault.rekey(new).keys() == {gone}
+        vault.rekey(new)
         for path in (vault.path, backup):
             with pytest.raises(WrongCustodianKey):
                 KeyVault(path, KEY)
@@ -406,29 +406,93 @@ def test_another_custodian_key_takes_over_backups_and_all(vault: KeyVault, tmp_p
                 assert found.note(RECORD) == NOTE
     left = everything_under(tmp_path)
     assert not any(row in left for row in rows)
-    vault.forget_backup(gone)
     assert vault.erase(RECORD).reached == {backup: True}
 
 
-def test_a_change_of_keys_that_was_interrupted_is_done_again(
-    vault: KeyVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_of_keys_waits_for_every_backup(vault: KeyVault, tmp_path: Path) -> None:
+    """One that was left out would stay under a key that is gone."""
     vault.add(RECORD, NOTE)
-    vault.backup(tmp_path / "backup.db")
-    new, original = CustodianKey.generate(), KeyVault._reseal
+    there, gone, broken, foreign = paths = [
+        tmp_path / f"{name}.db" for name in ("there", "gone", "broken", "foreign")
+    ]
+    for path in paths:
+        vault.backup(path)
+    gone.unlink()
+    foreign.unlink()
+    KeyVault(foreign, CustodianKey.generate(), create=True).close()
+    # It opens, and then there is something else in the row.
+    with sqlite3.connect(broken) as connection:
+        connection.execute("UPDATE records SET sealed = zeroblob(100)")
+    before = there.read_bytes(), vault.path.read_bytes()
+    with pytest.raises(BackupsOutOfReach) as refused:
+        vault.rekey(CustodianKey.generate())
+    assert vault.unreached().keys() == {gone, broken, foreign}
+    assert [finding.partition(": ")[0] for finding in refused.value.findings] == [
+        str(path) for path in sorted((gone, broken, foreign))
+    ]
+    assert (there.read_bytes(), vault.path.read_bytes()) == before
+    for path in (gone, broken, foreign):
+        vault.forget_backup(path)
+    new = CustodianKey.generate()
+    vault.rekey(new)
+    KeyVault(there, new).close()
+    assert vault.unreached() == {}
 
-    def crash(self: KeyVault, key: CustodianKey) -> None:
-        if self is vault:
+
+@pytest.mark.parametrize("stopped", ["before a backup", "in a backup", "before the vault", "in the vault"])
+def test_a_change_of_keys_that_was_interrupted_is_done_again(
+    vault: KeyVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: str
+) -> None:
+    """Wherever it was: what is left under the former key in free pages is gone, too, once it is complete."""
+    vault.add(RECORD, NOTE)
+    backup = tmp_path / "backup.db"
+    vault.backup(backup)
+    rows = [sealed_rows(path)[RECORD] for path in (vault.path, backup)]
+    new, where = CustodianKey.generate(), vault.path if stopped.endswith("the vault") else backup
+    reseal, compact = KeyVault._reseal, Database.compact
+
+    def crash_before(self: KeyVault, key: CustodianKey) -> None:
+        if self.path == where:
             raise KeyboardInterrupt
-        original(self, key)
+        reseal(self, key)
 
-    monkeypatch.setattr(KeyVault, "_reseal", crash)
+    def crash_in(self: Database) -> None:
+        if self.path == where:
+            raise KeyboardInterrupt
+        compact(self)
+
+    if stopped.startswith("before"):
+        monkeypatch.setattr(KeyVault, "_reseal", crash_before)
+    else:
+        monkeypatch.setattr(Database, "compact", crash_in)
     with pytest.raises(KeyboardInterrupt):
         vault.rekey(new)
     monkeypatch.undo()
-    assert vault.note(RECORD) == NOTE
-    assert vault.rekey(new) == {}
-    assert vault.erase(RECORD).reached == {tmp_path / "backup.db": True}
+    key = new if stopped == "in the vault" else KEY
+    with KeyVault(vault.path, key) as again:
+        assert again.note(RECORD) == NOTE
+        again.rekey(new)
+    with KeyVault(vault.path, new) as found:
+        assert not any(row in everything_under(tmp_path) for row in rows)
+        assert found.erase(RECORD).reached == {backup: True}
+
+
+def test_a_change_of_keys_and_a_backup_that_was_interrupted(
+    vault: KeyVault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vault.add(RECORD, NOTE)
+    row = sealed_rows(vault.path)[RECORD]
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(database, "sync", crash)
+    with pytest.raises(KeyboardInterrupt):
+        vault.backup(tmp_path / "backup.db")
+    monkeypatch.undo()
+    assert vault.unreached() == {}
+    vault.rekey(CustodianKey.generate())
+    assert row not in everything_under(tmp_path)
 
 
 # --- two at once --------------------------------------------------------------------------------------------

@@ -213,6 +213,12 @@ async def test_members_and_invitations(recordings: Recordings) -> None:
     identity = await answer(lambda node: node.join(handed_over), recordings["71"])
     context = recordings["72"].path.split("/")[3]
     assert await answer(lambda node: node.join_context(context), recordings["72"]) == identity
+    contexts = await answer(lambda node: node.group_contexts(group), recordings["96"])
+    assert contexts == [row["contextId"] for row in json.loads(recordings["96"].answer)["data"]]
+    for bad in ("5", "[{}]", '[{"contextId":"short"}]'):
+        malformed = dataclasses.replace(recordings["96"], answer=f'{{"data":{bad}}}')
+        with pytest.raises(BadAnswer):
+            await answer(lambda node: node.group_contexts(group), malformed)
     members = await answer(lambda node: node.members(group), recordings["76"])
     administrator = next(member.identity for member in members if member.role == "Admin")
     assert Member(identity, "Member") in members
@@ -230,6 +236,8 @@ async def test_joining_that_is_refused(recordings: Recordings) -> None:
     with pytest.raises(NodeRefused) as caught:
         await answer(lambda node: node.join(expired), exchange)
     assert "no reason is shown" in str(caught.value)
+    with pytest.raises(NodeRefused, match="no group identity"):
+        await answer(lambda node: node.group_contexts("0" * 64), recordings["97"])
     context = recordings["94"].path.split("/")[3]
     with pytest.raises(NodeRefused, match="does not belong to any group"):
         await answer(lambda node: node.join_context(context), recordings["94"])
@@ -382,6 +390,7 @@ CALLS: dict[str, Call] = {
     "attest": lambda node: node.attest(Context(NO_ID, "ab" * 32, NO_ID), ClaimRequest("a", "s", "ab" * 16)),
     "group": lambda node: node.members("AB" * 32),
     "join": lambda node: node.join_context(NO_ID),
+    "contexts of a group": lambda node: node.group_contexts("../contexts"),
     "remove": lambda node: node.remove_member("ab" * 32, NO_ID),
     "create": lambda node: node.create_context(NO_ID, {}),
     "invite": lambda node: node.invite("ab" * 32, 0),
