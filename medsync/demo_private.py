@@ -264,7 +264,7 @@ async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record
     ticket = read_ticket(path)
     thief = AccessorKey.generate()
     stolen = ticket.present(key.signing)
-    forged = type(stolen)(stolen.ticket, stolen.signature, thief.signing.sign(b"mine"))
+    forged = stolen.model_copy(update={"presentation": thief.signing.sign(b"mine")})
     refused = await private.hospital.store.release(ticket.ticket.context, forged)
     narrator.check(f"a thief presents the ticket: {refused.reason}", refused.ciphertext, None)
     client = stage.cast.researcher.client

@@ -20,7 +20,9 @@ from medsync.files import NewFile, is_there, replace, write_new
 if TYPE_CHECKING:
     from medsync.private.calimero import CalimeroNode, Invitation
     from medsync.private.home import Home
+    from medsync.private.records import OpenedRecord
     from medsync.private.records_app import RecordStore
+    from medsync.private.tickets import SignedTicket
     from medsync.vocabulary import Category
 
 app = typer.Typer(no_args_is_help=True, help="Keep encrypted records on a private node, and get one.")
@@ -105,6 +107,14 @@ async def init(
     node: Annotated[
         str, typer.Option(help="embedded, or the URL of a real Calimero node on this machine.")
     ] = "embedded",
+    login: Annotated[
+        Path | None,
+        typer.Option(
+            "--login",
+            help="File of two lines, the node's user name and password, that only you may read. It is copied"
+            " into the folder.",
+        ),
+    ] = None,
     capacity: Annotated[
         int,
         typer.Option(help="Records in one context; a new one is begun when it is full.", min=1, max=10_000),
@@ -115,10 +125,12 @@ async def init(
     Example: medsync private init --home hospital
     """
     from medsync.private.anchor import node_identity
+    from medsync.private.calimero import Credentials
     from medsync.private.home import Home
     from medsync.private.keys import AttestorKey, BridgeKey
 
     record, connection = await context.record(), await context.connection()
+    credentials = Credentials.read(login, "--login:") if login is not None else None
     secret = passphrase(passphrase_file, new=True)
     with context.busy("Making keys, vault and node"):
         made = await Home.create(
@@ -127,6 +139,7 @@ async def init(
             chain=connection.chain_id,
             contract=record.medsync,
             node=node,
+            login=credentials,
             capacity=capacity,
         )
         async with made.store() as store:
@@ -282,20 +295,25 @@ async def listing(
     ]
 
 
+TicketFile = Annotated[Path, typer.Argument(help="The ticket that the hospital's bridge issued.")]
+AccessorKeyFile = Annotated[Path, typer.Option("--key", help="The accessor's key file.")]
+RecordFile = Annotated[Path, typer.Option("--output", help="Where the record goes; only you can read it.")]
+
+
 @command(app, "get")
 async def get(
     context: Context,
-    ticket: Annotated[Path, typer.Argument(help="The ticket that the hospital's bridge issued.")],
-    key: Annotated[Path, typer.Option("--key", help="The accessor's key file.")],
-    output: Annotated[Path, typer.Option("--output", help="Where the record goes; only you can read it.")],
+    ticket: TicketFile,
+    key: AccessorKeyFile,
+    output: RecordFile,
     home: HomeOption = None,
     passphrase_file: PassphraseFile = None,
 ) -> Answer:
     """Get a record with a ticket, decrypt it, and check that it is what the logged request named.
 
-    A ticket releases once. A refusal is logged on the node; exit code 9.
+    A ticket releases once. A refusal is logged on the node; exit code 9. This is present, release and open in
+    one, for an accessor on the machine of the hospital's folder.
     """
-    from medsync.commitments import canonical_json
     from medsync.private import custody
     from medsync.private.keyfiles import read_key
     from medsync.private.keys import AccessorKey
@@ -305,14 +323,121 @@ async def get(
     with reserved(output):
         signed = read_ticket(ticket)
         accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
-        deployment, connection = await context.record(), await context.connection()
-        with context.busy("Reading the log"):
-            entry = await custody.logged_request(
-                connection.client, deployment.medsync, signed.ticket, deployment.first_block
-            )
+        requested = await _requested(context, signed)
         async with opened(context, home) as found, found.store() as store:
-            record = await custody.fetch(store, signed, accessor, requested=entry.record)
-        replace(NewFile(output, canonical_json(record.resource) + b"\n", "--output:", private=True))
+            record = await custody.fetch(store, signed, accessor, requested=requested)
+        return _written(record, output)
+
+
+@command(app, "present")
+async def present(
+    context: Context,
+    ticket: TicketFile,
+    key: AccessorKeyFile,
+    output: Annotated[Path, typer.Option("--output", help="Where the presentation goes: for the hospital.")],
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Sign a ticket for the hospital to release what it is for. The first of three steps.
+
+    Nothing is used up yet. The ticket must stand on a logged request of this accessor's. The presentation is
+    no secret: what it releases only this key opens.
+
+    Example: medsync private present TICKET --key researcher.key --output presentation.json
+    """
+    from medsync.private.keyfiles import read_key
+    from medsync.private.keys import AccessorKey
+    from medsync.private.tickets import read_ticket
+
+    signed = read_ticket(ticket)
+    accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
+    await _requested(context, signed)
+    # A ticket that would not open what it releases is not worth using up.
+    signed.data_key(accessor)
+    made = signed.present(accessor.signing)
+    context.write(output, made.canonical().decode() + "\n", "--output")
+    context.keep()
+    return {
+        "presentation": str(output),
+        "record": signed.ticket.record,
+        "deadline": Time(signed.ticket.deadline),
+    }
+
+
+@command(app, "release")
+async def release(
+    context: Context,
+    presentation: Annotated[Path, typer.Argument(help="What the accessor wrote with private present.")],
+    output: Annotated[
+        Path, typer.Option("--output", help="Where the encrypted record goes: for the accessor.")
+    ],
+    home: HomeOption = None,
+) -> Answer:
+    """Have the hospital's node release an encrypted record against a ticket. The second of three steps.
+
+    The node judges the ticket, and logs a receipt. A ticket releases once; exit code 9 if it does not.
+
+    Example: medsync private release presentation.json --output released.bin --home hospital
+    """
+    from medsync.files import read_bytes
+    from medsync.private import custody
+    from medsync.private.tickets import Presentation
+
+    with reserved(output):
+        given = Presentation.read(read_bytes(presentation, "PRESENTATION:"), f"PRESENTATION: {presentation}")
+        async with opened(context, home) as found, found.store() as store:
+            ciphertext = await custody.release(store, given)
+        replace(NewFile(output, ciphertext, "--output:", private=True))
+    return {"released": str(output), "bytes": len(ciphertext)}
+
+
+@command(app, "open")
+async def open_released(
+    context: Context,
+    released: Annotated[Path, typer.Argument(help="What the hospital wrote with private release.")],
+    ticket: Annotated[Path, typer.Option("--ticket", help="The ticket that it was released against.")],
+    key: AccessorKeyFile,
+    output: RecordFile,
+    passphrase_file: PassphraseFile = None,
+) -> Answer:
+    """Decrypt what was released, and check that it is what the logged request named. The last of three steps.
+
+    It may be repeated. Exit code 7 if it is another record, or another version of it.
+
+    Example: medsync private open released.bin --ticket TICKET --key researcher.key --output record.json
+    """
+    from medsync.files import read_bytes
+    from medsync.private.keyfiles import read_key
+    from medsync.private.keys import AccessorKey
+    from medsync.private.records import open_record
+    from medsync.private.tickets import read_ticket
+
+    ciphertext = read_bytes(released, "RELEASED:")
+    signed = read_ticket(ticket)
+    accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
+    requested = await _requested(context, signed)
+    data_key, version = signed.data_key(accessor), signed.ticket.record_version
+    record = open_record(ciphertext, data_key, version, requested=requested)
+    with reserved(output):
+        return _written(record, output)
+
+
+async def _requested(context: Context, signed: SignedTicket) -> int:
+    """The commitment that was asked for, as the patient's log on the chain has it."""
+    from medsync.private import custody
+
+    deployment, connection = await context.record(), await context.connection()
+    with context.busy("Reading the log"):
+        entry = await custody.logged_request(
+            connection.client, deployment.medsync, signed.ticket, deployment.first_block
+        )
+    return entry.record
+
+
+def _written(record: OpenedRecord, output: Path) -> Answer:
+    """Put a record into its reserved file, and say so."""
+    from medsync.commitments import canonical_json
+
+    replace(NewFile(output, canonical_json(record.resource) + b"\n", "--output:", private=True))
     return {
         "record": record.record.id,
         "version": record.record.version,

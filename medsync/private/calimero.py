@@ -35,6 +35,7 @@ from pydantic.alias_generators import to_camel
 
 from medsync.commitments import parse_json
 from medsync.errors import InputError, VerificationError
+from medsync.files import read_text
 from medsync.private.bundle import Bundle
 from medsync.private.node import (
     ApplicationError,
@@ -81,6 +82,23 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path, what: str) -> Self:
+        """From a file of two lines that only its owner may read: user name, password.
+
+        `what` names it in errors, which quote nothing of it. Raises InputError.
+        """
+        lines = read_text(path, what).splitlines()
+        if path.stat().st_mode & 0o077:
+            raise InputError(f"{what} others than you may read {path}.", hint=f"chmod 600 {path}")
+        if len(lines) != 2 or not all(lines):
+            raise InputError(f"{what} {path} is not two lines, user name and password.")
+        return cls(*lines)
+
+    def text(self) -> str:
+        """What `read` reads."""
+        return f"{self.username}\n{self.password}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from medsync.private.keys import AccessorKey
 from medsync.private.node import ApplicationError, BadAnswer, NodeError
 from medsync.private.records import OpenedRecord, SealedRecord, new_record_id, open_record, seal_record
 from medsync.private.records_app import RecordStore
-from medsync.private.tickets import SignedTicket, Ticket
+from medsync.private.tickets import Presentation, SignedTicket, Ticket
 from medsync.private.vault import KeyVault, Note
 from medsync.types import LogEntry
 from medsync.vocabulary import Category
@@ -120,14 +120,23 @@ async def fetch(
     that. Raises NotReleased with the application's reason, and VerificationError for a record that is
     another; the ticket is used up by then.
     """
-    ticket = signed.ticket
     data_key = signed.data_key(key)
-    released = await store.release(ticket.context, signed.present(key.signing))
+    ciphertext = await release(store, signed.present(key.signing))
+    return open_record(ciphertext, data_key, signed.ticket.record_version, requested=requested)
+
+
+async def release(store: RecordStore, presentation: Presentation) -> bytes:
+    """The ciphertext that a node releases against a ticket, which is used up then.
+
+    Raises NotReleased with the application's reason, TicketRefused for what is no ticket, and what the node
+    raises.
+    """
+    released = await store.release(presentation.context, presentation)
     if released.reason is not None:
         raise NotReleased(released.reason)
     if released.ciphertext is None:
         raise BadAnswer("The application released nothing.")
-    return open_record(released.ciphertext, data_key, ticket.record_version, requested=requested)
+    return released.ciphertext
 
 
 def _consent(note: Note) -> int:

@@ -5,6 +5,7 @@ home.json         what it belongs to: chain, contract, node, application
 keys/             custodian, bridge, attestor: under one passphrase; and a new one until it is in use
 vault.db          the records' keys, sealed under the custodian's
 node/             the in-process node's data, unless a real node is used
+login             user name and password of a real node that asks for them
 bridge/           book, key cards, tickets, attestation requests
 erasures/         certificates, and erasures that were interrupted
 attestor.db       what was signed before
@@ -35,7 +36,7 @@ from medsync.private.attest import Attestor, Replica
 from medsync.private.book import Book
 from medsync.private.bridge import OLDEST_ENTRY, Bridge
 from medsync.private.bundle import BUNDLE
-from medsync.private.calimero import CalimeroNode
+from medsync.private.calimero import CalimeroNode, Credentials
 from medsync.private.database import sync
 from medsync.private.embedded import EmbeddedNode
 from medsync.private.erasure import Certificate, Erasure, OnChain, PublicEntry
@@ -53,6 +54,8 @@ EMBEDDED: Final = "embedded"
 
 #: Records in one context: inserts take longer the more there are.
 CAPACITY: Final = 1_000
+
+_LOGIN: Final = "login"
 
 K = TypeVar("K", bound=KeptKey)
 
@@ -111,21 +114,26 @@ class Home:
         chain: int,
         contract: int,
         node: str = EMBEDDED,
+        login: Credentials | None = None,
         capacity: int = CAPACITY,
         bundle: Path = BUNDLE,
         work: int = SCRYPT_N,
     ) -> Home:
         """Make a home: keys, vault, node, and a first context of the application. All or nothing.
 
-        `work` is what opening a key file takes (scrypt's N). Raises InputError if the folder is there and not
-        empty, and what node and key files raise.
+        `login` is for a real node that asks for one. `work` is what opening a key file takes (scrypt's N).
+        Raises InputError if the folder is there and not empty, and what node and key files raise.
         """
+        if login is not None and node == EMBEDDED:
+            raise InputError("The in-process node asks for no login.", hint="Name the node's URL.")
         made = _make(folder)
         try:
             custodian, bridge = CustodianKey.generate(), BridgeKey.generate()
             for key in (custodian, bridge, AttestorKey.generate()):
                 write_key(_key_path(folder, key.kind), key, passphrase, work=work)
             KeyVault(folder / "vault.db", custodian, create=True).close()
+            if login is not None:
+                write_new([NewFile(folder / _LOGIN, login.text().encode(), "The node's login", private=True)])
             async with _node(folder, node) as opened:
                 application = await opened.install(bundle)
                 store = await RecordStore.create(
@@ -387,7 +395,13 @@ def _next_path(folder: Path, kind: KeyKind) -> Path:
 
 @asynccontextmanager
 async def _node(folder: Path, node: str) -> AsyncIterator[PrivateNode]:
-    opened: PrivateNode = EmbeddedNode(folder / "node") if node == EMBEDDED else CalimeroNode(node)
+    opened: PrivateNode
+    if node == EMBEDDED:
+        opened = EmbeddedNode(folder / "node")
+    else:
+        login = folder / _LOGIN
+        credentials = Credentials.read(login, "The node's login") if is_there(login) else None
+        opened = CalimeroNode(node, credentials=credentials)
     try:
         yield opened
     finally:

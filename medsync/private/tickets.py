@@ -10,7 +10,6 @@ node's application sees to, by the entry's digest.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
@@ -126,21 +125,23 @@ class Ticket(Wire):
         return RecordVersion(self.record, self.version, self.commitment)
 
 
-@dataclass(frozen=True, slots=True)
-class Presentation:
-    """A ticket as the node's application takes it, with the accessor's signature."""
+class Presentation(Wire):
+    """A ticket as the node's application takes it, with the accessor's signature. It opens nothing."""
 
-    ticket: str
-    signature: bytes
-    presentation: bytes
+    #: The ticket's text, and the bridge's signature of it.
+    ticket: str = Field(max_length=LONGEST_TEXT, repr=False)
+    signature: Hex64
+    #: The accessor's.
+    presentation: Hex64
+
+    @property
+    def context(self) -> str:
+        """The context that it is for. Raises TicketRefused (MALFORMED)."""
+        return SignedTicket(text=self.ticket, signature=self.signature).ticket.context
 
     def arguments(self) -> dict[str, str]:
         """The arguments of the application's `release`."""
-        return {
-            "ticket": self.ticket,
-            "signature": self.signature.hex(),
-            "presentation": self.presentation.hex(),
-        }
+        return self.model_dump(mode="json")
 
 
 class SignedTicket(Wire):
@@ -185,7 +186,8 @@ class SignedTicket(Wire):
         """It with the accessor's signature. Raises TicketRefused if it is to be presented by another key."""
         if self.ticket.accessor_key != key.public:
             raise TicketRefused(Refusal.BAD_PRESENTATION)
-        return Presentation(self.text, self.signature, key.sign(_presented(self.text)))
+        presentation = key.sign(_presented(self.text))
+        return Presentation(ticket=self.text, signature=self.signature, presentation=presentation)
 
     def data_key(self, key: AccessorKey) -> DataKey:
         """The data key it carries. Raises VerificationError if it is not for that accessor."""

@@ -71,6 +71,26 @@ def test_a_record(private: Private, cli: Cli) -> None:
         assert private.run(f"{get} --output {output}").code == code
     assert not (cli.folder / "more.json").exists()
 
+    # Asked once more, from a machine without the hospital's folder: in three steps, by two files.
+    assert private.json(asked)["decision"] == "PERMIT"
+    (ticket,) = private.json("bridge run --once --home hospital --also clinic")["tickets"]
+    private.json("private key stranger.key")
+    present = f"private present {ticket} --output presentation.json --key"
+    assert private.run(f"{present} stranger.key").code == ExitCode.NOT_VERIFIED
+    private.json(f"{present} researcher.key")
+    release = "private release presentation.json --home hospital --output"
+    private.json(f"{release} released.bin")
+    assert private.run(f"{release} again.bin").code == ExitCode.NOT_PERMITTED
+    assert not (cli.folder / "again.bin").exists()
+    opening = f"private open {{}} --ticket {ticket} --key researcher.key --output {{}}"
+    private.json(opening.format("released.bin", "opened.json"))
+    assert cli.read("opened.json") == observation()
+    released = (cli.folder / "released.bin").read_bytes()
+    assert MARKER.encode() not in released
+    (cli.folder / "altered.bin").write_bytes(released[:-1] + bytes([released[-1] ^ 1]))
+    assert private.run(opening.format("altered.bin", "altered.json")).code == ExitCode.NOT_VERIFIED
+    assert not (cli.folder / "altered.json").exists()
+
     # Anybody verifies that it is included; who alters the proof is found out.
     private.json("bridge run --once --home hospital --also university")
     private.json(f"anchor prove --record {kept['record']} --home hospital --output proof.json")
@@ -82,7 +102,7 @@ def test_a_record(private: Private, cli: Cli) -> None:
     cli.write("forged.json", json.dumps(proof))
     assert private.run("anchor verify forged.json").code == ExitCode.NOT_VERIFIED
     audited = private.json("anchor audit --entries --home hospital")
-    assert (audited["recomputed"], audited["size"]) == (True, 3)
+    assert (audited["recomputed"], audited["size"]) == (True, 5)
 
     # Erased, backups included.
     private.json("private backup vault.backup --home hospital")
@@ -96,8 +116,8 @@ def test_a_record(private: Private, cli: Cli) -> None:
     assert Path(cli.folder / erased["certificate"]).exists()
     assert private.json("private list --home hospital")[0]["erased"] is True
     assert private.run("private erase 00 --home hospital").code == ExitCode.BAD_INPUT
-    assert private.json("bridge run --once --home hospital --also clinic")["anchored"] == 4
-    assert private.json("bridge status --home hospital")["outcomes"] == {"ISSUED": 1}
+    assert private.json("bridge run --once --home hospital --also clinic")["anchored"] == 6
+    assert private.json("bridge status --home hospital")["outcomes"] == {"ISSUED": 2}
 
     # What was said holds no passphrase and nothing of the record.
     said = "".join(private.said)
@@ -112,6 +132,21 @@ def test_a_new_home(private: Private) -> None:
     again = private.run("private init --home new")
     assert again.code == ExitCode.BAD_INPUT
     assert "not empty" in again.err
+
+
+def test_a_login_that_is_none(private: Private, cli: Cli) -> None:
+    cli.write("login", "operator\na password\n")
+    login, new = cli.folder / "login", "private init --home unmade --login"
+    for mode, line, told in (
+        (0o600, f"{new} nothing", "No such file"),
+        (0o640, f"{new} login --node http://127.0.0.1:1", "chmod 600"),
+        (0o600, f"{new} login", "in-process"),
+    ):
+        login.chmod(mode)
+        refused = private.run(line)
+        assert refused.code == ExitCode.BAD_INPUT
+        assert told in refused.err
+    assert not (cli.folder / "unmade").exists()
 
 
 def test_a_home_of_another_deployment(private: Private, cli: Cli) -> None:

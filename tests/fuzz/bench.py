@@ -262,7 +262,8 @@ class Bench:
         self._before = self._original
         if time.monotonic() > self._issued + LONGEST_LIFE / 2:
             self._issued = time.monotonic()
-            self._have(institutions.TICKET, self._issue())
+            for name, content in self._issue().items():
+                self._have(name, content)
         return touched
 
     def _stamps(self) -> dict[str, Stamp]:

@@ -22,6 +22,7 @@ from medsync.commitments import canonical_json
 from medsync.hashing import entry_digest
 from medsync.private import bundle, custody, tickets
 from medsync.private.anchor import PrivateAnchorClient, node_identity
+from medsync.private.calimero import Credentials
 from medsync.private.cards import sign_card
 from medsync.private.database import Database
 from medsync.private.home import Home
@@ -47,6 +48,8 @@ TICKET: Final = "ticket.json"
 CARD: Final = f"{HOSPITAL}/bridge/cards/accessor.card.json"
 REQUEST: Final = f"{HOSPITAL}/bridge/requests/0-2.json"
 ATTESTATION: Final = f"{HOSPITAL}/bridge/attestations/clinic.json"
+PRESENTATION: Final = "presentation.json"
+RELEASED: Final = "released.bin"
 PROOF: Final = "proof.json"
 NODES: Final = "nodes.json"
 #: The next nodes of the anchor, and what the present ones signed for them.
@@ -54,6 +57,7 @@ NEXT_NODES: Final = "next-nodes.json"
 ROTATIONS: Final = {HOSPITAL: "hospital.rotation.json", CLINIC: "clinic.rotation.json"}
 #: A folder whose node is a real one, which is all that is in it; and another's invitation.
 REAL: Final = "real"
+LOGIN: Final = f"{REAL}/login"
 INVITATION: Final = "invitation.json"
 #: A copy of the key vault that is not registered, and a backup that is, and was never made.
 VAULT_COPY: Final = "copy.db"
@@ -79,7 +83,7 @@ class Institutions:
     #: What the PrivateAnchor has.
     anchored: AnchorHead
     #: Makes the ticket for the first record anew: no ticket is good for as long as all tests may take.
-    issue: Callable[[], bytes]
+    issue: Callable[[], dict[str, bytes]]
     #: What must never be seen, as text.
     secrets: tuple[str, ...]
 
@@ -115,6 +119,9 @@ def make_real_home(work: Path, port: int) -> None:
     (work / REAL).mkdir()
     (work / REAL / "home.json").write_bytes(canonical_json(calimero.settings(own, port)))
     (work / INVITATION).write_text(calimero.INVITATION)
+    login = work / LOGIN
+    login.write_text(Credentials("operator", PASSPHRASE).text())
+    login.chmod(0o600)
 
 
 async def keep_records(
@@ -156,8 +163,8 @@ async def keep_records(
         digest = entry_digest(CHAIN, medsync, log.head, permitted)
         bridge_key, context = bridge.key, store.apps[0].context.id
 
-    def issue() -> bytes:
-        return SignedTicket.issue(
+    def issue() -> dict[str, bytes]:
+        ticket = SignedTicket.issue(
             bridge_key,
             chain=CHAIN,
             contract=medsync,
@@ -169,9 +176,12 @@ async def keep_records(
             data_key=data_key,
             now=int(time.time()),
             life=tickets.LONGEST_LIFE,
-        ).canonical()
+        )
+        return {TICKET: ticket.canonical(), PRESENTATION: ticket.present(key.signing).canonical()}
 
-    (work / TICKET).write_bytes(issue())
+    for name, content in issue().items():
+        (work / name).write_bytes(content)
+    (work / RELEASED).write_bytes(first.ciphertext)
     opening = open_record(first.ciphertext, data_key, first.record, requested=first.record.commitment).opening
     hidden = [data_key.reveal(), key.reveal(), opening.salt.to_bytes(32, "big")]
     for name in (HOSPITAL, CLINIC):

@@ -71,6 +71,8 @@ VALUES: Final[dict[str, str]] = {
     "capacity": "10",
     "key": institutions.ACCESSOR_KEY,
     "ticket": institutions.TICKET,
+    "presentation": institutions.PRESENTATION,
+    "released": institutions.RELEASED,
     "request": institutions.REQUEST,
     "output_file": "new.json",
     "label": "bed 7",
@@ -111,8 +113,9 @@ APART: Final[dict[str, str]] = {
     "private list.patient": "",
 }
 
-#: Parameters of the program itself that are not tried: they show help or change the user's shell.
-UNTRIED: Final = frozenset({"help", "version", "install_completion", "show_completion"})
+#: Parameters that are not tried: those of the program itself, which show help or change the user's shell; and
+#: what needs a real node to succeed, whose file is tried where it is kept.
+UNTRIED: Final = frozenset({"help", "version", "install_completion", "show_completion", "login"})
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ RESUMED: Final = {
     ),
 }
 #: What a command is there to show: in its answer, or in the file it writes.
-SHOWN: Final = {"private list": LABEL, "private get": FINDING}
+SHOWN: Final = {"private list": LABEL, "private get": FINDING, "private open": FINDING}
 
 
 def faults(bench: Bench, done: Done) -> list[str]:

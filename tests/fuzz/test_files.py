@@ -41,11 +41,17 @@ from tests.unit.samples import DAY, HOSPITAL, PATIENT, RESEARCHER
 
 AS_OWNER: Final = ["--account", f"{OWN_ADDRESS:#x}@{KEYSTORE}"]
 HOME: Final = f"--home={institutions.HOSPITAL}"
+ACCESSOR: Final = f"--key={institutions.ACCESSOR_KEY}"
 GET: Final = [
     *("private", "get", institutions.TICKET, HOME),
-    *(f"--key={institutions.ACCESSOR_KEY}", "--output=new.json"),
+    *(ACCESSOR, "--output=new.json"),
 ]
-CARD: Final = ["private", "card", f"--key={institutions.ACCESSOR_KEY}"]
+PRESENT: Final = ["private", "present", institutions.TICKET, ACCESSOR, "--output=new.json"]
+OPEN: Final = [
+    *("private", "open", institutions.RELEASED, f"--ticket={institutions.TICKET}"),
+    *(ACCESSOR, "--output=new.json"),
+]
+CARD: Final = ["private", "card", ACCESSOR]
 RUN: Final = [
     *("bridge", "run", "--once", HOME, f"--also={institutions.CLINIC}", f"--oldest-entry={30 * DAY}"),
 ]
@@ -125,7 +131,16 @@ TARGETS: Final = {
         ),
     ),
     "key of an accessor": Target(institutions.ACCESSOR_KEY, (GET, [*CARD, "--output=new.json"])),
-    "ticket": Target(institutions.TICKET, (GET,)),
+    "ticket": Target(institutions.TICKET, (GET, PRESENT, OPEN)),
+    "presentation": Target(
+        institutions.PRESENTATION,
+        (["private", "release", institutions.PRESENTATION, HOME, "--output=new.bin"],),
+    ),
+    "released record": Target(institutions.RELEASED, (OPEN,)),
+    "login of a node": Target(
+        institutions.LOGIN,
+        (["private", "members", f"--home={institutions.REAL}"],),
+    ),
     "key card": Target(institutions.CARD, (RUN,)),
     "attestation request": Target(
         institutions.REQUEST,

@@ -279,7 +279,7 @@ def test_only_the_accessor_presents_it_and_opens_it() -> None:
 def test_a_presentation_is_of_one_ticket() -> None:
     other = issue(digest=DIGEST + 1).present(ACCESSOR.signing)
     shown = issue().present(ACCESSOR.signing)
-    mixed = type(shown)(shown.ticket, shown.signature, other.presentation)
+    mixed = shown.model_copy(update={"presentation": other.presentation})
     assert not is_presented(mixed, ACCESSOR.signing.public)
 
 

@@ -116,6 +116,15 @@ async def test_an_older_version(scene: Scene) -> None:
     assert await outcome_of(scene, old) is Outcome.NOT_CURRENT
 
 
+async def test_an_erasure_that_was_interrupted(scene: Scene) -> None:
+    """Its key is the first that goes: there is no ticket for it, and nobody waits because of it."""
+    gone, kept = await scene.put(), await scene.put()
+    scene.vault.erase(gone.record.id)
+    scene.ask(gone)
+    scene.ask(kept)
+    assert [dealt.outcome for dealt in (await step(scene)).dealt] == [Outcome.NOT_CURRENT, Outcome.ISSUED]
+
+
 async def test_an_entry_that_is_too_old(scene: Scene) -> None:
     kept = await scene.put()
     scene.ask(kept)
@@ -201,7 +210,8 @@ async def test_anothers_ticket(scene: Scene) -> None:
     ticket = await ticket_for(scene)
     thief = AccessorKey.generate()
     forged = ticket.present(scene.researcher_key.signing)
-    stolen = replace(forged, presentation=thief.signing.sign(b"medsync.presentation.v1\0"))
+    mine = thief.signing.sign(b"medsync.presentation.v1\0")
+    stolen = forged.model_copy(update={"presentation": mine})
     released = await scene.store.release(ticket.ticket.context, stolen)
     assert (released.reason, released.ciphertext) == ("BAD_PRESENTATION", None)
     assert await refusals(scene) == ["BAD_PRESENTATION"]

@@ -299,6 +299,21 @@ async def test_one_login_for_many_calls(recordings: Recordings) -> None:
     )
 
 
+def test_a_login_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "login"
+    path.write_text(OPERATOR.text())
+    path.chmod(0o600)
+    assert Credentials.read(path, "--login:") == OPERATOR
+    for text in ("", "operator", "operator\n\n", f"{OPERATOR.text()}more\n"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="two lines") as refused:
+            Credentials.read(path, "--login:")
+        assert "operator" not in refused.value.message
+    path.chmod(0o644)
+    with pytest.raises(InputError, match="others than you may read"):
+        Credentials.read(path, "--login:")
+
+
 async def test_a_wrong_password(recordings: Recordings) -> None:
     wrong = Credentials("operator", "wrong-password")
     with pytest.raises(NodeRefused) as caught:

@@ -55,7 +55,7 @@ async def new_store(node: EmbeddedNode, application: str, capacity: int = 2) -> 
 
 def stray() -> Presentation:
     """What somebody presents who has no ticket."""
-    return Presentation("{}", bytes(64), bytes(64))
+    return Presentation(ticket="{}", signature=bytes(64), presentation=bytes(64))
 
 
 # --- one context --------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ async def test_a_refused_ticket_leaves_a_receipt(app: RecordsApp) -> None:
 async def test_pages(app: RecordsApp, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         await app.put(sealed(), patient=PATIENT)
-        await app.release(Presentation(secrets.token_hex(4), bytes(64), bytes(64)))
+        await app.release(stray().model_copy(update={"ticket": secrets.token_hex(4)}))
     whole = await app.records(), await app.receipts()
     for size in (1, 2, 3):
         monkeypatch.setattr(RecordsApp.records, "__defaults__", (0, size))

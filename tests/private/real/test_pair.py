@@ -90,7 +90,7 @@ async def test_pair(make_node: MakeNode) -> None:
 
         # Both write at once, and come to the same state.
         await theirs.configure(BRIDGE.public_key().public_bytes_raw(), CHAIN, CONTRACT)
-        nothing = Presentation("{}", bytes(64), bytes(64))
+        nothing = Presentation(ticket="{}", signature=bytes(64), presentation=bytes(64))
         await asyncio.gather(
             *(app.put(sealed(), patient=PATIENT) for app in (mine, theirs)),
             # The same key of the replicated receipts.

@@ -11,7 +11,15 @@ import pytest
 from medsync.private.bundle import BUNDLE
 from medsync.private.calimero import CalimeroNode, Credentials
 from medsync.private.daemon import RealNode
-from medsync.private.node import ApplicationError, ClaimRequest, NodeRefused, NodeUnavailable, verify_claim
+from medsync.private.home import Home
+from medsync.private.node import (
+    ApplicationError,
+    ClaimRequest,
+    NodeKind,
+    NodeRefused,
+    NodeUnavailable,
+    verify_claim,
+)
 from medsync.private.records_app import RecordStore
 from tests.private.conftest import MakeNode
 from tests.private.node.support import BRIDGE, CHAIN, CONTRACT, PATIENT, new_app, sealed
@@ -91,4 +99,16 @@ async def test_login(tmp_path: Path) -> None:
             async with CalimeroNode(running.url, credentials=wrong) as intruder:
                 with pytest.raises(NodeRefused, match="refused user name and password"):
                     await intruder.contexts()
+        # A home keeps the login beside its keys, and uses it.
+        made = Home.create(
+            tmp_path / "home", "a passphrase", chain=1, contract=1, node=running.url, login=operator, work=16
+        )
+        async with (await made).store() as store:
+            assert store.node.kind is NodeKind.CALIMERO
+        login = tmp_path / "home" / "login"
+        assert login.stat().st_mode & 0o077 == 0
+        login.unlink()
+        with pytest.raises(NodeRefused, match="refused the login"):
+            async with Home(tmp_path / "home").store():
+                pass
         assert operator.password not in running.log.read_text()
