@@ -323,9 +323,10 @@ class CairoRun(Run):
         return self._try(worker, mutant, self._order(mutant), FIRST_PASS, last=False)
 
     def _all(self, worker: Worker, mutant: Mutant) -> tuple[Result, list[str]]:
-        # Whoever calls nothing that was heard may call anything: the tests of the client.
+        # Whoever calls nothing that was heard may call anything: the tests of the client. They come first,
+        # because the others had their turn.
         unheard = [test for test, record in self.records.items() if not record.calls]
-        tests = [*self._order(mutant), *sorted(unheard, key=lambda test: self.records[test].seconds)]
+        tests = [*sorted(unheard, key=lambda test: self.records[test].seconds), *self._order(mutant)]
         return self._try(worker, mutant, tests, LAST_PASS, last=True)
 
     def _try(
