@@ -6,7 +6,7 @@ PYTHON ?= python3
 PYTEST_WORKERS ?= 2
 PRIVATE ?= embedded
 deep: HYPOTHESIS_PROFILE ?= deep
-GENERATED ?= tests/stateful tests/properties tests/fuzz tests/faults
+GENERATED ?= tests/stateful tests/properties tests/private/interleavings tests/fuzz tests/faults
 
 BIN := .venv/bin
 READY := .venv/.ready

@@ -71,7 +71,7 @@ class Outcome(StrEnum):
     NO_RECORD = "NO_RECORD"
     """No record here has the commitment that was asked for, or none was named."""
     NOT_CURRENT = "NOT_CURRENT"
-    """The commitment is an older version's, or the record was erased."""
+    """The commitment is an older version's, or the record was erased, perhaps not yet everywhere."""
     WRONG_PATIENT = "WRONG_PATIENT"
     """The record is another patient's."""
     NOT_COVERED = "NOT_COVERED"

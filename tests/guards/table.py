@@ -125,7 +125,7 @@ PROGRAM: Final = trees.part("medsync/*", "contracts/*", "deployments/*", "script
 BUILD: Final = "python scripts/build.py --check"
 TESTS: Final = "pytest -n 2"
 LINT_CAIRO: Final = "scarb lint --workspace --test --deny-warnings"
-GENERATED: Final = "pytest -n 2 tests/stateful tests/properties"
+GENERATED: Final = "pytest -n 2 tests/stateful tests/properties tests/private/interleavings"
 CAIRO_TESTS: Final = "scarb --offline cairo-test --workspace"
 TIDY: Final = "python scripts/tidy.py make --no-print-directory test"
 
@@ -480,6 +480,18 @@ PROVEN: Final = (
             "tests/stateful/test_invariants.py::test_events_that_must_not_be",
             "tests/stateful/test_invariants.py::test_paid_without_an_access",
             "tests/stateful/test_invariants.py::test_no_invariant_is_left_out",
+        ),
+    ),
+    Proven(
+        gate="tests/private/interleavings/test_interleavings.py::test_whatever_happens_to_a_hospital",
+        protects="Wherever a private node or its bridge dies, nothing acknowledged is lost, what was erased"
+        " is gone, and what was anchored stays",
+        failure="a node that forgets, or stores by halves; erasures that leave a key, a ciphertext, a backup"
+        " or bytes; a bridge that forgets its log; a ticket that stays good",
+        tests=(
+            "tests/private/interleavings/test_interleavings.py::test_it_would_be_noticed",
+            "tests/private/interleavings/test_interleavings.py::test_examples_would_find_it",
+            "tests/private/interleavings/test_chain.py::test_the_stand_in_is_like_the_contract",
         ),
     ),
     Proven(

@@ -25,6 +25,13 @@ from tests.private.node.guest import guest_bundle
 #: How many lines the children say that are killed at no particular point.
 LINES = (0, 1, 2, 3, 5, 8)
 
+#: Where a process may be killed: before a statement, a commit, or when that is done.
+POINTS: tuple[tuple[type, str], ...] = (
+    (sql.Engine, "before_cursor_execute"),
+    (sql.Engine, "commit"),
+    (sql.pool.Pool, "reset"),
+)
+
 
 async def prepare(folder: Path) -> str:
     """A node with a context, closed."""
@@ -42,7 +49,7 @@ async def write(folder: Path, context: str, count: int) -> None:
 
 
 def kill_at(point: int) -> None:
-    """Have this process killed at its n-th point: before a statement, a commit, or when that is done."""
+    """Have this process killed at its n-th point."""
     seen = 0
 
     def count(*_: Any) -> None:
@@ -51,9 +58,8 @@ def kill_at(point: int) -> None:
         if seen == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sql.event.listen(sql.Engine, "before_cursor_execute", count)
-    sql.event.listen(sql.Engine, "commit", count)
-    sql.event.listen(sql.pool.Pool, "reset", count)
+    for target, event in POINTS:
+        sql.event.listen(target, event, count)
 
 
 def child(folder: Path, name: str, context: str, *, point: int = 0, lines: int | None = None) -> bool:
