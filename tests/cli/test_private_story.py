@@ -88,8 +88,8 @@ def test_a_record(private: Private, cli: Cli) -> None:
     released = (cli.folder / "released.bin").read_bytes()
     assert MARKER.encode() not in released
     (cli.folder / "altered.bin").write_bytes(released[:-1] + bytes([released[-1] ^ 1]))
-    assert private.run(opening.format("altered.bin", "altered.json")).code == ExitCode.NOT_VERIFIED
-    assert not (cli.folder / "altered.json").exists()
+    assert private.run(opening.format("altered.bin", "unopened.json")).code == ExitCode.NOT_VERIFIED
+    assert not (cli.folder / "unopened.json").exists()
 
     # Anybody verifies that it is included; who alters the proof is found out.
     private.json("bridge run --once --home hospital --also university")
