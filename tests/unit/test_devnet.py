@@ -45,10 +45,11 @@ def test_runs_with_its_own_settings(devnet: Devnet) -> None:
     assert block["starknet_version"] == toolchain.STARKNET_VERSION
 
 
-def test_accounts_are_funded_and_the_same_every_time(devnet: Devnet) -> None:
-    accounts = devnet.accounts()
+def test_accounts_are_funded_and_the_same_every_time() -> None:
+    with Devnet.start() as devnet:
+        accounts = devnet.accounts()
+        assert balance(devnet, accounts[-1].address) == module.BALANCE
     assert len({account.address for account in accounts}) == module.ACCOUNTS
-    assert balance(devnet, accounts[-1].address) == module.BALANCE
     assert accounts[0].address == 0x722301FE0F3FFF911031E4B30ED32215AA98FE553B2C6E8DD68405B47BE0E87
 
 
