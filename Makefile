@@ -11,7 +11,7 @@ GENERATED ?= tests/stateful tests/properties tests/private/interleavings tests/f
 BIN := .venv/bin
 READY := .venv/.ready
 # Runs the rest of a line only where the pinned Scarb is; elsewhere it says so, and the line succeeds.
-WITH_SCARB := $(BIN)/python -m medsync.toolchain scarb || exit 0;
+WITH_SCARB := $(BIN)/python -m scripts tools scarb || exit 0;
 
 .PHONY: help setup devnet build test deep demo audit mutate private-build calimero-node bench lint format typecheck check ci lock clean
 
@@ -24,10 +24,10 @@ $(READY): requirements.lock requirements-bootstrap.lock pyproject.toml scripts/s
 setup: $(READY) ## Create .venv from the locks
 
 devnet: setup ## Find or build the pinned starknet-devnet
-	@$(BIN)/python -m medsync.toolchain devnet
+	@$(BIN)/python -m scripts tools devnet
 
 build: setup ## Compile the contracts and write the committed artifacts
-	@$(BIN)/python scripts/build.py
+	@$(BIN)/python -m scripts build
 
 test: devnet ## Run every test, on real devnets (PYTEST_WORKERS=2)
 	@$(WITH_SCARB) scarb --offline cairo-test --workspace
@@ -37,22 +37,22 @@ deep: devnet ## Run the generated tests for a night; the seed is printed (HYPOTH
 	@HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/pytest -n $(PYTEST_WORKERS) $(GENERATED)
 
 demo: devnet ## Tell the whole story on a devnet of its own (PRIVATE=calimero: on real private nodes)
-	@PRIVATE=$(PRIVATE) $(BIN)/python scripts/demo.py
+	@PRIVATE=$(PRIVATE) $(BIN)/python -m scripts demo
 
 audit: devnet ## Run every test and write target/audit/report.html, for auditors
-	@$(BIN)/python scripts/audit.py --workers $(PYTEST_WORKERS)
+	@$(BIN)/python -m scripts audit --workers $(PYTEST_WORKERS)
 
 mutate: devnet ## Change the contracts in a thousand ways and see whether the tests notice: hours (MUTATE=--help)
-	@$(WITH_SCARB) $(BIN)/python scripts/mutate.py $(MUTATE)
+	@$(WITH_SCARB) $(BIN)/python -m scripts mutate $(MUTATE)
 
 private-build: setup ## Build the private node's application to WebAssembly and its bundle (KEY=FILE signs it)
-	@$(BIN)/python scripts/private_build.py $(if $(KEY),--key $(KEY))
+	@$(BIN)/python -m scripts private-build $(if $(KEY),--key $(KEY))
 
 calimero-node: setup ## Find or build a real Calimero node: 28 minutes
-	@$(BIN)/python scripts/calimero_node.py
+	@$(BIN)/python -m scripts calimero-node
 
 bench: devnet ## Measure every operation's costs and rewrite docs/costs.*
-	@$(BIN)/python scripts/bench.py
+	@$(BIN)/python -m scripts bench
 
 format: setup ## Format Python and Cairo
 	@$(BIN)/ruff check --quiet --select I --fix .
@@ -68,11 +68,11 @@ typecheck: setup ## Check types (mypy --strict)
 	@$(BIN)/mypy
 
 check: setup ## Check that everything generated still matches its source
-	@$(BIN)/python scripts/build.py --check
-	@$(BIN)/python scripts/spec.py --check
-	@$(BIN)/python scripts/cli.py --check
-	@$(BIN)/python scripts/private_build.py --verify
-	@$(BIN)/python scripts/mutate.py --check
+	@$(BIN)/python -m scripts build --check
+	@$(BIN)/python -m scripts reference --check
+	@$(BIN)/python -m scripts guards --check
+	@$(BIN)/python -m scripts private-build --verify
+	@$(BIN)/python -m scripts mutate --check
 
 ci: ## Everything a change must pass
 	@.ci/run

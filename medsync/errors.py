@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from enum import IntEnum
 from typing import ClassVar
 
@@ -110,15 +108,3 @@ class ContractError(MedSyncError):
         self.code = code
         self.function = function
         super().__init__(f"{function} refused: {code}", hint=hint)
-
-
-def exit_code_of(action: Callable[[], object]) -> ExitCode:
-    """Run a script's action and return the code to exit with; an error is printed, not traced."""
-    try:
-        action()
-    except MedSyncError as error:
-        print(f"{error}\n{error.hint}".rstrip(), file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    return ExitCode.OK

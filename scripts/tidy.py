@@ -14,11 +14,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from medsync.errors import ExitCode, ToolError, VerificationError, exit_code_of
+from medsync.errors import InputError, ToolError, VerificationError
 
 PATIENCE = 5.0
 """Seconds that processes which were told to end may take to do so."""
@@ -26,8 +25,13 @@ PATIENCE = 5.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def run(command: list[str]) -> None:
-    """Run a command where we are. Raises ToolError if it fails, VerificationError with what it leaves."""
+def run(command: Sequence[str]) -> None:
+    """Run a command where we are.
+
+    Raises InputError without one, ToolError if it fails, VerificationError with what it leaves.
+    """
+    if not command:
+        raise InputError("There is no command to run: python -m scripts tidy COMMAND.")
     before = _files()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -88,14 +92,3 @@ def _children() -> dict[int, str]:
         if parent == os.getpid() and os.waitpid(pid, os.WNOHANG) == (0, 0):
             children[pid] = command
     return children
-
-
-def main(command: list[str]) -> int:
-    if not command:
-        print("usage: tidy.py <command>", file=sys.stderr)
-        return ExitCode.USAGE
-    return exit_code_of(partial(run, command))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

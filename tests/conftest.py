@@ -11,12 +11,12 @@ from contextlib import closing
 import pytest
 from hypothesis import HealthCheck, settings
 
-from medsync import toolchain
-from medsync.devnet import Devnet
-from tests.stateful.driver import Node
-from tests.support.chain import Chain
-from tests.support.reach import PROFILES, profile, summary
-from tests.support.world import World
+from medsync.deployment.devnet import Devnet
+from medsync.starknet import network
+from tests.harness.chain import Chain
+from tests.harness.driver import Node
+from tests.harness.reach import PROFILES, profile, summary
+from tests.harness.world import World
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that runs the tests in the background has them ignore Ctrl-C, and every process they start.
@@ -46,16 +46,14 @@ def devnet(worker_id: str) -> Iterator[Devnet]:
 
     MEDSYNC_DEVNET_URL may name running ones instead: as many, with commas, as there are test processes.
     """
-    urls = [url for url in os.environ.get(toolchain.DEVNET_URL_VARIABLE, "").split(",") if url]
+    urls = [url for url in os.environ.get(network.DEVNET_URL_VARIABLE, "").split(",") if url]
     if not urls:
         with Devnet.start(start_time=START_TIME) as devnet:
             yield devnet
         return
     number = int(worker_id.removeprefix("gw")) if worker_id != "master" else 0
     if number >= len(urls):
-        pytest.fail(
-            f"{toolchain.DEVNET_URL_VARIABLE} names {len(urls)}; run with PYTEST_WORKERS={len(urls)}."
-        )
+        pytest.fail(f"{network.DEVNET_URL_VARIABLE} names {len(urls)}; run with PYTEST_WORKERS={len(urls)}.")
     # Whoever named it may want to throw it away: putting it back costs time and much of its memory.
     disposable = bool(os.environ.get("MEDSYNC_DEVNET_DISPOSABLE"))
     with (

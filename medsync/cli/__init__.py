@@ -9,8 +9,7 @@ from types import ModuleType
 
 def main() -> None:
     """Run the command line with the process's arguments and exit with its code, an `ExitCode`."""
-    if "build" not in sys.argv:  # The independent class hashes come from cairo-lang, which does need sympy.
-        _spare_sympy()
+    _spare_sympy()
     from medsync.cli.app import run
 
     sys.exit(run(sys.argv[1:]))

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from medsync import __version__
-from medsync.cli import (
+from medsync.cli import output
+from medsync.cli.commands import (
     access,
     anchor,
     bridge,
@@ -21,7 +22,6 @@ from medsync.cli import (
     devnet,
     doctor,
     entity,
-    output,
     pool,
     private,
     watch,

@@ -11,16 +11,16 @@ from medsync.cli.values import read_json
 from medsync.errors import InputError
 
 if TYPE_CHECKING:
-    from medsync.types import CampaignTerms
+    from medsync.protocol.types import CampaignTerms
 
 SCHEMA: Final = "medsync.campaign/1"
 
 
 def read(path: Path, name: str) -> CampaignTerms:
     """The terms in a file. Raises InputError, naming what is wrong, for anything else."""
-    from medsync.felt import InvalidValue, parse_felt
-    from medsync.types import CampaignTerms
-    from medsync.vocabulary import Purpose
+    from medsync.protocol.felt import InvalidValue, parse_felt
+    from medsync.protocol.types import CampaignTerms
+    from medsync.protocol.vocabulary import Purpose
 
     document = read_json(path, name)
     try:

@@ -20,19 +20,19 @@ from medsync.cli import output, values
 from medsync.cli.options import Options, current
 from medsync.cli.output import Amount, Answer, Hex
 from medsync.errors import ExitCode, InputError, MedSyncError, NetworkError
-from medsync.files import NewFile, write_new
+from medsync.starknet import network
+from medsync.storage.files import NewFile, write_new
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
-    from medsync.commitments import Domain
-    from medsync.deployments import Record
-    from medsync.events import Event
-    from medsync.exports import PatientExport
-    from medsync.network import Connection
-    from medsync.transactions import Account, Invocation, TransactionResult
-    from medsync.types import ConsentEvent
+    from medsync.deployment.record import Record
+    from medsync.log.exports import PatientExport
+    from medsync.protocol.commitments import Domain
+    from medsync.protocol.events import ConsentEvent, Event
+    from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
+    from medsync.starknet.network import Connection
+    from medsync.starknet.transactions import Account, Invocation, TransactionResult
 
 P = ParamSpec("P")
 E = TypeVar("E", bound="Event")
@@ -92,7 +92,7 @@ class Context:
     async def connection(self) -> Connection:
         """The node, connected at the first call."""
         if self._connection is None:
-            from medsync.network import connect
+            from medsync.starknet.network import connect
 
             options = self.options
             opened = connect(options.network, _url(options), allow_public=options.allow_public_network)
@@ -103,8 +103,8 @@ class Context:
     async def account(self) -> Account:
         """The account that signs: the one the options name, the environment's, or devnet's first."""
         if self._account is None:
-            from medsync import accounts
             from medsync.cli import unsettled
+            from medsync.starknet import accounts
 
             connection = await self.connection()
             source = self.options.account
@@ -117,14 +117,14 @@ class Context:
 
     async def address(self, text: str, name: str) -> int:
         """The address that `text` gives: hexadecimal, `devnet:<n>`, or `me` for the signing account's."""
-        from medsync.felt import InvalidValue, check_address, parse_felt
+        from medsync.protocol.felt import InvalidValue, check_address, parse_felt
 
         if not isinstance(text, str):
             raise InputError(f"{name} must be text, not {text!r}.")
         if text == ME:
             return (await self.account()).address
         if text.startswith("devnet:"):
-            from medsync.accounts import load_account
+            from medsync.starknet.accounts import load_account
 
             try:
                 return (await load_account(await self.connection(), text)).address
@@ -162,7 +162,7 @@ class Context:
         """The present in unix seconds: the clock's, or the latest block's where a devnet was set ahead."""
         from starknet_py.net.client_errors import ClientError
 
-        from medsync.transactions import TRANSPORT_ERRORS
+        from medsync.starknet.rpc import TRANSPORT_ERRORS
 
         client = (await self.connection()).client
         try:
@@ -177,8 +177,8 @@ class Context:
 
     def record_path(self) -> Path:
         """The file of the deployment that is meant: by default the one named like the network."""
-        from medsync.deployments import path_of
-        from medsync.network import NETWORKS
+        from medsync.deployment.record import path_of
+        from medsync.starknet.network import NETWORKS
 
         if self.options.deployment:
             return path_of(self.options.deployment)
@@ -188,8 +188,8 @@ class Context:
 
     async def record(self) -> Record:
         """The deployment that is meant, which must be on the node's chain."""
-        from medsync.deployments import read
-        from medsync.felt import decode_short_string
+        from medsync.deployment.record import read
+        from medsync.protocol.felt import decode_short_string
 
         record = read(self.record_path())
         chain = decode_short_string((await self.connection()).chain_id)
@@ -202,27 +202,27 @@ class Context:
 
     async def medsync(self, *, signing: bool = False) -> MedSyncClient:
         """The MedSync contract, with the account if something is to be signed."""
-        from medsync.clients import MedSyncClient
+        from medsync.starknet.clients import MedSyncClient
 
         address = (await self.record()).medsync
         return MedSyncClient(address, await self._sender(signing))
 
     async def pool(self, *, signing: bool = False) -> RewardPoolClient:
         """The reward pool, with the account if something is to be signed."""
-        from medsync.clients import RewardPoolClient
+        from medsync.starknet.clients import RewardPoolClient
 
         address = (await self.record()).reward_pool
         return RewardPoolClient(address, await self._sender(signing))
 
     async def token(self, *, signing: bool = False) -> Erc20Client:
         """The token the reward pool holds, with the account if something is to be signed."""
-        from medsync.clients import Erc20Client
+        from medsync.starknet.clients import Erc20Client
 
         return Erc20Client((await self.record()).request.token, await self._sender(signing))
 
     async def token_unit(self) -> tuple[int, str]:
         """The token's decimal places, and what it is called here."""
-        from medsync.network import STRK_TOKEN
+        from medsync.starknet.network import STRK_TOKEN
 
         token = await self.token()
         decimals = await token.decimals()
@@ -234,8 +234,8 @@ class Context:
 
     async def events(self, *kinds: type[E], patient: int | None = None) -> list[E]:
         """MedSync's events of some kinds, all or one patient's, in the chain's order."""
-        from medsync.events import selector_of
-        from medsync.log import fetch_events
+        from medsync.log.fetch import fetch_events
+        from medsync.protocol.events import selector_of
 
         record = await self.record()
         keys = [[selector_of(cast("type[Event]", kind)) for kind in kinds]] + (
@@ -251,9 +251,9 @@ class Context:
 
     async def history(self, patient: int) -> PatientExport:
         """A patient's consents and log, the log proven complete."""
-        from medsync.exports import PatientExport
-        from medsync.log import fetch_log
-        from medsync.types import AllConsentsRevoked, ConsentAdded, ConsentRevoked
+        from medsync.log.exports import PatientExport
+        from medsync.log.fetch import fetch_log
+        from medsync.protocol.events import AllConsentsRevoked, ConsentAdded, ConsentRevoked
 
         record, connection = await self.record(), await self.connection()
         with self.busy("Reading events"):
@@ -310,9 +310,9 @@ def _url(options: Options) -> str | None:
     """The URL that was asked for, or where `medsync devnet up` left a devnet running."""
     if options.rpc_url is not None or options.network != "devnet":
         return options.rpc_url
-    from medsync import devnet, toolchain
+    from medsync.deployment import devnet
 
-    if toolchain.DEVNET_URL_VARIABLE in os.environ:
+    if network.DEVNET_URL_VARIABLE in os.environ:
         return None
     running = devnet.background_status()
     return f"{running.url}/rpc" if running else None
@@ -320,7 +320,7 @@ def _url(options: Options) -> str | None:
 
 def _password(source: str | None) -> str | None:
     """The keystore's password from the keyboard, if one is needed and somebody sits there."""
-    from medsync.accounts import KEYSTORE_VARIABLE, PASSWORD_VARIABLE
+    from medsync.starknet.accounts import KEYSTORE_VARIABLE, PASSWORD_VARIABLE
 
     needed = "@" in source if source else KEYSTORE_VARIABLE in os.environ
     if not needed or PASSWORD_VARIABLE in os.environ or not sys.stdin.isatty():

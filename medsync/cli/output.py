@@ -19,7 +19,7 @@ from enum import Enum, IntFlag
 from typing import TYPE_CHECKING, Any, Final
 
 from medsync.errors import MedSyncError
-from medsync.vocabulary import Category
+from medsync.protocol.vocabulary import Category
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,7 +85,7 @@ def _escaped(char: str) -> str:
 def discreet(text: str) -> str:
     """Printable text in which every URL has lost what may be secret, and no line is longer than `LINE`."""
     if ":/" in text:
-        from medsync.network import shown_url
+        from medsync.starknet.network import shown_url
 
         # One slash is what is left of two where a URL was taken for a path.
         urls = r"\b(https?|wss?|ftp):/+([^\s'\"]*)"

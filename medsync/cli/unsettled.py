@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starknet_py.net.client_models import Call
 
-from medsync.devnet import state_dir
+from medsync.deployment.devnet import state_dir
 from medsync.errors import InputError
-from medsync.felt import check_felt
-from medsync.files import NewFile, is_there, read_bytes, replace
-from medsync.transactions import Sent
+from medsync.protocol.felt import check_felt
+from medsync.starknet.transactions import Sent
+from medsync.storage.files import NewFile, is_there, read_bytes, replace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from medsync.transactions import Account
+    from medsync.starknet.transactions import Account
 
 _WHAT: Final = "The list of unsettled transactions"
 

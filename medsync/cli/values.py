@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 import typer
 
 from medsync.errors import InputError
-from medsync.felt import InvalidValue, parse_felt
-from medsync.files import NewFile, is_there, read_bytes
-from medsync.vocabulary import Category, Power, Purpose
+from medsync.protocol.felt import InvalidValue, parse_felt
+from medsync.protocol.vocabulary import Category, Power, Purpose
+from medsync.storage.files import NewFile, is_there, read_bytes
 
 if TYPE_CHECKING:
-    from medsync.commitments import Domain, Opening
+    from medsync.protocol.commitments import Domain, Opening
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
@@ -115,7 +115,7 @@ def felt(text: str, name: str) -> int:
 
 def read_json(path: Path, name: str) -> Any:
     """A JSON file's content."""
-    from medsync.commitments import parse_json
+    from medsync.protocol.commitments import parse_json
 
     try:
         return parse_json(read_bytes(path, f"{name}:"))
@@ -130,7 +130,7 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, NewFile | Non
     to with a new salt, and the opening belongs beside it, as `<file>.record.opening.json` for a record:
     without it the commitment can never be shown to belong to the file. Where one fits, it is used again.
     """
-    from medsync.commitments import Opening
+    from medsync.protocol.commitments import Opening
 
     if text[:2] in ("0x", "0X"):
         return felt(text, name), None
@@ -165,7 +165,7 @@ def _is_opening(path: Path, content: bytes) -> bool:
 
 
 def _opening(content: bytes, path: Path, name: str) -> Opening:
-    from medsync.commitments import Opening
+    from medsync.protocol.commitments import Opening
 
     try:
         return Opening.from_json(content)

@@ -32,8 +32,7 @@ from starknet_py.net.udc_deployer.deployer import Deployer
 
 from medsync import __version__, artifacts
 from medsync.artifacts import Artifact
-from medsync.clients import ContractClient, MedSyncClient, RewardPoolClient
-from medsync.deployments import (
+from medsync.deployment.record import (
     MEDSYNC,
     PRIVATE_ANCHOR,
     REWARD_POOL,
@@ -52,10 +51,12 @@ from medsync.deployments import (
     write,
 )
 from medsync.errors import ContractError, InputError, NetworkError, VerificationError
-from medsync.felt import decode_short_string
-from medsync.hashing import src5_interface_id
-from medsync.private.anchor import PrivateAnchorClient
-from medsync.transactions import TRANSPORT_ERRORS, Account, hand_over, refusal
+from medsync.protocol.felt import decode_short_string
+from medsync.protocol.src5 import interface_id
+from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.starknet.clients import ContractClient, MedSyncClient, RewardPoolClient
+from medsync.starknet.rpc import TRANSPORT_ERRORS, refusal
+from medsync.starknet.transactions import Account, hand_over
 
 #: SRC-5 interfaces that each contract must answer for.
 INTERFACES: Final[Mapping[ContractName, tuple[str, ...]]] = {
@@ -347,9 +348,8 @@ async def _take(
 
 
 def _digests(name: str) -> dict[str, str]:
-    kept = artifacts.root() / artifacts.PRODUCT.artifacts
     files = (f"{name}.sierra.json", f"{name}.casm.json")
-    return {file: hashlib.sha256((kept / file).read_bytes()).hexdigest() for file in files}
+    return {file: hashlib.sha256((artifacts.FOLDER / file).read_bytes()).hexdigest() for file in files}
 
 
 def _now() -> datetime:
@@ -419,7 +419,7 @@ async def _check_contract(
     abi = artifacts.verified(name).abi
     client = _CLIENTS[name](contract.address, chain.client)
     for interface in INTERFACES[name]:
-        if not await client.supports_interface(src5_interface_id(abi, interface)):
+        if not await client.supports_interface(interface_id(abi, interface)):
             found.append(f"does not say that it supports {interface}")
     return found + await _check_sent(chain, contract.deployed)
 

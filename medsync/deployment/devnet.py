@@ -24,8 +24,9 @@ from types import TracebackType
 from typing import IO, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from medsync import toolchain
+from medsync.deployment import toolchain
 from medsync.errors import InputError, NetworkError, ToolError
+from medsync.starknet import network
 
 SEED = 2026
 """Fixes the predeployed accounts, so that addresses are the same in every run."""
@@ -112,9 +113,9 @@ class Devnet:
         devnet = cls(url)
         devnet.config()
         version = devnet.rpc("starknet_specVersion")
-        if version != toolchain.RPC_VERSION:
+        if version != network.RPC_VERSION:
             raise ToolError(
-                f"The devnet at {url} speaks RPC {version}; {toolchain.RPC_VERSION} is wanted.",
+                f"The devnet at {url} speaks RPC {version}; {network.RPC_VERSION} is wanted.",
                 hint=f"Run starknet-devnet {toolchain.DEVNET_VERSION} there.",
             )
         return devnet
@@ -122,7 +123,7 @@ class Devnet:
     @classmethod
     def open(cls) -> Self:
         """The devnet MEDSYNC_DEVNET_URL names, if it is set, else a new one."""
-        url = os.environ.get(toolchain.DEVNET_URL_VARIABLE)
+        url = os.environ.get(network.DEVNET_URL_VARIABLE)
         return cls.attach(url) if url else cls.start()
 
     def stop(self) -> None:

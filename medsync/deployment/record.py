@@ -1,7 +1,7 @@
 """The record of a deployment: what is where on a network.
 
 A record, `deployments/<name>.json`, holds what was asked for and what was read back from the chain, nothing
-else, and is replaced as a whole or not at all. `medsync.deployer` makes and checks it.
+else, and is replaced as a whole or not at all. `medsync.deployment.deployer` makes and checks it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from pydantic import (
     model_validator,
 )
 
-from medsync import artifacts
-from medsync.commitments import parse_json
 from medsync.errors import InputError
-from medsync.felt import InvalidValue, check_felt, parse_felt
-from medsync.files import NewFile, is_there, read_bytes, replace
+from medsync.protocol.commitments import parse_json
+from medsync.protocol.felt import InvalidValue, check_felt, parse_felt
+from medsync.storage.files import NewFile, is_there, read_bytes, replace
 
 MEDSYNC: Final = "MedSync"
 REWARD_POOL: Final = "RewardPool"
 PRIVATE_ANCHOR: Final = "PrivateAnchor"
+
+#: Environment variable with the folder of the records.
+FOLDER_VARIABLE: Final = "MEDSYNC_DEPLOYMENTS"
 
 #: The contracts that a deployment may have.
 ContractName = Literal["MedSync", "RewardPool", "PrivateAnchor"]
@@ -115,7 +117,7 @@ class DeclaredClass(_Part):
     class_hash: Felt
     compiled_class_hash: Felt
     artifacts: dict[str, Sha256] = Field(
-        description="Files in deployments/artifacts/ it was made of, with SHA-256."
+        description="Files in medsync/artifacts/ it was made of, with SHA-256."
     )
     declared: Sent | None = Field(description="Null if it had been declared before this deployment.")
 
@@ -240,8 +242,18 @@ class Record(_Part):
 
 
 def folder() -> Path:
-    """Where the records are. Raises InputError outside a MedSync checkout."""
-    return artifacts.root() / "deployments"
+    """Where the records are.
+
+    That is `$MEDSYNC_DEPLOYMENTS`; else `deployments` in the current folder, if there is such a folder; else
+    one in the user's data folder, `$XDG_DATA_HOME/medsync/deployments`.
+    """
+    if named := os.environ.get(FOLDER_VARIABLE):
+        return Path(named)
+    here = Path("deployments")
+    if here.is_dir():
+        return here
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "medsync" / "deployments"
 
 
 def path_of(name: str) -> Path:

@@ -11,21 +11,18 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from medsync.errors import ExitCode, ToolError, exit_code_of
+from medsync.errors import ToolError
+from medsync.starknet.network import DEVNET_URL_VARIABLE
 
 SCARB_VERSION = "2.19.4"
 """Scarb and, inside it, the Cairo compiler. Another version compiles to other class hashes."""
 DEVNET_VERSION = "0.10.1"
 STARKNET_VERSION = "0.14.4"
 """The protocol version DEVNET_VERSION runs; every published cost is measured under it."""
-RPC_VERSION = "0.10.2"
 
-DEVNET_URL_VARIABLE = "MEDSYNC_DEVNET_URL"
-"""Environment variable naming a devnet that already runs; it is used instead of starting one."""
 
 DEVNET_BUILD_PROFILE = {
     "CARGO_PROFILE_RELEASE_OPT_LEVEL": "1",
@@ -180,20 +177,3 @@ def _cargo_install(cargo: Path, root: Path) -> None:
             f"cargo could not build starknet-devnet {DEVNET_VERSION}; its own message is above.",
             hint="Run this again to resume, or:\n" + _DEVNET_FROM_ELSEWHERE,
         )
-
-
-def main(arguments: list[str]) -> int:
-    """For the Makefile: `devnet` gets one, or says how; `scarb` tells whether the pinned one is there."""
-    if arguments == ["scarb"]:
-        if not scarb().ok:
-            print(f"{scarb()}: Cairo sources are not checked, the committed artifacts are used.")
-            return ExitCode.MISSING_TOOL
-        return ExitCode.OK
-    if arguments != ["devnet"]:
-        print("usage: python -m medsync.toolchain devnet|scarb", file=sys.stderr)
-        return ExitCode.USAGE
-    return ExitCode.OK if os.environ.get(DEVNET_URL_VARIABLE) else exit_code_of(install_devnet)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

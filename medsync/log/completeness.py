@@ -10,9 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import Final
 
-from medsync.hashing import entry_digest
-from medsync.types import LogEntry, LogHead
+from medsync.protocol.events import LogEntry
+from medsync.protocol.felt import encode_short_string
+from medsync.protocol.hashing import poseidon
+from medsync.protocol.types import LogHead
+
+#: First felt of every log entry's digest: keeps it apart from every other hash.
+LOG_TAG: Final = encode_short_string("MEDSYNC/LOG/1")
+
+#: A log head is a Poseidon hash cut to its lowest bits, so that it shares one cell with the count (u32).
+#: Colliding two entries still costs about 2**109 hashes.
+HEAD_BITS: Final = 219
 
 
 class FaultKind(StrEnum):
@@ -36,6 +46,36 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.detail}"
+
+
+def entry_digest(chain_id: int, contract: int, previous_head: int, entry: LogEntry) -> int:
+    """The digest of a log entry, which is the patient's log head right after it.
+
+    `previous_head` is the head before the entry, zero for the first. The chain and the contract are hashed
+    in, so an entry means nothing in another log. Where the event was found (`entry.location`) is not part of
+    it.
+    """
+    digest = poseidon(
+        [
+            LOG_TAG,
+            chain_id,
+            contract,
+            entry.patient,
+            previous_head,
+            entry.seq,
+            entry.at,
+            entry.accessor,
+            entry.purpose.felt,
+            int(entry.categories),
+            entry.record,
+            int(entry.decision),
+            int(entry.reason),
+            entry.version,
+            entry.campaign,
+            entry.justification,
+        ]
+    )
+    return digest & ((1 << HEAD_BITS) - 1)
 
 
 def entry_digests(chain_id: int, contract: int, entries: Sequence[LogEntry]) -> list[int]:

@@ -14,13 +14,13 @@ from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import EmittedEvent
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.clients import MedSyncClient
-from medsync.completeness import log_faults
 from medsync.errors import InputError, NetworkError, VerificationError
-from medsync.events import Event, decode_event, selector_of
-from medsync.felt import check_uint
-from medsync.transactions import TRANSPORT_ERRORS, refusal
-from medsync.types import EventLocation, LogEntry, LogHead
+from medsync.log.completeness import log_faults
+from medsync.protocol.events import Event, EventLocation, LogEntry, decode_event, selector_of
+from medsync.protocol.felt import check_uint
+from medsync.protocol.types import LogHead
+from medsync.starknet.clients import MedSyncClient
+from medsync.starknet.rpc import TRANSPORT_ERRORS, refusal
 
 #: Events asked for in one page. Providers set limits of their own, most of them at 1,024 or above.
 CHUNK_SIZE: Final = 512

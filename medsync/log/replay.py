@@ -8,22 +8,26 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, Generic, TypeVar
 
-from medsync.completeness import entry_digests
 from medsync.errors import InputError, VerificationError
-from medsync.events import (
+from medsync.log.completeness import entry_digests
+from medsync.protocol.events import (
     AdminTransferBegun,
     AdminTransferCancelled,
     AdminTransferred,
+    AllConsentsRevoked,
     AllowanceSet,
     CampaignCloseAnnounced,
     CampaignClosed,
     CampaignOpened,
+    ConsentAdded,
+    ConsentRevoked,
     DelegateSet,
     EmergencyOptOutSet,
     EntityRegistered,
     EntityReinstated,
     EntitySuspended,
     Event,
+    LogEntry,
     RewardAccrued,
     RewardDeposited,
     RewardWithdrawn,
@@ -31,21 +35,26 @@ from medsync.events import (
     SignatureUsed,
     event_name,
 )
-from medsync.types import (
-    AllConsentsRevoked,
+from medsync.protocol.types import (
     Campaign,
     CampaignTerms,
     Consent,
-    ConsentAdded,
-    ConsentRevoked,
     Delegation,
     Entity,
     Judgement,
-    LogEntry,
     LogHead,
     PendingAdmin,
 )
-from medsync.vocabulary import CampaignStatus, Category, ConsentStatus, Decision, Power, Purpose, Reason, Role
+from medsync.protocol.vocabulary import (
+    CampaignStatus,
+    Category,
+    ConsentStatus,
+    Decision,
+    Power,
+    Purpose,
+    Reason,
+    Role,
+)
 
 T = TypeVar("T")
 
@@ -392,8 +401,8 @@ def replay(events: Iterable[Event], *, chain_id: int, contract: int) -> State:
     """The state that events lead to: all of a MedSync contract's, from its deployment on, in order.
 
     Those of one RewardPool may be among them. Every event must say when it happened, in its location or
-    itself (`medsync.log.fetch_events` sees to that). `chain_id` and `contract` are hashed into logs. Raises
-    as `State.apply` does.
+    itself (`medsync.log.fetch.fetch_events` sees to that). `chain_id` and `contract` are hashed into logs.
+    Raises as `State.apply` does.
     """
     state = State(chain_id, contract)
     for event in events:

@@ -27,27 +27,27 @@ from typing import Final, Literal, TypeVar
 from pydantic import Field
 from starknet_py.net.full_node_client import FullNodeClient
 
+from medsync.artifacts import BUNDLE
 from medsync.errors import InputError, VerificationError
-from medsync.events import selector_of
-from medsync.files import NewFile, is_there, read_bytes, write_new
-from medsync.log import fetch_events
-from medsync.private.anchor import PrivateAnchorClient
-from medsync.private.attest import Attestor, Replica
-from medsync.private.book import Book
-from medsync.private.bridge import OLDEST_ENTRY, Bridge
-from medsync.private.bundle import BUNDLE
-from medsync.private.calimero import CalimeroNode, Credentials
-from medsync.private.database import sync
-from medsync.private.embedded import EmbeddedNode
-from medsync.private.erasure import Certificate, Erasure, OnChain, PublicEntry
-from medsync.private.keyfiles import SCRYPT_N, public_parts, read_key, write_key
-from medsync.private.keys import AttestorKey, BridgeKey, CustodianKey, KeptKey, KeyKind
-from medsync.private.node import NodeKind, PrivateNode
-from medsync.private.records_app import RecordsApp, RecordStore
-from medsync.private.tickets import LIFE
-from medsync.private.vault import KeyVault, WrongCustodianKey
-from medsync.private.wire import Address, Felt, Wire
-from medsync.types import LogEntry
+from medsync.log.fetch import fetch_events
+from medsync.private.bridge.attestor import Attestor, Replica
+from medsync.private.bridge.bridge import OLDEST_ENTRY, Bridge
+from medsync.private.bridge.journal import Book
+from medsync.private.keys.keyfiles import SCRYPT_N, public_parts, read_key, write_key
+from medsync.private.keys.keys import AttestorKey, BridgeKey, CustodianKey, KeptKey, KeyKind
+from medsync.private.node.calimero import CalimeroNode, Credentials
+from medsync.private.node.embedded import EmbeddedNode
+from medsync.private.node.interface import PrivateNode
+from medsync.private.records.application import RecordsApp, RecordStore
+from medsync.private.records.erasure import Certificate, Erasure, OnChain, PublicEntry
+from medsync.private.records.tickets import LIFE
+from medsync.private.records.vault import KeyVault, WrongCustodianKey
+from medsync.private.schema import Address, Felt, Wire
+from medsync.protocol.anchor import NodeKind
+from medsync.protocol.events import LogEntry, selector_of
+from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.storage.database import sync
+from medsync.storage.files import NewFile, is_there, read_bytes, write_new
 
 #: The in-process node, as `Settings.node` names it.
 EMBEDDED: Final = "embedded"

@@ -24,8 +24,8 @@ from pydantic import (
     ValidationInfo,
 )
 
-from medsync.commitments import canonical_json, parse_json
-from medsync.felt import ADDRESS_BOUND, PRIME, InvalidValue
+from medsync.protocol.commitments import canonical_json, parse_json
+from medsync.protocol.felt import ADDRESS_BOUND, PRIME, InvalidValue
 
 
 def _felt(value: object, info: ValidationInfo) -> int:

@@ -22,8 +22,8 @@ import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
 
 from medsync.errors import VerificationError
-from medsync.felt import PRIME, InvalidValue, check_felt, encode_short_string, parse_felt
-from medsync.hashing import poseidon
+from medsync.protocol.felt import PRIME, InvalidValue, check_felt, encode_short_string, parse_felt
+from medsync.protocol.hashing import poseidon
 
 #: Bytes hashed as one felt.
 CHUNK_BYTES: Final = 31

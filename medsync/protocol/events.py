@@ -1,8 +1,8 @@
 """The events of all contracts as typed values, decoded from receipts and from a node's event pages.
 
-`AccessLogged` is `medsync.types.LogEntry`, and what changes a consent stands there too; every other event is
-a dataclass here with the names of its Cairo struct. Addresses, ids and commitments are felts, times unix
-seconds, amounts the token's smallest unit. Source: the event structs of the contracts' sources, keys first.
+`AccessLogged` is `LogEntry`; every other event is a dataclass with the names of its Cairo struct. Addresses,
+ids and commitments are felts, times unix seconds, amounts the token's smallest unit. Source: the event
+structs of the contracts' sources, keys first.
 """
 
 from collections.abc import Mapping
@@ -12,18 +12,34 @@ from typing import Final
 from starknet_py.net.client_models import EmittedEvent, TransactionReceiptWithBlockInfo
 from starknet_py.net.client_models import Event as RawEvent
 
-from medsync.hashing import starknet_keccak
-from medsync.serde import DecodingError, decode
-from medsync.types import (
-    AllConsentsRevoked,
-    AnchorNode,
-    CampaignTerms,
-    ConsentAdded,
-    ConsentRevoked,
-    EventLocation,
-    LogEntry,
+from medsync.protocol.felt import check_address, check_felt, check_uint
+from medsync.protocol.hashing import starknet_keccak
+from medsync.protocol.serde import DecodingError, decode
+from medsync.protocol.types import AnchorNode, CampaignTerms, check_purpose
+from medsync.protocol.vocabulary import (
+    Category,
+    Decision,
+    Power,
+    Purpose,
+    Reason,
+    Role,
 )
-from medsync.vocabulary import Category, Power, Purpose, Role
+
+
+@dataclass(frozen=True, slots=True)
+class EventLocation:
+    """Where on the chain an event stands."""
+
+    block_number: int
+    transaction_hash: int
+    #: Unix seconds of the block, where the reader looked it up.
+    timestamp: int | None = None
+
+    def __post_init__(self) -> None:
+        check_uint(self.block_number, 64, "block_number")
+        check_felt(self.transaction_hash, "transaction_hash")
+        if self.timestamp is not None:
+            check_uint(self.timestamp, 64, "timestamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,58 @@ class AdminTransferred(_Located):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentAdded:
+    """The event of the same name: a consent was given or renewed."""
+
+    patient: int
+    grantee: int
+    purpose: Purpose
+    #: The patient, or the delegate who acted.
+    by: int
+    #: Version of the record after this change.
+    version: int
+    epoch: int
+    categories: Category
+    starts_at: int
+    expires_at: int
+    max_uses: int
+    #: Id of the campaign the patient insists on; zero for none.
+    campaign: int
+    terms_commitment: int
+    location: EventLocation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRevoked:
+    """The event of the same name: withdrawn if `by` is the patient, else revoked."""
+
+    patient: int
+    grantee: int
+    purpose: Purpose
+    by: int
+    #: Version of the record after this change.
+    version: int
+    location: EventLocation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllConsentsRevoked:
+    """The event of the same name: every consent of an older epoch is void."""
+
+    patient: int
+    by: int
+    #: The patient's epoch after this change.
+    epoch: int
+    #: The patient's nonce after this change: messages signed before are void.
+    nonce: int
+    location: EventLocation | None = None
+
+
+#: What changes a consent, in the order it happened.
+ConsentEvent = ConsentAdded | ConsentRevoked | AllConsentsRevoked
+
+
+@dataclass(frozen=True, slots=True)
 class ConsentRequested(_Located):
     """An entity asks a patient for a consent on these terms."""
 
@@ -145,6 +213,45 @@ class SignatureUsed(_Located):
 
 
 # --- accesses -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of a patient's access log: the event `AccessLogged`, and where it was found."""
+
+    patient: int
+    #: Who asked.
+    accessor: int
+    purpose: Purpose
+    #: Position in the patient's log, from 1 (u32).
+    seq: int
+    #: Unix seconds of the request.
+    at: int
+    decision: Decision
+    reason: Reason
+    #: Version of the consent that decided (u32); zero if none did.
+    version: int
+    categories: Category
+    #: Salted commitment to the record asked for.
+    record: int
+    #: Id of the campaign the request named; zero for none.
+    campaign: int
+    #: Salted commitment to a hospital's reason for an emergency access; zero otherwise.
+    justification: int
+    #: Where the event stands, if known. Not part of the log's hash.
+    location: EventLocation | None = None
+
+    def __post_init__(self) -> None:
+        check_address(self.patient, "patient")
+        check_address(self.accessor, "accessor")
+        check_purpose(self.purpose, "purpose")
+        check_uint(self.seq, 32, "seq")
+        check_uint(self.at, 64, "at")
+        check_uint(self.version, 32, "version")
+        check_uint(self.categories, 32, "categories")
+        check_felt(self.record, "record")
+        check_felt(self.campaign, "campaign")
+        check_felt(self.justification, "justification")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from fhir.resources import get_fhir_model_class
 from fhir_core.fhirabstractmodel import FHIRAbstractModel
 from pydantic import BaseModel, ValidationError
 
-from medsync.felt import InvalidValue
+from medsync.protocol.felt import InvalidValue
 
 
 def parse_resource(document: Any, source: str) -> FHIRAbstractModel:

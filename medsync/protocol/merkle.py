@@ -13,7 +13,7 @@ from typing import Final
 from poseidon_py.poseidon_hash import poseidon_hash, poseidon_hash_single
 
 from medsync.errors import VerificationError
-from medsync.felt import InvalidValue, check_felt
+from medsync.protocol.felt import InvalidValue, check_felt
 
 #: The root of a log without leaves.
 EMPTY_ROOT: Final = 0

@@ -13,7 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from medsync.errors import NetworkError
-from medsync.vocabulary import Purpose
+from medsync.protocol.vocabulary import Purpose
 
 T = TypeVar("T")
 

@@ -9,9 +9,23 @@ and events of the contracts' sources.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from medsync.felt import InvalidValue, check_address, check_felt, check_uint
-from medsync.hashing import campaign_id
-from medsync.vocabulary import CampaignStatus, Category, ConsentStatus, Decision, Power, Purpose, Reason, Role
+from medsync.protocol.felt import (
+    InvalidValue,
+    check_address,
+    check_felt,
+    check_uint,
+)
+from medsync.protocol.hashing import TYPE_HASHES, poseidon
+from medsync.protocol.vocabulary import (
+    CampaignStatus,
+    Category,
+    ConsentStatus,
+    Decision,
+    Power,
+    Purpose,
+    Reason,
+    Role,
+)
 
 
 def unix_seconds(moment: datetime | int) -> int:
@@ -46,7 +60,8 @@ def utc_text(seconds: int) -> str:
     return utc_datetime(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _check_purpose(value: object, field: str) -> None:
+def check_purpose(value: object, field: str) -> None:
+    """Raise `InvalidValue` unless `value` is a `Purpose`."""
     if not isinstance(value, Purpose):
         raise InvalidValue(f"{field} must be a Purpose, not {value!r}")
 
@@ -75,7 +90,7 @@ class CampaignTerms:
     def __post_init__(self) -> None:
         check_address(self.pool, "pool")
         check_address(self.funder, "funder")
-        _check_purpose(self.purpose, "purpose")
+        check_purpose(self.purpose, "purpose")
         check_uint(self.rate, 128, "rate")
         check_address(self.custodian, "custodian")
         check_uint(self.custodian_bps, 16, "custodian_bps")
@@ -84,8 +99,11 @@ class CampaignTerms:
 
     @property
     def id(self) -> int:
-        """The campaign's id: SNIP-12 struct hash of these terms."""
-        return campaign_id(self)
+        """The campaign's id: the SNIP-12 struct hash of these terms.
+
+        Source: `contracts/src/campaign.cairo`.
+        """
+        return poseidon([TYPE_HASHES["CampaignTerms"], *self.calldata()])
 
     def calldata(self) -> list[int]:
         """The terms as Cairo's `Serde` writes them, one felt per field."""
@@ -124,7 +142,7 @@ class ConsentTerms:
     terms_commitment: int
 
     def __post_init__(self) -> None:
-        _check_purpose(self.purpose, "purpose")
+        check_purpose(self.purpose, "purpose")
         check_uint(self.categories, 32, "categories")
         check_uint(self.starts_at, 64, "starts_at")
         check_uint(self.expires_at, 64, "expires_at")
@@ -230,7 +248,7 @@ class AccessRequest:
 
     def __post_init__(self) -> None:
         check_address(self.patient, "patient")
-        _check_purpose(self.purpose, "purpose")
+        check_purpose(self.purpose, "purpose")
         check_uint(self.categories, 32, "categories")
         check_felt(self.record, "record")
 
@@ -288,7 +306,7 @@ class AnchorNode:
 
     #: Public key (x coordinate) by which statements are signed.
     stark_key: int
-    #: Hash of the node's kind and ed25519 key, see `medsync.private.anchor.node_identity`.
+    #: Hash of the node's kind and ed25519 key, see `medsync.protocol.anchor.node_identity`.
     identity: int
 
     def __post_init__(self) -> None:
@@ -307,7 +325,7 @@ class Statement:
     #: Number of leaves.
     size: int
     root: int
-    #: Digest of the nodes' replicated state, see `medsync.private.anchor.state_digest`.
+    #: Digest of the nodes' replicated state, see `medsync.protocol.anchor.state_digest`.
     state: int
     #: The epoch in which it is signed.
     epoch: int
@@ -358,110 +376,3 @@ class AnchorHead:
     nodes: int
     #: Unix seconds of the last anchor; zero before the first.
     anchored_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class EventLocation:
-    """Where on the chain an event stands."""
-
-    block_number: int
-    transaction_hash: int
-    #: Unix seconds of the block, where the reader looked it up.
-    timestamp: int | None = None
-
-    def __post_init__(self) -> None:
-        check_uint(self.block_number, 64, "block_number")
-        check_felt(self.transaction_hash, "transaction_hash")
-        if self.timestamp is not None:
-            check_uint(self.timestamp, 64, "timestamp")
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One entry of a patient's access log: the event `AccessLogged`, and where it was found."""
-
-    patient: int
-    #: Who asked.
-    accessor: int
-    purpose: Purpose
-    #: Position in the patient's log, from 1 (u32).
-    seq: int
-    #: Unix seconds of the request.
-    at: int
-    decision: Decision
-    reason: Reason
-    #: Version of the consent that decided (u32); zero if none did.
-    version: int
-    categories: Category
-    #: Salted commitment to the record asked for.
-    record: int
-    #: Id of the campaign the request named; zero for none.
-    campaign: int
-    #: Salted commitment to a hospital's reason for an emergency access; zero otherwise.
-    justification: int
-    #: Where the event stands, if known. Not part of the log's hash.
-    location: EventLocation | None = None
-
-    def __post_init__(self) -> None:
-        check_address(self.patient, "patient")
-        check_address(self.accessor, "accessor")
-        _check_purpose(self.purpose, "purpose")
-        check_uint(self.seq, 32, "seq")
-        check_uint(self.at, 64, "at")
-        check_uint(self.version, 32, "version")
-        check_uint(self.categories, 32, "categories")
-        check_felt(self.record, "record")
-        check_felt(self.campaign, "campaign")
-        check_felt(self.justification, "justification")
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentAdded:
-    """The event of the same name: a consent was given or renewed."""
-
-    patient: int
-    grantee: int
-    purpose: Purpose
-    #: The patient, or the delegate who acted.
-    by: int
-    #: Version of the record after this change.
-    version: int
-    epoch: int
-    categories: Category
-    starts_at: int
-    expires_at: int
-    max_uses: int
-    #: Id of the campaign the patient insists on; zero for none.
-    campaign: int
-    terms_commitment: int
-    location: EventLocation | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ConsentRevoked:
-    """The event of the same name: withdrawn if `by` is the patient, else revoked."""
-
-    patient: int
-    grantee: int
-    purpose: Purpose
-    by: int
-    #: Version of the record after this change.
-    version: int
-    location: EventLocation | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AllConsentsRevoked:
-    """The event of the same name: every consent of an older epoch is void."""
-
-    patient: int
-    by: int
-    #: The patient's epoch after this change.
-    epoch: int
-    #: The patient's nonce after this change: messages signed before are void.
-    nonce: int
-    location: EventLocation | None = None
-
-
-#: What changes a consent, in the order it happened.
-ConsentEvent = ConsentAdded | ConsentRevoked | AllConsentsRevoked

@@ -9,7 +9,7 @@ from enum import IntEnum, IntFlag, StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Self
 
-from medsync.felt import InvalidValue, decode_short_string, encode_short_string
+from medsync.protocol.felt import InvalidValue, decode_short_string, encode_short_string
 
 #: URI of the code system that purposes come from. Source: HL7 Terminology, v3-ActReason.
 ACT_REASON_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"

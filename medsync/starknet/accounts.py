@@ -16,13 +16,13 @@ from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json, normal
 from starknet_py.constants import EC_ORDER
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.commitments import parse_json
 from medsync.errors import InputError, NetworkError, PublicNetworkError
-from medsync.felt import InvalidValue, check_address, parse_felt
-from medsync.files import NewFile, read_bytes, write_new
-from medsync.network import Connection
-from medsync.signer import StarkSigner, public_key_of
-from medsync.transactions import Account
+from medsync.protocol.commitments import parse_json
+from medsync.protocol.felt import InvalidValue, check_address, parse_felt
+from medsync.starknet.network import Connection
+from medsync.starknet.signer import StarkSigner, public_key_of
+from medsync.starknet.transactions import Account
+from medsync.storage.files import NewFile, read_bytes, write_new
 
 ADDRESS_VARIABLE: Final = "MEDSYNC_ACCOUNT_ADDRESS"
 KEY_VARIABLE: Final = "MEDSYNC_PRIVATE_KEY"

@@ -1,94 +1,19 @@
-"""`PrivateAnchor`: what its nodes sign, who they are, and a typed client of the contract.
+"""`PrivateAnchor`: signatures of what its nodes state, and a typed client of the contract."""
 
-A statement says that the log has this root at this size. It is signed for one chain, one contract, one epoch
-and the log that is anchored now, so that a signature is good for one anchor at most. Source:
-`contracts/src/private_anchor.cairo`.
-"""
-
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 from starknet_py.hash.utils import verify_message_signature
 from starknet_py.net.client_errors import ClientError
 
-from medsync.clients import BlockId, ContractClient
-from medsync.commitments import bytes_digest
 from medsync.errors import NetworkError
-from medsync.felt import InvalidValue, encode_short_string
-from medsync.hashing import poseidon
-from medsync.private.node import NodeKind
-from medsync.signer import StarkSigner
-from medsync.transactions import TRANSPORT_ERRORS, Invocation
-from medsync.types import AnchorHead as AnchorHead
-from medsync.types import AnchorNode as AnchorNode
-from medsync.types import NodeSignature as NodeSignature
-from medsync.types import Statement as Statement
-
-#: First felts of the messages and of a digest of states: keep them apart from every other hash.
-ANCHOR_TAG: Final = encode_short_string("MEDSYNC/ANCHOR/1")
-ROTATION_TAG: Final = encode_short_string("MEDSYNC/ROTATION/1")
-STATE_TAG: Final = encode_short_string("MEDSYNC/STATE/1")
-
-_KEY_BYTES: Final = 32
-
-
-# --- who attests, and what ----------------------------------------------------------------------------------
-
-
-def node_identity(kind: NodeKind, key: bytes) -> int:
-    """What is registered of a node: Poseidon of its kind and the halves of its ed25519 public key.
-
-    Raises `InvalidValue` if the key has not 32 bytes.
-    """
-    return poseidon([encode_short_string(kind.value), *_halves(key, "ed25519 key")])
-
-
-def state_digest(states: Iterable[tuple[str, bytes]]) -> int:
-    """The digest of contexts' replicated state: of each its id and root hash, in the order of the ids.
-
-    Raises `InvalidValue` if a root has not 32 bytes.
-    """
-    ordered = sorted(states)
-    parts = [[bytes_digest(context.encode()), *_halves(root, "state root")] for context, root in ordered]
-    return poseidon([STATE_TAG, len(parts), *(felt for part in parts for felt in part)])
-
-
-def _halves(value: bytes, what: str) -> tuple[int, int]:
-    """The upper and the lower half of 32 bytes, each a felt."""
-    if len(value) != _KEY_BYTES:
-        raise InvalidValue(f"{what}: {_KEY_BYTES} bytes are needed, not {len(value)}")
-    half = _KEY_BYTES // 2
-    return int.from_bytes(value[:half], "big"), int.from_bytes(value[half:], "big")
-
+from medsync.protocol.anchor import anchor_message, rotation_message
+from medsync.protocol.types import AnchorHead, AnchorNode, NodeSignature, Statement
+from medsync.starknet.clients import BlockId, ContractClient
+from medsync.starknet.rpc import TRANSPORT_ERRORS
+from medsync.starknet.signer import StarkSigner
+from medsync.starknet.transactions import Invocation
 
 # --- what is signed -----------------------------------------------------------------------------------------
-
-
-def anchor_message(
-    chain_id: int, contract: int, previous_size: int, previous_root: int, statement: Statement
-) -> int:
-    """The hash that nodes sign to have a log anchored on top of the one that is."""
-    return poseidon(
-        [
-            ANCHOR_TAG,
-            chain_id,
-            contract,
-            statement.epoch,
-            previous_size,
-            previous_root,
-            statement.size,
-            statement.root,
-            statement.state,
-        ]
-    )
-
-
-def rotation_message(
-    chain_id: int, contract: int, epoch: int, threshold: int, nodes: Sequence[AnchorNode]
-) -> int:
-    """The hash that the nodes of `epoch` sign to be replaced by others."""
-    registered = [felt for node in nodes for felt in node.calldata()]
-    return poseidon([ROTATION_TAG, chain_id, contract, epoch, threshold, len(nodes), *registered])
 
 
 def sign_statement(

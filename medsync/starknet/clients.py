@@ -17,12 +17,10 @@ from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync import artifacts
 from medsync.errors import InputError, NetworkError
-from medsync.felt import check_address, check_uint
-from medsync.hashing import starknet_keccak
-from medsync.serde import decode
-from medsync.signing import SignedConsent, SignedRevocation, sign_consent, sign_revocation
-from medsync.transactions import TRANSPORT_ERRORS, Account, Invocation, TransactionResult, refusal
-from medsync.types import (
+from medsync.protocol.felt import check_address, check_uint
+from medsync.protocol.hashing import starknet_keccak
+from medsync.protocol.serde import decode
+from medsync.protocol.types import (
     AccessReceipt,
     AccessRequest,
     Campaign,
@@ -36,7 +34,10 @@ from medsync.types import (
     PatientState,
     PendingAdmin,
 )
-from medsync.vocabulary import Category, Power, Purpose, Role
+from medsync.protocol.vocabulary import Category, Power, Purpose, Role
+from medsync.starknet.rpc import TRANSPORT_ERRORS, refusal
+from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, sign_revocation
+from medsync.starknet.transactions import Account, Invocation, TransactionResult
 
 T = TypeVar("T")
 
@@ -69,7 +70,10 @@ class ContractClient:
     async def view(
         self, function: str, calldata: Sequence[int], answer: type[T], block: BlockId = "latest"
     ) -> T:
-        """Call any view with raw calldata; `answer` is the type of what it returns (see `medsync.serde`)."""
+        """Call any view with raw calldata; `answer` is the type of what it returns.
+
+        See `medsync.protocol.serde` for types.
+        """
         name = f"{self.name}.{function}"
         call = Call(self.address, starknet_keccak(function), list(calldata))
         try:

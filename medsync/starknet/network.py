@@ -4,6 +4,8 @@ A node's URL may hold a password or an API key, even in its path, so no message 
 scheme, host and port.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import os
 import re
@@ -19,9 +21,14 @@ from starknet_py.net.client_errors import ClientError
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.http_client import RpcHttpClient, ServerError
 
-from medsync import toolchain
 from medsync.errors import InputError, NetworkError, PublicNetworkError
-from medsync.felt import InvalidValue, decode_short_string, parse_felt
+from medsync.protocol.felt import InvalidValue, decode_short_string, parse_felt
+
+#: Version of the JSON-RPC specification that MedSync is tested with.
+RPC_VERSION: Final = "0.10.2"
+
+#: Environment variable naming a devnet that already runs; it is used instead of starting one.
+DEVNET_URL_VARIABLE: Final = "MEDSYNC_DEVNET_URL"
 
 #: Environment variable with the URL of the node to use for a public network.
 URL_VARIABLE: Final = "MEDSYNC_RPC_URL"
@@ -92,7 +99,7 @@ def node_url(network: str, url: str | None = None) -> str:
     found = url or NETWORKS[network].url
     if not url and network != "devnet":
         found = os.environ.get(URL_VARIABLE)
-    elif not url and (devnet := os.environ.get(toolchain.DEVNET_URL_VARIABLE)):
+    elif not url and (devnet := os.environ.get(DEVNET_URL_VARIABLE)):
         found = f"{devnet.rstrip('/')}/rpc"
     if not found:
         raise InputError(
@@ -156,8 +163,7 @@ async def connect(
         version = await _call(session, target, "starknet_specVersion", [])
         if not _is_compatible(version):
             raise NetworkError(
-                f"The node at {shown_url(target)} speaks JSON-RPC {str(version)[:20]}, "
-                f"not {toolchain.RPC_VERSION}."
+                f"The node at {shown_url(target)} speaks JSON-RPC {str(version)[:20]}, not {RPC_VERSION}."
             )
         is_local = loopback and await _is_devnet(session, target)
         if not is_local and not allow_public:
@@ -220,7 +226,7 @@ def _refuse(url: str) -> None:
 
 def _is_compatible(version: object) -> bool:
     """Whether major and minor are those we are tested with: the specification changes only details below."""
-    return str(version).split(".")[:2] == toolchain.RPC_VERSION.split(".")[:2]
+    return str(version).split(".")[:2] == RPC_VERSION.split(".")[:2]
 
 
 class _UnknownMethod(NetworkError):

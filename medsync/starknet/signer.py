@@ -15,7 +15,7 @@ from starknet_py.net.models.transaction import AccountTransaction
 from starknet_py.net.signer.base_signer import BaseSigner
 from starknet_py.utils.typed_data import TypedData
 
-from medsync.felt import PRIME, InvalidValue, check_felt
+from medsync.protocol.felt import PRIME, InvalidValue, check_felt
 
 #: Starknet's curve. Source: StarkEx documentation, "STARK curve".
 STARK_CURVE: Final = Curve(

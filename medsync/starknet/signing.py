@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medsync.felt import InvalidValue, check_address, check_felt, encode_short_string, parse_felt
-from medsync.hashing import SNIP12_TYPES, consent_message, message_hash, revocation_message
-from medsync.signer import StarkSigner
-from medsync.types import CampaignTerms, ConsentTerms
-from medsync.vocabulary import Category, Purpose
+from medsync.protocol.felt import InvalidValue, check_address, check_felt, encode_short_string, parse_felt
+from medsync.protocol.hashing import SNIP12_TYPES
+from medsync.protocol.messages import consent_message, message_hash, revocation_message
+from medsync.protocol.types import CampaignTerms, ConsentTerms
+from medsync.protocol.vocabulary import Category, Purpose
+from medsync.starknet.signer import StarkSigner
 
 
 @dataclass(frozen=True, slots=True)

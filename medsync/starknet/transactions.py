@@ -1,15 +1,12 @@
 """Transactions: an account with many of them in flight, what came of each, and why one was refused."""
 
 import asyncio
-import re
 import secrets
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar, cast
 
-import aiohttp
-import marshmallow
 from starknet_py.net.account.account import Account as StarknetAccount
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import (
@@ -25,15 +22,23 @@ from starknet_py.net.client_models import (
     TransactionReceiptWithBlockInfo,
 )
 from starknet_py.net.full_node_client import FullNodeClient
-from starknet_py.net.http_client import ServerError
 from starknet_py.net.models.transaction import DeclareV3, InvokeV3
 
-from medsync import artifacts
-from medsync.errors import ContractError, InputError, MedSyncError, NetworkError
-from medsync.events import EVENTS, Event, events_of
-from medsync.felt import InvalidValue, decode_short_string
-from medsync.serde import decode
-from medsync.signer import StarkSigner
+from medsync.errors import MedSyncError, NetworkError
+from medsync.protocol.events import EVENTS, Event, events_of
+from medsync.protocol.serde import decode
+from medsync.starknet.rpc import (
+    NOT_FOUND,
+    TRANSPORT_ERRORS,
+    UNEXPECTED,
+    contract_error,
+    is_http_status,
+    is_nonce_refusal,
+    kind_of,
+    refusal,
+    rpc_code,
+)
+from medsync.starknet.signer import StarkSigner
 
 T = TypeVar("T")
 
@@ -42,38 +47,6 @@ CONFIRMATION_TIMEOUT: Final = 120.0
 
 #: Seconds for which sending the same calls again, after an unknown outcome, counts as a second try.
 RETRY_WINDOW: Final = 600.0
-
-#: Broken connections, silence, and answers that make no sense, as the libraries report them.
-TRANSPORT_ERRORS: Final = (
-    aiohttp.ClientError,
-    TimeoutError,
-    OSError,
-    ServerError,
-    marshmallow.ValidationError,
-    # An answer of another shape than the protocol's: starknet-py takes it apart without looking first.
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
-
-# Error codes of the Starknet JSON-RPC specification.
-_NOT_FOUND = 29
-_REVERTED = (40, 41)
-_INVALID_NONCE = 52
-_DUPLICATE = 59
-_UNEXPECTED = 63
-_REFUSALS = {
-    20: "CONTRACT_NOT_FOUND",
-    21: "ENTRYPOINT_NOT_FOUND",
-    _INVALID_NONCE: "INVALID_NONCE",
-    53: "INSUFFICIENT_RESOURCES",
-    54: "INSUFFICIENT_BALANCE",
-    55: "VALIDATION_FAILURE",
-    _DUPLICATE: "DUPLICATE_TRANSACTION",
-}
 
 
 class UnknownOutcome(NetworkError):
@@ -101,7 +74,7 @@ class TransactionResult(Generic[T]):
     #: What was paid for it, in the smallest unit of STRK (FRI).
     fee: int
     #: What the contracts that were called emitted, in order. What others did in the same transaction, for
-    #: one a pool that paid, `medsync.events.events_of` reads from the receipt.
+    #: one a pool that paid, `medsync.protocol.events.events_of` reads from the receipt.
     events: tuple[Event, ...]
     #: What the entry point returned; None for one that returns nothing.
     value: T
@@ -234,7 +207,7 @@ class Account(StarknetAccount):
                     try:
                         return await self._hand_over(await self._sign(calls, nonce, bounds, tip), calls)
                     except ClientError as error:
-                        if not (attempts_left and _is_nonce_refusal(error)):
+                        if not (attempts_left and is_nonce_refusal(error)):
                             raise
                     # What was refused for its nonce is not and never will be on the chain: it is signed anew.
                     # That goes for earlier tries of this nonce too, unless one of them is what took it.
@@ -244,12 +217,12 @@ class Account(StarknetAccount):
                 raise
             except (ClientError, *TRANSPORT_ERRORS) as error:
                 self._next_nonce = None
-                if isinstance(error, ClientError) and not _is_http_status(error):
+                if isinstance(error, ClientError) and not is_http_status(error):
                     raise refusal(error, *invocations) from error
                 if earlier:
-                    trouble = f"at another try, the node did not answer ({_kind(error)})"
+                    trouble = f"at another try, the node did not answer ({kind_of(error)})"
                     raise UnknownOutcome(earlier[0], trouble) from None
-                raise NetworkError(f"The node did not answer ({_kind(error)}); nothing was sent.") from None
+                raise NetworkError(f"The node did not answer ({kind_of(error)}); nothing was sent.") from None
         raise AssertionError("unreachable")
 
     async def confirm(
@@ -271,7 +244,7 @@ class Account(StarknetAccount):
         self._unsettled.pop(transaction_hash, None)
         if receipt.execution_status is TransactionExecutionStatus.REVERTED:
             where = f"Transaction {transaction_hash:#x} was reverted; its fee was paid."
-            raise _contract_error(receipt.revert_reason, invocations, where)
+            raise contract_error(receipt.revert_reason, invocations, where)
         return receipt
 
     async def result(
@@ -362,7 +335,7 @@ class Account(StarknetAccount):
         try:
             trace = await self.client.trace_transaction(transaction_hash)
         except (ClientError, *TRANSPORT_ERRORS) as error:
-            raise NetworkError(f"{trouble} ({_kind(error)}).") from None
+            raise NetworkError(f"{trouble} ({kind_of(error)}).") from None
         assert isinstance(trace, InvokeTransactionTrace)
         frames = _walk(trace.execute_invocation)
         # In order: an account may call other contracts before and in between.
@@ -388,7 +361,7 @@ async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, t
             await client.send_transaction(transaction)
     except (ClientError, *TRANSPORT_ERRORS) as error:
         # It may have arrived all the same: its answer was lost, or what was refused is a second copy of it.
-        refused = isinstance(error, ClientError) and 0 < _rpc_code(error) < _UNEXPECTED
+        refused = isinstance(error, ClientError) and 0 < rpc_code(error) < UNEXPECTED
         try:
             if await _is_known(client, transaction_hash):
                 return
@@ -396,7 +369,7 @@ async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, t
             refused = False
         if refused:
             raise
-        trouble = f"when it was handed over, the node did not answer ({_kind(error)})"
+        trouble = f"when it was handed over, the node did not answer ({kind_of(error)})"
         raise UnknownOutcome(transaction_hash, trouble) from None
 
 
@@ -413,7 +386,7 @@ async def bounds_for(
     except ClientError as error:
         raise refusal(error, function="the request for gas prices") from error
     except TRANSPORT_ERRORS as error:
-        raise NetworkError(f"The node did not say its gas prices ({_kind(error)}).") from None
+        raise NetworkError(f"The node did not say its gas prices ({kind_of(error)}).") from None
 
     def bound(amount: int, price: int) -> ResourceBounds:
         return ResourceBounds(max_amount=amount, max_price_per_unit=2 * price)
@@ -423,127 +396,6 @@ async def bounds_for(
         l1_data_gas=bound(l1_data_gas, block.l1_data_gas_price.price_in_fri),
         l2_gas=bound(l2_gas, block.l2_gas_price.price_in_fri),
     )
-
-
-def refusal(
-    error: ClientError, *invocations: Invocation[Any], function: str = ""
-) -> ContractError | NetworkError:
-    """The error to raise for a node's refusal of a call (named `function`) or of a transaction."""
-    code = _rpc_code(error)
-    if code in _REVERTED:
-        return _contract_error(error.data, invocations, function=function)
-    if code in _REFUSALS:
-        name = function or _names(invocations)
-        return ContractError(_REFUSALS[code], name)
-    name = function or _names(invocations)
-    if _is_http_status(error):
-        # Its text is a page of whatever stands in between, and may quote the node's URL.
-        return NetworkError(f"The node did not answer {name} ({_kind(error)}).")
-    # starknet-py puts the node's own words into the message.
-    return NetworkError(f"The node refused {name}: {error.message[:300]}")
-
-
-# --- reading refusals ---------------------------------------------------------------------------------------
-
-_SHORT_STRING = re.compile(r"0x[0-9a-fA-F]+ \('([^']*)'\)")
-_FELT = re.compile(r"\"(0x[0-9a-fA-F]+)\"")
-_FRAME = re.compile(r"contract address: (0x[0-9a-f]+), class hash: 0x[0-9a-f]+, selector: (0x[0-9a-f]+)")
-
-#: What accounts and the system put around the reason that a contract gave.
-_WRAPPERS: Final = ("", "ENTRYPOINT_FAILED", "argent/multicall-failed")
-
-
-#: Code of a revert whose reason is no short string.
-UNKNOWN: Final = "UNKNOWN"
-
-
-def revert_code(data: Any) -> str:
-    """The innermost short-string reason in a node's account of a revert; `UNKNOWN` if there is none.
-
-    `data` is a receipt's `revert_reason` or the data of an error 40 or 41: text, or one object inside another
-    per call with the text in the innermost.
-    """
-    text = _innermost(data)
-    # Each call on the way out repeats the reason or wraps it: the last block of text has the panic itself.
-    last = text.rpartition("Error in ")[2]
-    reasons = [reason for reason in _SHORT_STRING.findall(last) if reason not in _WRAPPERS]
-    if not reasons:
-        reasons = [reason for reason in map(_short_string, _FELT.findall(last)) if reason not in _WRAPPERS]
-    if reasons:
-        return str(reasons[0])
-    if "is not deployed" in last:
-        return "CONTRACT_NOT_FOUND"
-    return UNKNOWN
-
-
-def _innermost(data: Any) -> str:
-    while isinstance(data, dict):
-        data = data.get("execution_error", data.get("revert_error", data.get("error")))
-    return str(data) if data else ""
-
-
-def _short_string(felt: str) -> str:
-    try:
-        return str(decode_short_string(int(felt, 16)))
-    except InvalidValue:
-        return ""
-
-
-def _contract_error(
-    data: Any, invocations: Sequence[Invocation[Any]], note: str = "", function: str = ""
-) -> ContractError:
-    code = revert_code(data)
-    meaning = _meaning(code) if code != UNKNOWN else _innermost(data).strip()[-300:]
-    name = function or _failed(data, invocations)
-    return ContractError(code, name, " ".join(filter(None, (meaning, note))))
-
-
-def _meaning(code: str) -> str:
-    try:
-        return str(artifacts.errors()[code]["meaning"])
-    except (InputError, KeyError):
-        return ""
-
-
-def _failed(data: Any, invocations: Sequence[Invocation[Any]]) -> str:
-    """The name of the invocation that failed: the first whose contract and selector are among the calls."""
-    frames = {(int(address, 16), int(selector, 16)) for address, selector in _FRAME.findall(_innermost(data))}
-    while isinstance(data, dict):
-        if "selector" in data:
-            frames.add((int(data["contract_address"], 16), int(data["selector"], 16)))
-        data = data.get("execution_error", data.get("error"))
-    named = [one for one in invocations if (one.call.to_addr, one.call.selector) in frames]
-    return _names(named or invocations)
-
-
-def _names(invocations: Sequence[Invocation[Any]]) -> str:
-    return " + ".join(dict.fromkeys(invocation.function for invocation in invocations)) or "transaction"
-
-
-def _rpc_code(error: ClientError) -> int:
-    """The JSON-RPC error's code, or the HTTP status. starknet-py's annotation says text; it is not."""
-    try:
-        return int(error.code or 0)
-    except ValueError:
-        return 0
-
-
-def _is_http_status(error: Exception) -> bool:
-    """Whether something on the way to the node answered, not the node itself."""
-    return isinstance(error, ClientError) and _rpc_code(error) >= 300
-
-
-def _kind(error: Exception) -> str:
-    """What went wrong on the way, in a word; not the error's text, which may quote the node's URL."""
-    if isinstance(error, ClientError):
-        return f"HTTP status {error.code}" if _is_http_status(error) else f"error {error.code}"
-    return type(error).__name__
-
-
-def _is_nonce_refusal(error: ClientError) -> bool:
-    # A duplicate has the nonce, and all else, of one that was sent before.
-    refused = _rpc_code(error) in (_INVALID_NONCE, _DUPLICATE)
-    return refused or "nonce is invalid" in _innermost(error.data).lower()
 
 
 # --- waiting and tracing ------------------------------------------------------------------------------------
@@ -560,8 +412,8 @@ async def _receipt(
                 return receipt
             trouble = "its block is not confirmed"
         except (ClientError, *TRANSPORT_ERRORS) as error:
-            if not (isinstance(error, ClientError) and _rpc_code(error) == _NOT_FOUND):
-                trouble = f"the node did not answer ({_kind(error)})"
+            if not (isinstance(error, ClientError) and rpc_code(error) == NOT_FOUND):
+                trouble = f"the node did not answer ({kind_of(error)})"
         if time.monotonic() + delay > deadline:
             raise UnknownOutcome(transaction_hash, f"after {within:.0f} s, {trouble}")
         await asyncio.sleep(delay)
@@ -573,7 +425,7 @@ async def _is_known(client: FullNodeClient, transaction_hash: int) -> bool:
     try:
         await client.get_transaction_status(transaction_hash)
     except ClientError as error:
-        if _rpc_code(error) != _NOT_FOUND:
+        if rpc_code(error) != NOT_FOUND:
             raise
         return False
     return True

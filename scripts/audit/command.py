@@ -3,32 +3,33 @@
 import os
 import tempfile
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from medsync import artifacts
-from medsync.errors import ExitCode, InputError, VerificationError, exit_code_of
-from tests.audit.gather import gather
-from tests.audit.page import page
-from tests.audit.record import Record
-from tests.audit.report import Report
-from tests.audit.run import run_everything
+from medsync.errors import InputError, VerificationError
+from scripts import repository
+from scripts.audit.gather import gather
+from scripts.audit.page import page
+from scripts.audit.record import Record
+from scripts.audit.report import Report
+from scripts.audit.run import run_everything
 
 FOLDER = "target/audit"
 RECORD, PAGE, DATA = "tests.json", "report.html", "report.json"
 
 
-def main(arguments: list[str]) -> ExitCode:
-    """Write the report; OK only if nothing in it failed, is missing or is stale."""
-    parser = ArgumentParser(prog="audit.py", description=__doc__)
+def run(arguments: Sequence[str]) -> None:
+    """Write the report. Raises VerificationError if something in it failed, is missing or is stale."""
+    parser = ArgumentParser(prog="python -m scripts audit", description=__doc__)
     parser.add_argument(
         "--from", dest="record", type=Path, metavar="FILE", help="report on a recorded run, and run nothing"
     )
     parser.add_argument("--workers", default="2", help="test processes (2)")
-    parser.add_argument("--output", type=Path, default=artifacts.root() / FOLDER, metavar="FOLDER")
+    parser.add_argument("--output", type=Path, default=repository.root() / FOLDER, metavar="FOLDER")
     chosen = parser.parse_args(arguments)
-    return exit_code_of(lambda: audit(chosen.output, chosen.record, chosen.workers))
+    audit(chosen.output, chosen.record, chosen.workers)
 
 
 def audit(folder: Path, recorded: Path | None, workers: str) -> None:
@@ -36,7 +37,7 @@ def audit(folder: Path, recorded: Path | None, workers: str) -> None:
 
     Raises VerificationError if something failed, is missing or is stale; the report is written all the same.
     """
-    root = artifacts.root()
+    root = repository.root()
     if recorded:
         record = read(recorded)
     else:

@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from medsync import artifacts, bench, toolchain
-from medsync.abi import contract_reference
+from medsync import artifacts
+from medsync.deployment import toolchain
 from medsync.errors import InputError
-from tests.audit.record import Case, Outcome, Record, worst
-from tests.audit.report import (
+from scripts import bench, build, repository
+from scripts.audit.record import Case, Outcome, Record, worst
+from scripts.audit.report import (
     CairoTests,
     Class,
     Cost,
@@ -58,7 +59,8 @@ from tests.audit.report import (
     ThreatTable,
     Words,
 )
-from tests.audit.run import tree_of
+from scripts.audit.run import tree_of
+from scripts.reference.cairo_docs import contract_reference
 
 THREAT_MODEL = "docs/threat-model.md"
 #: A test name as documents write it.
@@ -97,7 +99,7 @@ def _part(kind: type[P], gathered: Callable[[], P]) -> P:
     try:
         return gathered()
     except Exception as error:  # whatever is wrong with one part, the others are shown
-        reason = f"{type(error).__name__}: {error}".replace(f"{artifacts.root()}/", "")
+        reason = f"{type(error).__name__}: {error}".replace(f"{repository.root()}/", "")
         return kind(claim="This part could not be gathered.", faults=[_missing(reason)])
 
 
@@ -196,7 +198,7 @@ def examined_part(root: Path, record: Record) -> Examined:
         ]
     except (InputError, KeyError) as error:
         faults.append(_missing(f"The classes are not known: {error!r}"))
-    if sources != artifacts.source_hash(artifacts.PRODUCT):
+    if sources != build.source_hash(build.PRODUCT):
         faults.append(_stale("The class hashes are of other sources: `make build` was not run."))
     changed = f", with {len(subject.changed)} files changed since" if subject.changed else ", unchanged"
     return Examined(
@@ -340,7 +342,7 @@ def invariants_part(record: Record, index: Index) -> Invariants:
 
 def guards_part(index: Index) -> Guards:
     """Every gate that a change must pass, with what is planted to see it fail."""
-    from tests.guards.table import PLANTED, PROVEN
+    from scripts.guards.table import PLANTED, PROVEN
 
     walk = "tests/guards/test_planted.py::test_a_"
     rows = [
@@ -373,8 +375,8 @@ def guards_part(index: Index) -> Guards:
 
 def coverage_part(index: Index) -> Coverage:
     """Entry points by roles, error codes and events."""
-    from tests.support.coverage import ROLES_TEST, VIEWS_TEST, coverage, holes
-    from tests.support.roles import ROLES
+    from tests.harness.coverage import ROLES_TEST, VIEWS_TEST, coverage, holes
+    from tests.harness.roles import ROLES
 
     table = coverage()
 
@@ -464,7 +466,7 @@ def tables_of(text: str) -> Iterator[list[list[str]]]:
 
 def mutation_part(root: Path, index: Index) -> Mutation:
     """The committed report of the last full mutation run, judged as `make mutate` judges it."""
-    from tests.mutation import report
+    from scripts.mutation import report
 
     if not (root / report.JSON).exists():
         return Mutation(
@@ -552,7 +554,7 @@ def errors_part(reached: Reached) -> Errors:
 
 def interfaces_part(root: Path) -> Interfaces:
     """What the contracts store and tell."""
-    reference = contract_reference(root / artifacts.PRODUCT.sources[0] / "src")
+    reference = contract_reference(root / build.PRODUCT.sources[0] / "src")
     contracts = [
         Interface(
             contract=contract.name,

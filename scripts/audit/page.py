@@ -16,8 +16,8 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 from markupsafe import Markup
 
-from tests.audit.record import Outcome
-from tests.audit.report import TITLES, Evidence, Report, Status
+from scripts.audit.record import Outcome
+from scripts.audit.report import TITLES, Evidence, Report, Status
 
 HERE = Path(__file__).parent
 

@@ -1,4 +1,4 @@
-"""A pytest plugin that writes a run down: `-p tests.audit.recorder --record FILE`.
+"""A pytest plugin that writes a run down: `-p scripts.audit.recorder --record FILE`.
 
 Under pytest-xdist only the process that starts the others writes; their reports come to it.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit.record import Case, Outcome, PytestRun
+from scripts.audit.record import Case, Outcome, PytestRun
 
 #: Characters kept of a failure: its end says most.
 REASON_LIMIT = 6_000

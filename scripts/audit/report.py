@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, computed_field
 
-from tests.audit.record import Case, Outcome, Subject, worst
+from scripts.audit.record import Case, Outcome, Subject, worst
 
 
 class Status(StrEnum):

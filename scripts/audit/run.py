@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from medsync import toolchain
+from medsync.deployment import toolchain
 from medsync.errors import ToolError
-from tests.audit.record import CairoRun, Case, Outcome, PytestRun, Record, Subject
+from medsync.starknet import network
+from scripts.audit.record import CairoRun, Case, Outcome, PytestRun, Record, Subject
 
 #: The Python packages that tests or hashes hang on.
 PACKAGES = (
@@ -52,7 +53,7 @@ def run_pytest(root: Path, arguments: list[str]) -> PytestRun:
     """One run of pytest with the recorder."""
     with tempfile.TemporaryDirectory(prefix="medsync-audit-") as scratch:
         path = Path(scratch) / "run.json"
-        recorder = ["-p", "tests.audit.recorder", "--record", str(path)]
+        recorder = ["-p", "scripts.audit.recorder", "--record", str(path)]
         process = subprocess.Popen([sys.executable, "-m", "pytest", *recorder, *arguments], cwd=root)
         try:
             status = process.wait()
@@ -100,10 +101,10 @@ def subject_of(root: Path) -> Subject:
     tools = {
         "Scarb and Cairo": _without_path(toolchain.scarb()),
         "starknet-devnet": "one given from outside"
-        if os.environ.get(toolchain.DEVNET_URL_VARIABLE)
+        if os.environ.get(network.DEVNET_URL_VARIABLE)
         else _without_path(toolchain.devnet()),
         "Starknet": f"{toolchain.STARKNET_VERSION}, as that devnet runs it",
-        "Starknet RPC": toolchain.RPC_VERSION,
+        "Starknet RPC": network.RPC_VERSION,
     }
     commit = _git(root, "rev-parse", "HEAD")
     status = _git(root, "status", "--porcelain", "--untracked-files=all", "-z") or ""

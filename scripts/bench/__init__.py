@@ -1,16 +1,17 @@
 """What every operation costs: measured on a devnet, counted, and held against the least it can cost."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from medsync.bench import report
-from medsync.bench.measure import Costs, Row, measure_costs
-from medsync.bench.private import measure_private
-from medsync.bench.speed import Speed, measure_speeds
 from medsync.errors import InputError, VerificationError
+from scripts.bench import report
+from scripts.bench.measure import Costs, Row, measure_costs
+from scripts.bench.private import measure_private
+from scripts.bench.speed import Speed, measure_speeds
+from scripts.options import write_or_check
 
 
-def run(tell: Callable[[Row], None] = lambda row: None) -> list[str]:
+def measure(tell: Callable[[Row], None] = lambda row: None) -> list[str]:
     """Measure everything and publish it under `docs/`. It takes some minutes; `tell` hears of each case.
 
     Returns the table of what is now other than what was published before.
@@ -49,3 +50,19 @@ def check() -> None:
 
 async def _speeds() -> list[Speed]:
     return [*await measure_speeds(), *await measure_private()]
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Measure and publish, or with `--check` compare with what is published."""
+    write_or_check("bench", arguments, _publish, check)
+
+
+def _publish() -> None:
+    changes = measure(_show)
+    print("\nOther than before:\n" + "\n".join(changes) if changes else "\nAll costs are what they were.")
+
+
+def _show(row: Row) -> None:
+    print(
+        f"{row.operation:26} {row.case:50} {row.l2_gas:>12,} L2 gas, {row.ratio:.2f} of the floor", flush=True
+    )

@@ -5,14 +5,21 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
-from medsync.bench.lab import CROWD, NODE_KEYS, THRESHOLD, Lab, node_of
-from medsync.clients import MedSyncClient
-from medsync.private.anchor import sign_rotation, sign_statement
-from medsync.private.tree import EMPTY_ROOT, leaf_hash, node_hash
-from medsync.signer import StarkSigner
-from medsync.transactions import Account, Invocation
-from medsync.types import AccessRequest, AnchorHead, CampaignTerms, ConsentTerms, NodeSignature, Statement
-from medsync.vocabulary import Category, Power, Purpose, Role
+from medsync.protocol.merkle import EMPTY_ROOT, leaf_hash, node_hash
+from medsync.protocol.types import (
+    AccessRequest,
+    AnchorHead,
+    CampaignTerms,
+    ConsentTerms,
+    NodeSignature,
+    Statement,
+)
+from medsync.protocol.vocabulary import Category, Power, Purpose, Role
+from medsync.starknet.anchor import sign_rotation, sign_statement
+from medsync.starknet.clients import MedSyncClient
+from medsync.starknet.signer import StarkSigner
+from medsync.starknet.transactions import Account, Invocation
+from scripts.bench.lab import CROWD, NODE_KEYS, THRESHOLD, Lab, node_of
 
 #: Measures one invocation under the name of its case.
 Measure = Callable[[str, Invocation[Any]], Awaitable[None]]

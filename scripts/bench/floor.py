@@ -16,9 +16,9 @@ from typing import Final
 from starknet_py.net.client_models import Call
 
 from medsync import artifacts
-from medsync.bench.lab import RESTING, Lab, Simulation, call, frames
 from medsync.errors import VerificationError
-from medsync.hashing import starknet_keccak
+from medsync.protocol.hashing import starknet_keccak
+from scripts.bench.lab import RESTING, Lab, Simulation, call, frames
 
 
 @dataclass(frozen=True)

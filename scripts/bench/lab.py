@@ -19,18 +19,20 @@ from starknet_py.net.models.transaction import DeclareV3, InvokeV3
 from starknet_py.net.udc_deployer.deployer import Deployer
 
 from medsync import artifacts
-from medsync.accounts import make_account, predeployed_accounts
-from medsync.artifacts import Artifact, Package
-from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
-from medsync.deployer import address_of
-from medsync.devnet import Devnet
+from medsync.artifacts import Artifact
+from medsync.deployment.deployer import address_of
+from medsync.deployment.devnet import Devnet
 from medsync.errors import VerificationError
-from medsync.hashing import starknet_keccak
-from medsync.network import STRK_TOKEN, Connection, connect
-from medsync.private.anchor import PrivateAnchorClient
-from medsync.signer import public_key_of
-from medsync.transactions import Account
-from medsync.types import AnchorNode
+from medsync.protocol.hashing import starknet_keccak
+from medsync.protocol.types import AnchorNode
+from medsync.starknet.accounts import make_account, predeployed_accounts
+from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.starknet.network import STRK_TOKEN, Connection, connect
+from medsync.starknet.signer import public_key_of
+from medsync.starknet.transactions import Account
+from scripts import build
+from scripts.build import Package
 
 #: Time of the first block in unix seconds: 2026-01-01 00:00:00 UTC.
 START_TIME: Final = 1_767_225_600
@@ -204,7 +206,7 @@ class Lab:
         deployer, *self.crowd = await predeployed_accounts(self._connection)
         classes = {}
         for name, package in _CLASSES:
-            classes[name] = artifacts.load(name, package)
+            classes[name] = artifacts.load(name, package.folder)
             await self._declare(deployer, classes[name], package)
         keys = {role: 1 + place for place, role in enumerate(ROLES)}
         deployments: list[Call] = []
@@ -257,7 +259,7 @@ class Lab:
         )
         content = _as_json(transaction)
         if self.metering is Metering.SIERRA_GAS:
-            version = artifacts.manifest(package)["contracts"][artifact.name]["sierra"]
+            version = artifacts.manifest(package.folder)["contracts"][artifact.name]["sierra"]
             content["contract_class"]["contract_class_version"] = version
         self.devnet.rpc("starknet_addDeclareTransaction", declare_transaction=content)
         self._nonces[deployer.address] += 1
@@ -273,11 +275,11 @@ class Lab:
 
 
 _CLASSES: Final = (
-    ("MedSync", artifacts.PRODUCT),
-    ("RewardPool", artifacts.PRODUCT),
-    ("PrivateAnchor", artifacts.PRODUCT),
-    ("Account", artifacts.MOCKS),
-    ("Yardstick", artifacts.MOCKS),
+    ("MedSync", build.PRODUCT),
+    ("RewardPool", build.PRODUCT),
+    ("PrivateAnchor", build.PRODUCT),
+    ("Account", build.MOCKS),
+    ("Yardstick", build.MOCKS),
 )
 
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
-from medsync.bench.cases import MARGINS, Story
-from medsync.bench.floor import Counts, Prices, Surveyor, count
-from medsync.bench.lab import Lab, Metering, Simulation, open_lab
+from medsync.deployment.toolchain import STARKNET_VERSION
 from medsync.errors import VerificationError
-from medsync.serde import decode
-from medsync.toolchain import STARKNET_VERSION
-from medsync.transactions import Invocation
-from medsync.types import AccessReceipt
-from medsync.vocabulary import Reason
+from medsync.protocol.serde import decode
+from medsync.protocol.types import AccessReceipt
+from medsync.protocol.vocabulary import Reason
+from medsync.starknet.transactions import Invocation
+from scripts.bench.cases import MARGINS, Story
+from scripts.bench.floor import Counts, Prices, Surveyor, count
+from scripts.bench.lab import Lab, Metering, Simulation, open_lab
 
 #: Transactions that change more cells than this are not tried with each of them poked: they are batches, and
 #: do what single requests were seen to do.

@@ -8,24 +8,25 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from medsync import deployer
-from medsync.accounts import predeployed_accounts
-from medsync.bench.lab import NODE_KEYS, THRESHOLD, Metering, open_lab
-from medsync.bench.speed import Speed, seconds, speed
-from medsync.clients import MedSyncClient
-from medsync.demo_private import PrivateSide, open_private_side
-from medsync.devnet import Devnet
-from medsync.network import STRK_TOKEN, Connection, connect
-from medsync.private import custody, proofs
-from medsync.private.anchor import sign_statement
-from medsync.private.tickets import read_ticket
-from medsync.private.tree import MerkleLog
-from medsync.private.vault import Note
-from medsync.signer import StarkSigner
-from medsync.synthetic import load_patients
-from medsync.transactions import Account
-from medsync.types import AccessRequest, ConsentTerms, Statement
-from medsync.vocabulary import Category, Purpose, Role, category_of
+from medsync.deployment import deployer
+from medsync.deployment.devnet import Devnet
+from medsync.private.bridge import proofs
+from medsync.private.records import service
+from medsync.private.records.tickets import read_ticket
+from medsync.private.records.vault import Note
+from medsync.protocol.merkle import MerkleLog
+from medsync.protocol.types import AccessRequest, ConsentTerms, Statement
+from medsync.protocol.vocabulary import Category, Purpose, Role, category_of
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.anchor import sign_statement
+from medsync.starknet.clients import MedSyncClient
+from medsync.starknet.network import STRK_TOKEN, Connection, connect
+from medsync.starknet.signer import StarkSigner
+from medsync.starknet.transactions import Account
+from scripts.bench.lab import NODE_KEYS, THRESHOLD, Metering, open_lab
+from scripts.bench.speed import Speed, seconds, speed
+from scripts.demo.institutions import PrivateSide, open_private_side
+from scripts.demo.synthetic import load_patients
 
 _RECORDS: Final = 200
 _TICKETS: Final = 5
@@ -89,7 +90,7 @@ async def _records(connection: Connection, folder: Path) -> list[Speed]:
         )
         store, note = private.hospital.store, Note(patient=patient.address)
         started = time.perf_counter()
-        kept = [await custody.keep(store, private.vault, observation, note) for _ in range(_RECORDS)]
+        kept = [await service.keep(store, private.vault, observation, note) for _ in range(_RECORDS)]
         putting = time.perf_counter() - started
         await private.open_bridge(record, payer)
         await private.step()
@@ -135,8 +136,8 @@ async def _latencies(
         await medsync.request_access(request)
         (path,) = (await private.step()).issued
         ticket = read_ticket(path)
-        entry = await custody.logged_request(researcher.client, contract, ticket.ticket)
-        await custody.fetch(private.hospital.store, ticket, key, requested=entry.record)
+        entry = await service.logged_request(researcher.client, contract, ticket.ticket)
+        await service.fetch(private.hospital.store, ticket, key, requested=entry.record)
         latencies.append(time.perf_counter() - started)
     return latencies
 

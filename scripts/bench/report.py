@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from medsync import artifacts
-from medsync.bench.floor import Prices
-from medsync.bench.measure import Costs, Row
-from medsync.bench.speed import Speed, speeds_from_json
+from medsync.deployment.toolchain import DEVNET_VERSION, STARKNET_VERSION
 from medsync.errors import InputError
-from medsync.toolchain import DEVNET_VERSION, STARKNET_VERSION
+from scripts import repository
+from scripts.bench.floor import Prices
+from scripts.bench.measure import Costs, Row
+from scripts.bench.speed import Speed, speeds_from_json
 
 COSTS: Final = "docs/costs.json"
 BENCHMARKS: Final = "docs/benchmarks.json"
@@ -126,7 +126,7 @@ def _amount(number: float | None) -> str:
 
 def path(name: str) -> Path:
     """Where a published file is."""
-    return artifacts.root() / name
+    return repository.root() / name
 
 
 _HINT: Final = "`make bench` writes it."

@@ -11,14 +11,14 @@ from starknet_py.net.client_models import ResourceBoundsMapping
 from starknet_py.net.signer.key_pair import KeyPair
 from starknet_py.net.signer.stark_curve_signer import StarkCurveSigner
 
-from medsync.bench.lab import START_TIME, Lab, Metering, open_lab
-from medsync.completeness import entry_digests, log_faults
 from medsync.errors import VerificationError
-from medsync.events import EntityRegistered
-from medsync.replay import replay
-from medsync.transactions import Account, Invocation, bounds_for
-from medsync.types import ConsentAdded, EventLocation, LogEntry, LogHead
-from medsync.vocabulary import Category, Decision, Purpose, Reason, Role
+from medsync.log.completeness import entry_digests, log_faults
+from medsync.log.replay import replay
+from medsync.protocol.events import ConsentAdded, EntityRegistered, EventLocation, LogEntry
+from medsync.protocol.types import LogHead
+from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason, Role
+from medsync.starknet.transactions import Account, Invocation, bounds_for
+from scripts.bench.lab import START_TIME, Lab, Metering, open_lab
 
 _TRANSACTIONS: Final = 100
 #: The other signer is slow.

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Build the Calimero application `private-records/` to WebAssembly and, given its key, into a signed bundle.
 
-    make private-build [KEY=FILE]                build; sign if the bundle is not of this code yet
-    scripts/private_build.py --check             build, and compare with what is committed, byte for byte
-    scripts/private_build.py --verify            compare what is committed with itself; needs no Rust
-    scripts/private_build.py --new-key FILE      make a signing key
+    make private-build [KEY=FILE]                    build, and sign code that is new
+    python -m scripts private-build --check          build, and compare byte for byte with what is committed
+    python -m scripts private-build --verify         compare what is committed with itself; needs no Rust
+    python -m scripts private-build --new-key FILE   make a signing key
 
 Three files are committed beside the sources: the WebAssembly, the bundle that nodes install, and a manifest
 that ties both to their sources and the compiler. The same sources and compiler give the same bytes in any
@@ -19,23 +19,23 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 import tomllib
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from medsync.errors import InputError, ToolError, VerificationError, exit_code_of
-from medsync.files import NewFile, read_bytes, read_text, replace, write_new
-from medsync.private.bundle import BUNDLE, PACKAGE, Bundle, pack
+from medsync.artifacts import BUNDLE
+from medsync.errors import InputError, ToolError, VerificationError
+from medsync.private.node.bundle import PACKAGE, Bundle, pack
+from medsync.storage.files import NewFile, read_bytes, read_text, replace, write_new
+from scripts import repository
 
 RUST: Final = "1.95.0"
 """The Rust release whose output is committed. Another compiles to other bytes."""
 TARGET: Final = "wasm32-unknown-unknown"
-SOURCES: Final = BUNDLE.parent
+SOURCES: Final = repository.root() / "private-records"
 WASM: Final = "medsync_private_records.wasm"
 MANIFEST: Final = "manifest.json"
 
@@ -129,11 +129,11 @@ def _version(folder: Path) -> str:
     return version
 
 
-def drift(folder: Path = SOURCES) -> Iterator[str]:
+def drift(folder: Path = SOURCES, bundle_file: Path = BUNDLE) -> Iterator[str]:
     """What in a folder does not fit the rest of it. Raises InputError for a file that cannot be read."""
     told = json.loads(read_text(folder / MANIFEST, "The manifest"))
     wasm = read_bytes(folder / WASM, "The application")
-    bundle = Bundle.read(folder / BUNDLE.name)
+    bundle = Bundle.read(bundle_file)
     found = describe(folder, wasm, told.get("compiler", ""), bundle)
     for name in sorted(told.keys() | found.keys()):
         if told.get(name) != found.get(name):
@@ -146,9 +146,9 @@ def drift(folder: Path = SOURCES) -> Iterator[str]:
         yield f"{BUNDLE.name} is {bundle.package} {bundle.version}, not {PACKAGE} {found['version']}"
 
 
-def verify(folder: Path = SOURCES) -> None:
+def verify(folder: Path = SOURCES, bundle_file: Path = BUNDLE) -> None:
     """Raise VerificationError if the committed files do not fit their sources and each other."""
-    if findings := list(drift(folder)):
+    if findings := list(drift(folder, bundle_file)):
         raise VerificationError(
             f"{folder.name} is not what its sources and its manifest say:",
             findings=findings,
@@ -227,24 +227,24 @@ def new_key(path: Path) -> None:
     )
 
 
-def main() -> int:
+def run(arguments: Sequence[str]) -> None:
+    """Do what the arguments say. Raises MedSyncError for whatever is wrong."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m scripts private-build",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="build, and compare with the committed files")
     mode.add_argument("--verify", action="store_true", help="compare the committed files with each other")
     mode.add_argument("--key", type=Path, metavar="FILE", help="sign with this key")
     mode.add_argument("--new-key", type=Path, metavar="FILE", help="make a signing key")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.check:
-        return exit_code_of(check)
-    if options.verify:
-        return exit_code_of(verify)
-    if options.new_key:
-        return exit_code_of(partial(new_key, options.new_key))
-    return exit_code_of(partial(write, options.key))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        check()
+    elif options.verify:
+        verify()
+    elif options.new_key:
+        new_key(options.new_key)
+    else:
+        write(options.key)

@@ -2,7 +2,7 @@
 """Find a real Calimero node for this machine, or build the one of `calimero-node/` with cargo.
 
     make calimero-node                     find it, or build it: once, about 28 minutes on two cores
-    scripts/calimero_node.py --find        print its path, or say that there is none (status 4)
+    scripts/calimero/build_node.py --find        print its path, or say that there is none (status 4)
 
 Looked for in this order: the program that MEDSYNC_CALIMERO_NODE names, `medsync-calimero-node` on PATH, the
 one built before, in the user's cache. Only tests against real nodes and `make demo PRIVATE=calimero` need it.
@@ -15,14 +15,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from medsync.errors import ToolError, exit_code_of
-from medsync.private.daemon import BUILT, PROGRAM, find_program, require_program
+from medsync.errors import ToolError
+from scripts import repository
+from scripts.calimero.daemon import BUILT, PROGRAM, find_program, require_program
 
-SOURCES: Final = Path(__file__).resolve().parent.parent / "calimero-node"
+SOURCES: Final = repository.root() / "calimero-node"
 MIN_RUST: Final = (1, 88)
 """The oldest Rust that the Calimero crates compile with."""
 
@@ -95,14 +96,16 @@ def _libclang() -> bool:
     return any(next(Path("/").glob(f"{place}/{name}"), None) for place in places for name in names)
 
 
-def main() -> int:
+def run(arguments: Sequence[str]) -> None:
+    """Do what the arguments say. Raises MedSyncError for whatever is wrong."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m scripts calimero-node",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--find", action="store_true", help="only look, build nothing")
-    options = parser.parse_args()
-    return exit_code_of((lambda: print(require_program())) if options.find else install)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    options = parser.parse_args(arguments)
+    if options.find:
+        print(require_program())
+    else:
+        install()

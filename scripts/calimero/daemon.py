@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from medsync.devnet import WITH_WATCHDOG
+from medsync.deployment.devnet import WITH_WATCHDOG
+from medsync.deployment.toolchain import cache_dir
 from medsync.errors import ToolError
-from medsync.files import NewFile, write_new
-from medsync.toolchain import cache_dir
+from medsync.storage.files import NewFile, write_new
 
 #: Environment variable naming the program, if it is not on PATH under its own name.
 PROGRAM_VARIABLE: Final = "MEDSYNC_CALIMERO_NODE"

@@ -15,30 +15,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from medsync.deployments import Quorum, QuorumNode, Record
+from medsync.deployment.record import Quorum, QuorumNode, Record
 from medsync.errors import InputError, VerificationError
-from medsync.private import custody, proofs
-from medsync.private.anchor import PrivateAnchorClient, node_identity
-from medsync.private.book import Outcome
-from medsync.private.bridge import Bridge, Step
-from medsync.private.calimero import CalimeroNode
-from medsync.private.cards import sign_card
-from medsync.private.custody import NotReleased
-from medsync.private.daemon import RealNode
+from medsync.private.bridge import proofs
+from medsync.private.bridge.bridge import Bridge, Step
+from medsync.private.bridge.journal import Outcome
+from medsync.private.bridge.leaves import leaf_value
 from medsync.private.home import EMBEDDED, Home
-from medsync.private.keys import AccessorKey, AttestorKey, CustodianKey
-from medsync.private.leaves import leaf_value
-from medsync.private.node import NodeKind
-from medsync.private.records import SealedRecord
-from medsync.private.records_app import RecordOperation, RecordStore
-from medsync.private.tickets import SignedTicket, read_ticket
-from medsync.private.vault import KeyVault, Note
-from medsync.synthetic import SyntheticPatient, load_patients
-from medsync.transactions import Account
-from medsync.vocabulary import Category, category_of
+from medsync.private.keys.cards import sign_card
+from medsync.private.keys.keys import AccessorKey, AttestorKey, CustodianKey
+from medsync.private.node.calimero import CalimeroNode
+from medsync.private.records import service
+from medsync.private.records.application import RecordOperation, RecordStore
+from medsync.private.records.sealing import SealedRecord
+from medsync.private.records.service import NotReleased
+from medsync.private.records.tickets import SignedTicket, read_ticket
+from medsync.private.records.vault import KeyVault, Note
+from medsync.protocol.anchor import NodeKind, node_identity
+from medsync.protocol.vocabulary import Category, category_of
+from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.starknet.transactions import Account
+from scripts.calimero.daemon import RealNode
+from scripts.demo.synthetic import SyntheticPatient, load_patients
 
 if TYPE_CHECKING:
-    from medsync.demo import Narrator, Stage
+    from scripts.demo.story import Narrator, Stage
 
 #: What the environment says of the nodes: `embedded`, the default, or `calimero`.
 VARIABLE: Final = "PRIVATE"
@@ -198,7 +199,7 @@ async def upload(narrator: Narrator, stage: Stage, private: PrivateSide) -> None
         with narrator.console.status(f"encrypting {patient.name}'s records"):
             for category, resource in _first_of_each(patient).items():
                 note = Note(patient=account.address)
-                sealed = await custody.keep(private.hospital.store, private.vault, resource, note)
+                sealed = await service.keep(private.hospital.store, private.vault, resource, note)
                 private.records[patient.id][category] = sealed
         names = ", ".join(category.name or "" for category in private.records[patient.id])
         narrator.check(
@@ -268,11 +269,11 @@ async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record
     refused = await private.hospital.store.release(ticket.ticket.context, forged)
     narrator.check(f"a thief presents the ticket: {refused.reason}", refused.ciphertext, None)
     client = stage.cast.researcher.client
-    entry = await custody.logged_request(
+    entry = await service.logged_request(
         client, stage.record.medsync, ticket.ticket, stage.record.first_block
     )
     narrator.check("the researcher finds its own request in the log", entry.record, record.record.commitment)
-    opened = await custody.fetch(private.hospital.store, ticket, key, requested=entry.record)
+    opened = await service.fetch(private.hospital.store, ticket, key, requested=entry.record)
     narrator.check(
         f"the researcher gets an {opened.resource['resourceType']} and decrypts it",
         opened.record,
@@ -358,7 +359,7 @@ async def _not_released(
     reason: str,
 ) -> None:
     try:
-        await custody.fetch(private.hospital.store, ticket, key, requested=ticket.ticket.commitment)
+        await service.fetch(private.hospital.store, ticket, key, requested=ticket.ticket.commitment)
     except NotReleased as refusal:
         narrator.check(f"{what}: {refusal.code}", refusal.code, reason)
     else:

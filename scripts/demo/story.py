@@ -4,11 +4,12 @@ Every step states what must come of it and is checked; the first that comes out 
 an error. Nobody in it exists: the patients are synthetic, the accounts are devnet's own.
 """
 
+import argparse
 import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,22 +19,24 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from medsync import demo_private, deployer
-from medsync.accounts import predeployed_accounts
-from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
-from medsync.commitments import Domain, Opening, new_salt
-from medsync.demo_private import PrivateSide
-from medsync.deployments import Quorum, Record
-from medsync.devnet import Devnet
+from medsync.deployment import deployer
+from medsync.deployment.devnet import Devnet
+from medsync.deployment.record import Quorum, Record
 from medsync.errors import ContractError, VerificationError
-from medsync.exports import PatientExport
-from medsync.exports import json as json_export
-from medsync.log import fetch_events, fetch_log
-from medsync.network import STRK_TOKEN, connect
-from medsync.replay import replay
-from medsync.transactions import Account, TransactionResult
-from medsync.types import AccessReceipt, AccessRequest, CampaignTerms, ConsentTerms, LogEntry, utc_text
-from medsync.vocabulary import Category, Decision, Purpose, Reason, Role
+from medsync.log.exports import PatientExport
+from medsync.log.exports import json as json_export
+from medsync.log.fetch import fetch_events, fetch_log
+from medsync.log.replay import replay
+from medsync.protocol.commitments import Domain, Opening, new_salt
+from medsync.protocol.events import LogEntry
+from medsync.protocol.types import AccessReceipt, AccessRequest, CampaignTerms, ConsentTerms, utc_text
+from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason, Role
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.starknet.network import STRK_TOKEN, connect
+from medsync.starknet.transactions import Account, TransactionResult
+from scripts.demo import institutions
+from scripts.demo.institutions import PrivateSide
 
 T = TypeVar("T")
 
@@ -185,7 +188,7 @@ class Stage:
         return Erc20Client(STRK_TOKEN, self.cast.administrator.client)
 
 
-async def run(console: Console) -> Narrator:
+async def tell(console: Console) -> Narrator:
     """Tell the story on a devnet of its own, or on the one MEDSYNC_DEVNET_URL names, which is left as it was.
 
     Returns what was told. Raises MedSyncError as soon as something is not as the story says.
@@ -211,14 +214,14 @@ async def run(console: Console) -> Narrator:
             stage = Stage(devnet, record, cast)
             await _register(narrator, stage)
             narrator.chapter("Health records stay private: encrypted before they reach a node")
-            async with demo_private.open_private_side(
+            async with institutions.open_private_side(
                 Path(folder), connection.chain_id, record.medsync
             ) as private:
-                await demo_private.upload(narrator, stage, private)
+                await institutions.upload(narrator, stage, private)
                 narrator.chapter("What the nodes did is anchored")
                 record = await _deploy(narrator, cast, place, record, private.quorum)
                 stage = Stage(devnet, record, cast)
-                await demo_private.anchor(narrator, stage, private)
+                await institutions.anchor(narrator, stage, private)
                 await _tell_the_rest(narrator, stage, private)
     console.print()
     console.print(narrator.cost_table())
@@ -396,7 +399,7 @@ async def _tell_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide)
     )
     before_revocation = stage.devnet.latest_time()
     first_observation = next(iter(private.records.values()))[Category.OBSERVATION]
-    await demo_private.deliver(narrator, stage, private, first_observation)
+    await institutions.deliver(narrator, stage, private, first_observation)
     narrator.chapter("Every further request is decided and logged, too")
     await narrator.decided(
         "the same for treatment",
@@ -508,11 +511,11 @@ async def _tell_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide)
         deny,
         Reason.WITHDRAWN,
     )
-    await demo_private.after_revocation(narrator, private, first)
+    await institutions.after_revocation(narrator, private, first)
 
     await _pay_out(narrator, stage, study)
     await _prove(narrator, stage, before_revocation)
-    await demo_private.erase(narrator, stage, private, first_observation)
+    await institutions.erase(narrator, stage, private, first_observation)
 
 
 async def _pay_out(narrator: Narrator, stage: Stage, study: CampaignTerms) -> None:
@@ -605,11 +608,14 @@ def _tamperings(export: PatientExport) -> Iterator[tuple[str, PatientExport]]:
     yield "an entry invented", replace(export, entries=(*entries, invented))
 
 
-def main(*, as_json: bool = False) -> None:
-    """Tell the story on the terminal, or only its costs and outcomes as JSON. Raises as `run` does."""
+def run(arguments: Sequence[str]) -> None:
+    """Tell the story on the terminal, or with `--json` only its costs and outcomes. Raises as `tell` does."""
+    parser = argparse.ArgumentParser(prog="python -m scripts demo", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="only what each step did and cost")
+    as_json = parser.parse_args(arguments).json
     # A file has no width of its own, and the table wants some.
     console = Console(quiet=as_json, highlight=False, width=None if sys.stdout.isatty() else 130)
-    narrator = asyncio.run(run(console))
+    narrator = asyncio.run(tell(console))
     if as_json:
         steps = [asdict(cost) for cost in narrator.costs]
         print(json.dumps({"statements": narrator.checks, "steps": steps}, indent=2))

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.guards import trees
-from tests.guards.trees import Tree
+from scripts.guards import trees
+from scripts.guards.trees import Tree
 
 PAGE: Final = "docs/guards.md"
 
@@ -92,7 +92,7 @@ def nothing(copy: Path) -> None:
 
 
 def other_bytecode(copy: Path) -> None:
-    path = copy / "deployments/artifacts/Study.casm.json"
+    path = copy / "medsync/artifacts/Study.casm.json"
     compiled = json.loads(path.read_text())
     compiled["bytecode"][0] = "0x1"
     path.write_text(json.dumps(compiled))
@@ -113,21 +113,25 @@ def other_hash(copy: Path) -> None:
 
 # --- what is copied -----------------------------------------------------------------------------------------
 
-STYLE: Final = trees.part("pyproject.toml", "medsync/felt.py")
+STYLE: Final = trees.part("pyproject.toml", "medsync/protocol/felt.py")
 TYPES: Final = trees.part(
-    "pyproject.toml", "medsync/__init__.py", "medsync/felt.py", "medsync/py.typed", "scripts/setup.py"
+    "pyproject.toml",
+    "medsync/__init__.py",
+    "medsync/protocol/felt.py",
+    "medsync/py.typed",
+    "scripts/setup.py",
 )
 DOCUMENTS: Final = trees.part("medsync/*", "contracts/*", "deployments/*", "docs/*", "scripts/*", "Scarb.*")
 PROGRAM: Final = trees.part("medsync/*", "contracts/*", "deployments/*", "scripts/*", "Scarb.*")
 
 # --- the table ----------------------------------------------------------------------------------------------
 
-BUILD: Final = "python scripts/build.py --check"
+BUILD: Final = "python -m scripts build --check"
 TESTS: Final = "pytest -n 2"
 LINT_CAIRO: Final = "scarb lint --workspace --test --deny-warnings"
 GENERATED: Final = "pytest -n 2 tests/stateful tests/properties tests/private/interleavings"
 CAIRO_TESTS: Final = "scarb --offline cairo-test --workspace"
-TIDY: Final = "python scripts/tidy.py make --no-print-directory test"
+TIDY: Final = "python -m scripts tidy make --no-print-directory test"
 
 THIS_RUN: Final = "tests/guards/test_planted.py::test_a_gate_names_what_is_planted"
 """Where pytest itself is the gate, the very run that this is read in passes."""
@@ -145,7 +149,7 @@ PLANTED: Final = (
         gate="ruff format --check --quiet .",
         protects="Python has one form",
         failure="two blanks too many",
-        plant=append("medsync/felt.py", "planted  =  1\n"),
+        plant=append("medsync/protocol/felt.py", "planted  =  1\n"),
         says=r"medsync/felt\.py",
         tree=STYLE,
     ),
@@ -153,7 +157,7 @@ PLANTED: Final = (
         gate="ruff check --quiet .",
         protects="Python is free of what ruff's rules know as mistakes",
         failure="an import that nothing uses",
-        plant=append("medsync/felt.py", "import planted\n"),
+        plant=append("medsync/protocol/felt.py", "import planted\n"),
         says="F401.*`planted` imported but unused",
         tree=STYLE,
     ),
@@ -182,7 +186,8 @@ PLANTED: Final = (
         protects="Every type is written down and fits",
         failure="a function that returns text for a number, and one without types",
         plant=append(
-            "medsync/felt.py", "\ndef planted() -> int:\n    return ''\n\ndef untyped(value):\n    pass\n"
+            "medsync/protocol/felt.py",
+            "\ndef planted() -> int:\n    return ''\n\ndef untyped(value):\n    pass\n",
         ),
         says=r'(?s)got "str", expected "int".*missing a type annotation',
         tree=TYPES,
@@ -201,30 +206,30 @@ PLANTED: Final = (
                 "The committed artifacts are those of the sources",
                 "a comment in a contract, which is not compiled again",
                 append("contracts/src/vocabulary.cairo", "// planted\n"),
-                r"deployments/artifacts/manifest\.json differs in .*source_sha256",
+                r"medsync/artifacts/manifest\.json differs in .*source_sha256",
             ),
             (
                 "The bytecode is what its published hash says",
                 "one felt of a contract's bytecode is another",
                 other_bytecode,
-                r"deployments/artifacts/manifest\.json differs in contracts",
+                r"medsync/artifacts/manifest\.json differs in contracts",
             ),
             (
                 "The published ABIs are the contracts'",
                 "one space more in an ABI",
-                append("deployments/artifacts/Study.abi.json", " "),
+                append("medsync/artifacts/Study.abi.json", " "),
                 r"Study\.abi\.json differs",
             ),
             (
                 "The published error codes are the sources'",
                 "an error code's name is another",
-                change("deployments/artifacts/errors.json", "POOL/NOT_LOG", "POOL/PLANTED"),
+                change("medsync/artifacts/errors.json", "POOL/NOT_LOG", "POOL/PLANTED"),
                 r"errors\.json differs",
             ),
         )
     ),
     Planted(
-        gate="python scripts/spec.py --check",
+        gate="python -m scripts reference --check",
         protects="The specification says what the sources say",
         failure="a heading of `docs/spec.md` is another",
         plant=change("docs/spec.md", "\n## Events\n", "\n## Planted\n"),
@@ -232,7 +237,7 @@ PLANTED: Final = (
         tree=DOCUMENTS,
     ),
     Planted(
-        gate="python scripts/cli.py --check",
+        gate="python -m scripts reference --check",
         protects="The commands are documented as they are",
         failure="a line more in `docs/cli.md`",
         plant=append("docs/cli.md", "planted\n"),
@@ -240,7 +245,7 @@ PLANTED: Final = (
         tree=DOCUMENTS,
     ),
     Planted(
-        gate="python scripts/cli.py --check",
+        gate="python -m scripts reference --check",
         protects="The schema of deployment records is the one they are read by",
         failure="the schema wants another member",
         plant=change("deployments/schema.json", '"chain_id"', '"planted"'),
@@ -308,10 +313,10 @@ PLANTED: Final = (
         passes=THIS_RUN,
     ),
     Planted(
-        gate="python scripts/demo.py",
+        gate="python -m scripts demo",
         protects="The story that is told to newcomers is so, step by step",
         failure="the story expects another error than a stranger gets who registers somebody",
-        plant=change("medsync/demo.py", '"ENTITY/NOT_ADMIN"', '"ENTITY/PLANTED"'),
+        plant=change("scripts/demo/story.py", '"ENTITY/NOT_ADMIN"', '"ENTITY/PLANTED"'),
         says="nobody else can register anybody.*ENTITY/PLANTED",
         tree=PROGRAM,
         passes="tests/flows/test_demo.py::test_the_whole_story_holds",
@@ -354,14 +359,14 @@ PLANTED: Final = (
         says="No such option.*--planted",
     ),
     Planted(
-        gate="tests/unit/test_toolchain.py::test_lock_follows_pyproject",
+        gate="tests/unit/deployment/test_toolchain.py::test_lock_follows_pyproject",
         protects="What the project declares is locked",
         failure="a dependency that is in no lock",
         plant=change("pyproject.toml", '    "aiohttp",\n', '    "aiohttp",\n    "planted",\n'),
         says="assert 'planted' in",
     ),
     Planted(
-        gate="tests/unit/test_toolchain.py::test_lock_holds_hashes_and_names_no_registry[requirements-bootstrap.lock]",
+        gate="tests/unit/deployment/test_toolchain.py::test_lock_holds_hashes_and_names_no_registry[requirements-bootstrap.lock]",
         protects="Nothing is installed unchecked",
         failure="a requirement without a hash",
         plant=append("requirements-bootstrap.lock", "planted==1\n"),
@@ -417,13 +422,13 @@ PLANTED: Final = (
 
 PROVEN: Final = (
     Proven(
-        gate="python -m medsync.toolchain devnet",
+        gate="python -m scripts tools devnet",
         protects="Tests run on the pinned devnet",
         failure="none is there, or one of another version",
         tests=(
-            "tests/unit/test_toolchain.py::test_wrong_version_is_named_with_the_wanted_one",
-            "tests/unit/test_toolchain.py::test_machine_without_cargo_is_told_the_three_ways",
-            "tests/unit/test_toolchain.py::test_build_of_another_version_is_refused",
+            "tests/unit/deployment/test_toolchain.py::test_wrong_version_is_named_with_the_wanted_one",
+            "tests/unit/deployment/test_toolchain.py::test_machine_without_cargo_is_told_the_three_ways",
+            "tests/unit/deployment/test_toolchain.py::test_build_of_another_version_is_refused",
         ),
     ),
     Proven(
@@ -431,14 +436,14 @@ PROVEN: Final = (
         protects="The committed artifacts are what the sources compile to, byte for byte",
         failure="every kind of drift, and with Scarb a contract compiled again",
         tests=(
-            "tests/unit/test_artifacts.py::test_drift_is_listed",
-            "tests/unit/test_artifacts.py::test_disagreeing_hashes_are_reported",
-            "tests/unit/test_artifacts.py::test_class_over_a_network_limit_is_refused",
-            "tests/unit/test_artifacts.py::test_build_and_rebuild",
+            "tests/unit/artifacts/test_artifacts.py::test_drift_is_listed",
+            "tests/unit/artifacts/test_artifacts.py::test_disagreeing_hashes_are_reported",
+            "tests/unit/artifacts/test_artifacts.py::test_class_over_a_network_limit_is_refused",
+            "tests/unit/artifacts/test_artifacts.py::test_build_and_rebuild",
         ),
     ),
     Proven(
-        gate="python scripts/bench.py --check",
+        gate="python -m scripts bench --check",
         protects="Everything costs what is published, no less and no more",
         failure="each number of a row one higher and one lower, a price, a row, the page, the chart",
         tests=(
@@ -528,49 +533,49 @@ PROVEN: Final = (
         ),
     ),
     Proven(
-        gate="python scripts/private_build.py --verify",
+        gate="python -m scripts private-build --verify",
         protects="The private node's committed application is what its manifest says of sources and signer",
         failure="a source, the WebAssembly, the bundle, its signer or the manifest changed",
         tests=(
-            "tests/private/test_application_build.py::test_a_change_is_seen",
-            "tests/private/test_application_build.py::test_a_tampered_bundle_is_seen",
+            "tests/unit/scripts/test_build_application.py::test_a_change_is_seen",
+            "tests/unit/scripts/test_build_application.py::test_a_tampered_bundle_is_seen",
         ),
     ),
     Proven(
-        gate="python scripts/private_build.py --check",
+        gate="python -m scripts private-build --check",
         protects="The private node's committed application is what its sources compile to, byte for byte",
         failure="a compiler that writes other bytes",
-        tests=("tests/private/test_application_build.py::test_a_build_of_other_bytes_is_seen",),
+        tests=("tests/unit/scripts/test_build_application.py::test_a_build_of_other_bytes_is_seen",),
     ),
     Proven(
-        gate="python scripts/mutate.py --check",
+        gate="python -m scripts mutate --check",
         protects="The tests notice 95 % of all mutants of this code, and no survivor is unexplained",
         failure="a low score, a false one, other code, a survivor that is hidden or has no reason",
         tests=(
-            "tests/mutation/test_report.py::test_a_planted_fault_is_found",
-            "tests/mutation/test_report.py::test_reasons_and_survivors_belong_together",
-            "tests/mutation/test_report.py::test_the_gate_on_files",
-            "tests/mutation/test_verdicts.py::test_the_exit_code_is_the_verdict",
+            "tests/unit/scripts/mutation/test_report.py::test_a_planted_fault_is_found",
+            "tests/unit/scripts/mutation/test_report.py::test_reasons_and_survivors_belong_together",
+            "tests/unit/scripts/mutation/test_report.py::test_the_gate_on_files",
+            "tests/unit/scripts/mutation/test_verdicts.py::test_the_exit_code_is_the_verdict",
         ),
     ),
     Proven(
-        gate="python scripts/mutate.py --changed --sample 20",
+        gate="python -m scripts mutate --changed --sample 20",
         protects="The tests notice mutants of what changed, tried anew on this machine",
         failure="a survivor without a reason, a test that kills once only, tests that cannot be run",
         tests=(
-            "tests/mutation/test_report.py::test_a_survivor_of_a_partial_run_needs_a_reason",
-            "tests/mutation/test_verdicts.py::test_a_test_kills_only_by_failing_twice",
-            "tests/mutation/test_verdicts.py::test_tests_that_cannot_be_run_stop_everything",
+            "tests/unit/scripts/mutation/test_report.py::test_a_survivor_of_a_partial_run_needs_a_reason",
+            "tests/unit/scripts/mutation/test_verdicts.py::test_a_test_kills_only_by_failing_twice",
+            "tests/unit/scripts/mutation/test_verdicts.py::test_tests_that_cannot_be_run_stop_everything",
         ),
     ),
     Proven(
-        gate="python scripts/audit.py --workers 2",
+        gate="python -m scripts audit --workers 2",
         protects="The auditor's report is whole: nothing in it failed, is missing or is stale",
         failure="each kind of fault in each part, and no part at all",
         tests=(
-            "tests/audit/test_audit.py::test_what_is_wrong_is_said",
-            "tests/audit/test_audit.py::test_a_mutation_report_is_judged",
-            "tests/audit/test_audit.py::test_a_failure_ends_with_an_error_and_a_report",
+            "tests/unit/scripts/test_audit.py::test_what_is_wrong_is_said",
+            "tests/unit/scripts/test_audit.py::test_a_mutation_report_is_judged",
+            "tests/unit/scripts/test_audit.py::test_a_failure_ends_with_an_error_and_a_report",
         ),
     ),
     Proven(
@@ -578,15 +583,15 @@ PROVEN: Final = (
         protects="A log is whole: nothing is missing, altered, in another order, or invented",
         failure="each of these, each field of an entry, forged digests, another chain or contract",
         tests=(
-            "tests/unit/test_completeness.py::test_missing_entry",
-            "tests/unit/test_completeness.py::test_altered_field",
-            "tests/unit/test_completeness.py::test_reordered_entries",
-            "tests/unit/test_completeness.py::test_renumbered_entries",
-            "tests/unit/test_completeness.py::test_invented_entries",
-            "tests/unit/test_completeness.py::test_wrong_chain_or_contract",
-            "tests/unit/test_log.py::test_an_altered_entry_is_found",
-            "tests/unit/test_log.py::test_a_false_head_is_found",
-            "tests/unit/test_exports_json.py::test_four_ways_of_tampering",
+            "tests/unit/log/test_completeness.py::test_missing_entry",
+            "tests/unit/log/test_completeness.py::test_altered_field",
+            "tests/unit/log/test_completeness.py::test_reordered_entries",
+            "tests/unit/log/test_completeness.py::test_renumbered_entries",
+            "tests/unit/log/test_completeness.py::test_invented_entries",
+            "tests/unit/log/test_completeness.py::test_wrong_chain_or_contract",
+            "tests/unit/log/test_fetch.py::test_an_altered_entry_is_found",
+            "tests/unit/log/test_fetch.py::test_a_false_head_is_found",
+            "tests/unit/log/exports/test_json.py::test_four_ways_of_tampering",
         ),
     ),
     Proven(
@@ -599,12 +604,12 @@ PROVEN: Final = (
         ),
     ),
     Proven(
-        gate="python scripts/spec.py --check",
+        gate="python -m scripts reference --check",
         protects="Every kind of thing the specification says is the sources'",
         failure="each kind of drift, and sources without documentation",
         tests=(
-            "tests/unit/test_reference.py::test_drift_is_noticed",
-            "tests/unit/test_reference.py::test_undocumented_sources_are_refused",
+            "tests/unit/scripts/test_spec.py::test_drift_is_noticed",
+            "tests/unit/scripts/test_spec.py::test_undocumented_sources_are_refused",
         ),
     ),
     Proven(
@@ -614,7 +619,7 @@ PROVEN: Final = (
         tests=("tests/unit/test_docs.py::test_checks_find_what_is_wrong",),
     ),
     Proven(
-        gate="python scripts/demo.py",
+        gate="python -m scripts demo",
         protects="The story ends as it is told",
         failure="the hospital's share is another one than the story says",
         tests=("tests/flows/test_demo.py::test_a_false_statement_stops_it",),
@@ -624,8 +629,8 @@ PROVEN: Final = (
         protects="A devnet ends with whoever started it",
         failure="the starting process is killed, interrupted, or ends without a word",
         tests=(
-            "tests/unit/test_devnet.py::test_ends_with_the_process_that_started_it",
-            "tests/unit/test_devnet.py::test_ends_on_ctrl_c",
+            "tests/unit/deployment/test_devnet.py::test_ends_with_the_process_that_started_it",
+            "tests/unit/deployment/test_devnet.py::test_ends_on_ctrl_c",
         ),
     ),
 )
@@ -636,7 +641,7 @@ PROVEN: Final = (
 _HEAD: Final = """\
 # Guards that can fail
 
-Written by `python -m tests.guards` from [the table](../tests/guards/table.py) that the tests walk; do not
+Written by `python -m tests.guards` from [the table](../scripts/guards/table.py) that the tests walk; do not
 edit it.
 
 A green run says nothing if it could not be red. Here is every gate that a change must pass, what is so where

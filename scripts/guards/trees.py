@@ -15,7 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from zipfile import ZipFile
 
-ROOT = Path(__file__).parents[2]
+from scripts import repository
+
+ROOT = repository.root()
 
 Tree = Callable[[Path], None]
 """Makes a copy, or a small repository of its own, in a folder."""
@@ -54,10 +56,10 @@ whole = part("*")
 
 def with_one_contract(to: Path) -> None:
     """What the artifacts' check reads, with the smallest contract for all others: hashing takes seconds."""
-    part("medsync/*", "scripts/*", "contracts/*", "deployments/*", "tests/mocks/*", "Scarb.*")(to)
+    part("medsync/*", "scripts/*", "contracts/*", "tests/mocks/*", "Scarb.*")(to)
     mocks = ROOT / "tests/mocks/artifacts"
     study = json.loads((mocks / "manifest.json").read_text())["contracts"]["Study"]
-    for built in (to / "deployments/artifacts", to / "tests/mocks/artifacts"):
+    for built in (to / "medsync/artifacts", to / "tests/mocks/artifacts"):
         for kind in ("sierra", "casm", "abi"):
             shutil.copy(mocks / f"Study.{kind}.json", built)
         for path in built.glob("*.*.json"):
@@ -83,8 +85,9 @@ def suite_of_one(to: Path) -> None:
 def suite_that_counts(to: Path) -> None:
     """The same, and what looks for tests that are left out."""
     suite_of_one(to)
-    guards = ("__init__", "table", "trees", "test_repository")
-    part(".gitignore", "medsync/*", *(f"tests/guards/{name}.py" for name in guards))(to)
+    part(
+        ".gitignore", "medsync/*", "scripts/*", "tests/guards/__init__.py", "tests/guards/test_repository.py"
+    )(to)
 
 
 def small_workspace(to: Path) -> None:
@@ -113,7 +116,7 @@ mod tests {
 
 def repository(to: Path) -> None:
     """A git repository with a command that leaves nothing behind."""
-    part("scripts/tidy.py", ".gitignore")(to)
+    part("scripts/__init__.py", "scripts/__main__.py", "scripts/tidy.py", ".gitignore")(to)
     (to / "Makefile").write_text("test:\n\t@true\n")
     subprocess.run(["git", "init", "--quiet", to], check=True)
 

@@ -10,16 +10,17 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from medsync import artifacts, toolchain
+from medsync.deployment import toolchain
 from medsync.errors import MedSyncError, ToolError, VerificationError
-from tests.mutation import report
-from tests.mutation.mutants import CAIRO, Mutant
-from tests.mutation.runner import FOLDER, CairoRun, Ledger, PythonRun, Stopped
-from tests.mutation.worker import Verdict
+from scripts import repository
+from scripts.mutation import report
+from scripts.mutation.mutants import CAIRO, Mutant
+from scripts.mutation.runner import FOLDER, CairoRun, Ledger, PythonRun, Stopped
+from scripts.mutation.worker import Verdict
 
 
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(prog="mutate.py", description="Mutation testing.")
+    options = argparse.ArgumentParser(prog="python -m scripts mutate", description="Mutation testing.")
     options.add_argument("--check", action="store_true", help="only check the committed report")
     options.add_argument("--list", action="store_true", help="only list the mutants that would be tried")
     options.add_argument("--json", action="store_true", help="list and results as JSON")
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: Sequence[str]) -> None:
     """Do what the arguments say. Raises MedSyncError for whatever is wrong."""
     options = parser().parse_args(arguments)
-    root = artifacts.root()
+    root = repository.root()
     if options.check:
         report.check(root)
         print(f"{report.JSON} is about the code as it is, and good.")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutation.mutants import CAIRO, Edit, Mutant
+from scripts.mutation.mutants import CAIRO, Edit, Mutant
 
 OPERATOR = "predecessor"
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutation.cairo import Item, Parameter, Source, Token
-from tests.mutation.mutants import CAIRO, Edit, Mutant, distinct, shown
+from scripts.mutation.cairo import Item, Parameter, Source, Token
+from scripts.mutation.mutants import CAIRO, Edit, Mutant, distinct, shown
 
 SOURCES = "contracts/src"
 

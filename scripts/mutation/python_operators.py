@@ -7,13 +7,13 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.mutation.mutants import PYTHON, Edit, Mutant, distinct, shown
+from scripts.mutation.mutants import PYTHON, Edit, Mutant, distinct, shown
 
 _ALL: tuple[str, ...] = ()
 TARGETS: dict[str, tuple[str, ...]] = {
-    "medsync/completeness.py": _ALL,
-    "medsync/log.py": _ALL,
-    "medsync/hashing.py": (
+    "medsync/log/completeness.py": _ALL,
+    "medsync/log/fetch.py": _ALL,
+    "medsync/protocol/hashing.py": (
         "poseidon",
         "starknet_keccak",
         "campaign_id",
@@ -25,20 +25,23 @@ TARGETS: dict[str, tuple[str, ...]] = {
 """The verifier of logs and, of the hashes, those it relies on."""
 
 TESTS = {
-    "medsync/completeness.py": ("tests/unit/test_completeness.py", "tests/unit/test_log.py"),
-    "medsync/log.py": ("tests/unit/test_log.py",),
-    "medsync/hashing.py": ("tests/unit/test_hashing.py", "tests/unit/test_completeness.py"),
+    "medsync/log/completeness.py": ("tests/unit/log/test_completeness.py", "tests/unit/log/test_fetch.py"),
+    "medsync/log/fetch.py": ("tests/unit/log/test_fetch.py",),
+    "medsync/protocol/hashing.py": (
+        "tests/unit/protocol/test_hashing.py",
+        "tests/unit/log/test_completeness.py",
+    ),
 }
 """What must notice, nearest first."""
 
 ALL_TESTS = (
-    "tests/unit/test_completeness.py",
-    "tests/unit/test_log.py",
-    "tests/unit/test_hashing.py",
-    "tests/unit/test_oracles.py",
-    "tests/unit/test_replay.py",
-    "tests/unit/test_exports_json.py",
-    "tests/unit/test_exports_receipt.py",
+    "tests/unit/log/test_completeness.py",
+    "tests/unit/log/test_fetch.py",
+    "tests/unit/protocol/test_hashing.py",
+    "tests/unit/protocol/test_oracles.py",
+    "tests/unit/log/test_replay.py",
+    "tests/unit/log/exports/test_json.py",
+    "tests/unit/log/exports/test_receipt.py",
 )
 """Everything that relies on the verifier."""
 

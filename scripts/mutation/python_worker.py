@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.mutation.python_operators import ALL_TESTS
-from tests.mutation.worker import Channel, Verdict, forked, open_channel
+from scripts.mutation.python_operators import ALL_TESTS
+from scripts.mutation.worker import Channel, Verdict, forked, open_channel
 
 _SLOW = (
     "pydantic",

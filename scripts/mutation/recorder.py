@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from medsync import artifacts
-from tests.stateful import driver
+from tests.harness import driver
 
 
 class Recorder:

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from medsync.errors import InputError, VerificationError
-from tests.mutation.defects import OPERATOR as PREDECESSOR
-from tests.mutation.defects import defect_mutants
-from tests.mutation.mutants import CAIRO, PYTHON, Mutant
-from tests.mutation.operators import SOURCES, cairo_mutants
-from tests.mutation.python_operators import TARGETS, python_mutants
-from tests.mutation.runner import Result
-from tests.mutation.worker import Verdict
+from scripts.mutation.defects import OPERATOR as PREDECESSOR
+from scripts.mutation.defects import defect_mutants
+from scripts.mutation.mutants import CAIRO, PYTHON, Mutant
+from scripts.mutation.operators import SOURCES, cairo_mutants
+from scripts.mutation.python_operators import TARGETS, python_mutants
+from scripts.mutation.runner import Result
+from scripts.mutation.worker import Verdict
 
 JSON = "docs/mutation.json"
 MARKDOWN = "docs/mutation.md"
-REASONS = "tests/mutation/survivors.toml"
+REASONS = "scripts/mutation/survivors.toml"
 GOAL = 95.0
 """Least score, in percent of the compiling mutants."""
 
@@ -264,7 +264,7 @@ killed is run against it once more before its devnet is renewed; where it fails 
 
 ## Defects of the predecessor
 
-Put back by hand, as [tests/mutation/defects.py](../tests/mutation/defects.py) says.
+Put back by hand, as [scripts/mutation/defects.py](../scripts/mutation/defects.py) says.
 
 {predecessor}
 
@@ -295,13 +295,13 @@ goes on where it was; later it only tries what changed. `scripts/mutate.py --onl
 `--only settle` tries a file or a function, `--list` lists what would be tried, and `--changed --sample 20`
 tries the functions that changed since this report, or 20 mutants at random if none did: CI does that. A
 survivor needs a test that kills it, or a reason in
-[tests/mutation/survivors.toml](../tests/mutation/survivors.toml).
+[scripts/mutation/survivors.toml](../scripts/mutation/survivors.toml).
 """
 
 
 def render(report: Mapping[str, Any]) -> str:
     """The report for people."""
-    from medsync.toolchain import SCARB_VERSION
+    from medsync.deployment.toolchain import SCARB_VERSION
 
     python = report["python"]
     return _TEXT.format(

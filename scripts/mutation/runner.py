@@ -19,11 +19,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tests.mutation.mutants import Mutant
-from tests.mutation.operators import read_sources
-from tests.mutation.python_operators import ALL_TESTS, TESTS
-from tests.mutation.touch import Record, callers, order
-from tests.mutation.worker import Verdict, contracts_of
+from scripts.mutation.mutants import Mutant
+from scripts.mutation.operators import read_sources
+from scripts.mutation.python_operators import ALL_TESTS, TESTS
+from scripts.mutation.touch import Record, callers, order
+from scripts.mutation.worker import Verdict, contracts_of
 
 FOLDER = "target/mutation"
 FIRST_PASS = 30.0
@@ -266,7 +266,7 @@ class Run:
 class CairoRun(Run):
     """Contracts: the tests that touch the changed function, then the Cairo unit tests, then all others."""
 
-    module = "tests.mutation.worker"
+    module = "scripts.mutation.worker"
 
     def __init__(self, root: Path, mutants: Sequence[Mutant], ledger: Ledger, workers: int) -> None:
         super().__init__(root, mutants, ledger, workers)
@@ -360,7 +360,7 @@ class CairoRun(Run):
 class PythonRun(Run):
     """The verifier of logs: the tests nearest to the changed file, then all that rely on it."""
 
-    module = "tests.mutation.python_worker"
+    module = "scripts.mutation.python_worker"
 
     def passes(self) -> Sequence[tuple[str, Attempt]]:
         return [("nearest tests", self._nearest), ("all tests of the verifier", self._all)]

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.mutation.cairo import Source
+from scripts.mutation.cairo import Source
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,11 @@ from typing import IO, Any
 
 import pytest
 
-from medsync import artifacts, toolchain
-from medsync.devnet import Devnet
+from medsync import artifacts
+from medsync.deployment import toolchain
+from medsync.deployment.devnet import Devnet
+from medsync.starknet import network
+from scripts import build
 
 TESTS = ("tests/contracts", "tests/attacks")
 """Behavioural tests: none compares artifacts, costs or documents, which every change would alter. Generated
@@ -110,7 +113,7 @@ class Workshop:
         for name in CONTRACTS:
             (folder / name / "src").mkdir(parents=True)
             (folder / name / "Scarb.toml").write_text(_MANIFEST.format(version=toolchain.SCARB_VERSION))
-        kept = root / artifacts.PRODUCT.artifacts
+        kept = root / build.PRODUCT.artifacts
         self.originals = {
             name: {kind: (kept / f"{name}.{kind}.json").read_bytes() for kind in ("sierra", "casm")}
             for name in CONTRACTS
@@ -142,7 +145,7 @@ class Workshop:
 
     def install(self, different: Mapping[str, Mapping[str, bytes]]) -> None:
         """Make these the artifacts that the tests find."""
-        kept = self.root / artifacts.PRODUCT.artifacts
+        kept = self.root / build.PRODUCT.artifacts
         manifest = json.loads(json.dumps(self.manifest))
         for name in CONTRACTS:
             files = different.get(name, self.originals[name])
@@ -364,7 +367,7 @@ class Plugin:
 
     def record(self, forks: Forks, tests: Sequence[str]) -> str:
         """Run tests against the unchanged code and write down what they call."""
-        from tests.mutation.recorder import Recorder
+        from scripts.mutation.recorder import Recorder
 
         path = self.notes.with_name("records")
         path.unlink(missing_ok=True)
@@ -382,7 +385,7 @@ class Plugin:
     def renew(self) -> None:
         self.stop()
         self.devnet = Devnet.start(start_time=START_TIME)
-        os.environ |= {toolchain.DEVNET_URL_VARIABLE: self.devnet.url, "MEDSYNC_DEVNET_DISPOSABLE": "1"}
+        os.environ |= {network.DEVNET_URL_VARIABLE: self.devnet.url, "MEDSYNC_DEVNET_DISPOSABLE": "1"}
         self.used = 0
 
     def stop(self) -> None:

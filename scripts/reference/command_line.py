@@ -9,9 +9,10 @@ from typing import Any
 
 import typer
 
-from medsync import artifacts, deployments
 from medsync.cli.app import app
+from medsync.deployment import record
 from medsync.errors import ExitCode, VerificationError
+from scripts import repository
 
 _HEAD = """\
 # The command line
@@ -31,8 +32,8 @@ opening is kept beside the file (answered as `keep`): who loses it can prove not
 
 def pages() -> dict[Path, str]:
     """Every file that is written from here, with what belongs into it."""
-    root = artifacts.root()
-    return {root / "docs" / "cli.md": _commands(), root / "deployments" / "schema.json": deployments.schema()}
+    root = repository.root()
+    return {root / "docs" / "cli.md": _commands(), root / "deployments" / "schema.json": record.schema()}
 
 
 def write() -> None:

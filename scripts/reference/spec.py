@@ -10,24 +10,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from medsync import artifacts, hashing
-from medsync.abi import (
-    SECTIONS,
-    Contract,
-    Function,
-    Interface,
-    Member,
-    Reference,
-    Structure,
-    contract_reference,
-)
-from medsync.commitments import CHUNK_BYTES, Domain, bytes_digest, commitment
 from medsync.errors import InputError, VerificationError
-from medsync.felt import encode_short_string
-from medsync.private import anchor, leaves, tree
-from medsync.private.node import NodeKind
-from medsync.types import AnchorNode, CampaignTerms, ConsentTerms, LogEntry, Statement
-from medsync.vocabulary import (
+from medsync.log import completeness
+from medsync.private.bridge import leaves
+from medsync.protocol import anchor, hashing, merkle, messages, src5
+from medsync.protocol.anchor import NodeKind
+from medsync.protocol.commitments import CHUNK_BYTES, Domain, bytes_digest, commitment
+from medsync.protocol.events import LogEntry
+from medsync.protocol.felt import encode_short_string
+from medsync.protocol.messages import DOMAIN_NAME, DOMAIN_VERSION
+from medsync.protocol.types import AnchorNode, CampaignTerms, ConsentTerms, Statement
+from medsync.protocol.vocabulary import (
     Accrual,
     CampaignStatus,
     Category,
@@ -38,6 +31,17 @@ from medsync.vocabulary import (
     Reason,
     Role,
     markdown_table,
+)
+from scripts import build, repository
+from scripts.reference.cairo_docs import (
+    SECTIONS,
+    Contract,
+    Function,
+    Interface,
+    Member,
+    Reference,
+    Structure,
+    contract_reference,
 )
 
 #: Where the specification is, relative to the repository.
@@ -61,11 +65,11 @@ def specification() -> str:
 
     Raises InputError if an ABI cannot be read, SourceError if the sources cannot be understood.
     """
-    folder = artifacts.root()
-    reference = contract_reference(folder / artifacts.PRODUCT.sources[0] / "src")
+    folder = repository.root()
+    reference = contract_reference(folder / build.PRODUCT.sources[0] / "src")
     abis = {}
     for contract in reference.contracts:
-        path = folder / artifacts.PRODUCT.artifacts / f"{contract.name}.abi.json"
+        path = folder / build.PRODUCT.artifacts / f"{contract.name}.abi.json"
         try:
             abis[contract.name] = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
@@ -75,7 +79,7 @@ def specification() -> str:
 
 def write() -> None:
     """Write the specification to its place."""
-    path = artifacts.root() / PATH
+    path = repository.root() / PATH
     path.parent.mkdir(exist_ok=True)
     path.write_text(specification())
 
@@ -85,7 +89,7 @@ def check() -> None:
 
     Raises VerificationError, listing the headings under which it is not.
     """
-    path = artifacts.root() / PATH
+    path = repository.root() / PATH
     if findings := drift(path.read_text() if path.exists() else "", specification()):
         raise VerificationError(
             f"{PATH} is not what the sources say:",
@@ -126,7 +130,7 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
     for contract in reference.contracts:
         for interface in contract.interfaces:
             interfaces[interface.name] = interface
-            interface_id = f"`{hashing.src5_interface_id(abis[contract.name], interface.name):#x}`"
+            interface_id = f"`{src5.interface_id(abis[contract.name], interface.name):#x}`"
             rows.append(
                 (f"`{contract.name}`", f"[`{interface.name}`](#{interface.name.lower()})", interface_id)
             )
@@ -322,7 +326,7 @@ def campaign_fields() -> dict[str, int]:
 def entry_fields() -> dict[str, int]:
     """What the digest of the test vectors' log entry is the (cut) Poseidon hash of, in order."""
     return {
-        "tag": hashing.LOG_TAG,
+        "tag": completeness.LOG_TAG,
         "chain_id": CHAIN_ID,
         "contract": MEDSYNC,
         "patient": ENTRY.patient,
@@ -350,10 +354,10 @@ def _campaign_ids() -> Iterator[str]:
 def _entry_digests() -> Iterator[str]:
     yield "### Log entry digest"
     yield _ENTRY_DIGEST
-    first = hashing.entry_digest(CHAIN_ID, MEDSYNC, 0, ENTRY)
+    first = completeness.entry_digest(CHAIN_ID, MEDSYNC, 0, ENTRY)
     yield _vector(entry_fields(), "digest", first)
     refused = replace(ENTRY, seq=2, at=ENTRY.at + 1, decision=Decision.DENY, reason=Reason.USES_EXHAUSTED)
-    second = hashing.entry_digest(CHAIN_ID, MEDSYNC, first, refused)
+    second = completeness.entry_digest(CHAIN_ID, MEDSYNC, first, refused)
     yield f"The same request one second later, refused for `UsesExhausted` as entry 2, gives `{second:#x}`."
 
 
@@ -391,7 +395,7 @@ def _leaves() -> Iterator[str]:
 def _trees() -> Iterator[str]:
     yield "### Merkle logs"
     yield _TREES
-    log = tree.MerkleLog(range(1, 8))
+    log = merkle.MerkleLog(range(1, 8))
     path, growth = log.inclusion_path(4), log.consistency_path(3)
     yield "\n".join(
         [
@@ -456,17 +460,17 @@ def _messages() -> Iterator[str]:
         f" {TERMS.expires_at}, {TERMS.max_uses} uses, terms commitment `{TERMS.terms_commitment:#x}`;"
         " the rewarded one names the campaign above."
     )
-    hashes = {name: hashing.message_hash(message, PATIENT) for name, message in messages().items()}
+    hashes = {name: messages.message_hash(message, PATIENT) for name, message in example_messages().items()}
     yield _table(("Message", "Hash"), ((f"`{name}`", f"`{felt:#x}`") for name, felt in hashes.items()))
 
 
-def messages() -> dict[str, dict[str, Any]]:
+def example_messages() -> dict[str, dict[str, Any]]:
     """The test vectors' signed messages (SNIP-12 JSON), by primary type."""
     where, deadline = (CHAIN_ID, MEDSYNC, RESEARCHER), TERMS.starts_at
     return {
-        "Consent": hashing.consent_message(*where, replace(TERMS, reward=None), 1, 0, deadline),
-        "RewardedConsent": hashing.consent_message(*where, TERMS, 1, 0, deadline),
-        "Revocation": hashing.revocation_message(*where, TERMS.purpose, 0, deadline),
+        "Consent": messages.consent_message(*where, replace(TERMS, reward=None), 1, 0, deadline),
+        "RewardedConsent": messages.consent_message(*where, TERMS, 1, 0, deadline),
+        "Revocation": messages.revocation_message(*where, TERMS.purpose, 0, deadline),
     }
 
 
@@ -511,7 +515,7 @@ their SNIP-12 struct hash: a wallet that shows the terms inside a consent to be 
 commits to. Zero stands for no campaign."""
 
 _ENTRY_DIGEST: Final = f"""\
-Poseidon of these sixteen felts, cut to its lowest {hashing.HEAD_BITS} bits. `tag` is the short string
+Poseidon of these sixteen felts, cut to its lowest {completeness.HEAD_BITS} bits. `tag` is the short string
 `MEDSYNC/LOG/1`; `previous_head` is the digest of the entry before, zero for a patient's first; all else is
 what `AccessLogged` says. The latest entry's digest is the patient's `log_head`."""
 
@@ -547,7 +551,7 @@ of its ed25519 public key, the upper first. Who looks at the chain and knows the
 node attests."""
 
 _MESSAGES: Final = f"""\
-SNIP-12, revision 1; the domain's name is `{hashing.DOMAIN_NAME}`, its version `{hashing.DOMAIN_VERSION}`. It
+SNIP-12, revision 1; the domain's name is `{DOMAIN_NAME}`, its version `{DOMAIN_VERSION}`. It
 names no contract, so each message does. What is signed is
 `Poseidon('StarkNet Message', domain hash, patient, struct hash)`, and the patient's account judges the
 signature (SNIP-6, `is_valid_signature`). `version` is the one the consent will get, `nonce` the patient's

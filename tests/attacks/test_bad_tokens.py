@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.stateful.driver import Contract, selector
-from tests.support.chain import Call, Chain, Outcome
-from tests.support.words import DAY, felt
-from tests.support.world import World
+from tests.harness.chain import Call, Chain, Outcome
+from tests.harness.driver import Contract, selector
+from tests.harness.words import DAY, felt
+from tests.harness.world import World
 
 TRANSFER, TRANSFER_FROM, BALANCE_OF = selector("transfer"), selector("transfer_from"), selector("balance_of")
 

@@ -6,11 +6,11 @@ import re
 import pytest
 
 from medsync import artifacts
-from tests.stateful.driver import RpcError, selector
-from tests.support.chain import Chain
-from tests.support.coverage import SOURCES
-from tests.support.roles import RULES, Stage, set_stage
-from tests.support.words import felt
+from tests.harness.chain import Chain
+from tests.harness.coverage import SOURCES
+from tests.harness.driver import RpcError, selector
+from tests.harness.roles import RULES, Stage, set_stage
+from tests.harness.words import felt
 
 
 @pytest.fixture(scope="module")

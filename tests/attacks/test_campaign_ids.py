@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.stateful.driver import View
-from tests.support.chain import Call
-from tests.support.words import MAX_TIME, felt
-from tests.support.world import World, assert_refused
+from tests.harness.chain import Call
+from tests.harness.driver import View
+from tests.harness.words import MAX_TIME, felt
+from tests.harness.world import World, assert_refused
 
 HRESCH = felt("HRESCH")
 

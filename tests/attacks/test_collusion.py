@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.words import DAY, MAX_U128, felt
-from tests.support.world import World
+from tests.harness.words import DAY, MAX_U128, felt
+from tests.harness.world import World
 
 HRESCH = felt("HRESCH")
 

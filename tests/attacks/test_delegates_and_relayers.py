@@ -3,9 +3,9 @@ the patient is rid of them by one transaction of its own."""
 
 import pytest
 
-from tests.support.snip12 import consent_message, revocation_message
-from tests.support.words import DAY, GIVE, MAX_TIME, REFUSE, REVOKE, felt
-from tests.support.world import World, assert_refused
+from tests.harness.snip12 import consent_message, revocation_message
+from tests.harness.words import DAY, GIVE, MAX_TIME, REFUSE, REVOKE, felt
+from tests.harness.world import World, assert_refused
 
 HRESCH = felt("HRESCH")
 ALL_POWERS = GIVE | REVOKE | REFUSE

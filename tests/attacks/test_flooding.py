@@ -3,9 +3,9 @@ what it is for; it costs the writer, and nobody else anything that matters."""
 
 import pytest
 
-from tests.support.log import head_after
-from tests.support.words import MAX_BATCH, felt
-from tests.support.world import World, assert_refused
+from tests.harness.log import head_after
+from tests.harness.words import MAX_BATCH, felt
+from tests.harness.world import World, assert_refused
 
 HRESCH = felt("HRESCH")
 

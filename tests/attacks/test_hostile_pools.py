@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.stateful.driver import Contract, Raised, Receipt, selector
-from tests.support.chain import Call
-from tests.support.log import head_after
-from tests.support.snip12 import consent_hash, signed
-from tests.support.words import DAY, GIVE, MAX_U128, REVOKE, felt
-from tests.support.world import World, assert_refused
+from tests.harness.chain import Call
+from tests.harness.driver import Contract, Raised, Receipt, selector
+from tests.harness.log import head_after
+from tests.harness.snip12 import consent_hash, signed
+from tests.harness.words import DAY, GIVE, MAX_U128, REVOKE, felt
+from tests.harness.world import World, assert_refused
 
 HRESCH = felt("HRESCH")
 ANSWERS = {

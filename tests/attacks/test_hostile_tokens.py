@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.stateful.driver import Contract, selector
-from tests.support.chain import Call
-from tests.support.words import CLOSE_NOTICE, DAY, felt
-from tests.support.world import World, assert_refused
+from tests.harness.chain import Call
+from tests.harness.driver import Contract, selector
+from tests.harness.words import CLOSE_NOTICE, DAY, felt
+from tests.harness.world import World, assert_refused
 
 TRANSFER, TRANSFER_FROM, BALANCE_OF = selector("transfer"), selector("transfer_from"), selector("balance_of")
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.roles import RULES
-from tests.support.words import ADMIN_DELAY
-from tests.support.world import PROFILE, World
+from tests.harness.roles import RULES
+from tests.harness.words import ADMIN_DELAY
+from tests.harness.world import PROFILE, World
 
 
 def begin(world: World, by: int, to: int) -> None:

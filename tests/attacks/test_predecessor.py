@@ -3,10 +3,10 @@ here."""
 
 import pytest
 
-from tests.support.chain import Call
-from tests.support.log import head_after
-from tests.support.words import DAY, felt
-from tests.support.world import World, assert_refused
+from tests.harness.chain import Call
+from tests.harness.log import head_after
+from tests.harness.words import DAY, felt
+from tests.harness.world import World, assert_refused
 
 HRESCH, TREAT = felt("HRESCH"), felt("TREAT")
 

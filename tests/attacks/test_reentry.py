@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from medsync import artifacts
-from tests.stateful.driver import Abi, Contract, selector
-from tests.support.cells import address_of
-from tests.support.chain import Call, Chain
-from tests.support.roles import RULES
-from tests.support.snip12 import consent_message, revocation_message
-from tests.support.words import CLOSE_NOTICE, DAY, GIVE, REFUSE, REVOKE, felt
-from tests.support.world import PROFILE, World
+from tests.harness.cells import address_of
+from tests.harness.chain import Call, Chain
+from tests.harness.driver import Abi, Contract, selector
+from tests.harness.roles import RULES
+from tests.harness.snip12 import consent_message, revocation_message
+from tests.harness.words import CLOSE_NOTICE, DAY, GIVE, REFUSE, REVOKE, felt
+from tests.harness.world import PROFILE, World
 
 HRESCH = felt("HRESCH")
 FUNCTIONS = [

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.stateful.driver import _ORDER as ORDER
-from tests.support.snip12 import DOMAIN, consent_message, message_hash, revocation_message, signed
-from tests.support.words import DAY, felt
-from tests.support.world import World
+from tests.harness.driver import _ORDER as ORDER
+from tests.harness.snip12 import DOMAIN, consent_message, message_hash, revocation_message, signed
+from tests.harness.words import DAY, felt
+from tests.harness.world import World
 
 HRESCH = felt("HRESCH")
 Message = dict[str, Any]

@@ -18,9 +18,9 @@ from unittest.mock import patch
 
 import pytest
 
-from medsync import toolchain
 from medsync.cli.app import run as run_here
 from medsync.errors import ExitCode
+from medsync.starknet import network
 
 MEDSYNC = str(Path(sys.executable).parent / "medsync")
 TIMEOUT = 120
@@ -114,7 +114,7 @@ class Here(Cli):
 @pytest.fixture(scope="session")
 def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cli]:
     """The command line, a devnet with the real clock, and a deployment whose administrator is devnet:0."""
-    if os.environ.get(toolchain.DEVNET_URL_VARIABLE):
+    if os.environ.get(network.DEVNET_URL_VARIABLE):
         pytest.skip("`medsync devnet` starts a starknet-devnet of its own, and one is given from outside")
     cli = Cli(tmp_path_factory.mktemp("cli"))
     cli.run(f"devnet up --port {_free_port()}").ok()

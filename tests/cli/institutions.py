@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from medsync.deployments import read
-from medsync.felt import encode_short_string
+from medsync.deployment.record import read
 from medsync.private.home import Home
+from medsync.protocol.felt import encode_short_string
 from tests.cli.conftest import Done, Here
 
 NAMES = ("hospital", "clinic", "university")

@@ -1,7 +1,7 @@
 """`medsync deploy --anchor-nodes`: a PrivateAnchor beside what is deployed already."""
 
 from medsync.errors import ExitCode
-from medsync.signer import public_key_of
+from medsync.starknet.signer import public_key_of
 from tests.cli.conftest import Here
 
 

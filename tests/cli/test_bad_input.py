@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from medsync.accounts import create_keystore
 from medsync.errors import ExitCode
+from medsync.starknet.accounts import create_keystore
 from tests.cli.conftest import Cli, Here
 
 TERMS = "--purpose TREAT --categories ALL --expires +1d"
@@ -150,7 +150,7 @@ def test_traceback_only_if_asked_for(here: Here, monkeypatch: pytest.MonkeyPatch
     def fail() -> None:
         raise RuntimeError(f"a defect that quotes {SECRET}")
 
-    monkeypatch.setattr("medsync.devnet.background_status", fail)
+    monkeypatch.setattr("medsync.deployment.devnet.background_status", fail)
     quiet = here.run("devnet status")
     assert (quiet.code, quiet.out) == (ExitCode.FAILED, "")
     assert "Unexpected RuntimeError" in quiet.err

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import pytest
 import typer
 
-from medsync.cli import campaigns, reference
+from medsync.cli import campaigns
 from medsync.cli.app import app
-from medsync.deployments import read
+from medsync.deployment.record import read
 from medsync.errors import ExitCode
-from medsync.types import CampaignTerms
-from medsync.vocabulary import Purpose
+from medsync.protocol.types import CampaignTerms
+from medsync.protocol.vocabulary import Purpose
+from scripts.reference import command_line
 from tests.cli.conftest import Done, Here
 
 HOSPITAL, RESEARCHER, PARTNER = "devnet:10", "devnet:11", "devnet:12"
@@ -52,7 +53,7 @@ def test_help_of_every_command(here: Here) -> None:
 
 
 def test_documentation_is_what_the_commands_say() -> None:
-    reference.check()
+    command_line.check()
 
 
 def test_entities(here: Here, registered: None) -> None:

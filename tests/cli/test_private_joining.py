@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from medsync.errors import ExitCode
-from medsync.private.calimero import Invitation
 from medsync.private.home import Settings
-from medsync.private.records_app import Status
+from medsync.private.node.calimero import Invitation
+from medsync.private.records.application import Status
 from tests.cli.conftest import Done, Here
 from tests.cli.institutions import Private, institutions
 from tests.private.node.support import (

@@ -10,12 +10,12 @@ from unittest.mock import patch
 import pytest
 
 from medsync.errors import ExitCode
-from medsync.private.erasure import read_certificate
-from medsync.private.keyfiles import write_key
-from medsync.private.vault import KeyVault
+from medsync.private.keys.keyfiles import write_key
+from medsync.private.records.erasure import read_certificate
+from medsync.private.records.vault import KeyVault
 from tests.cli.conftest import Cli, Here
 from tests.cli.institutions import PASSPHRASE, Private, institutions
-from tests.private.samples import MARKER, observation
+from tests.harness.records import MARKER, observation
 
 RESEARCHER, PATIENT = "devnet:2", "devnet:7"
 HOSPITAL, CLINIC, UNIVERSITY = (f"--home rotation-{name}" for name in ("hospital", "clinic", "university"))

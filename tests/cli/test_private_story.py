@@ -12,7 +12,7 @@ from medsync.errors import ExitCode
 from medsync.private.home import Home
 from tests.cli.conftest import Cli, Here
 from tests.cli.institutions import PASSPHRASE, Private, institutions
-from tests.private.samples import MARKER, observation
+from tests.harness.records import MARKER, observation
 
 RESEARCHER, PATIENT = "devnet:2", "devnet:6"
 

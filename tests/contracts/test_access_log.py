@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.chain import Call
-from tests.support.log import digest, head_after, logged
-from tests.support.words import ALL_CATEGORIES, DAY, MAX_BATCH, MAX_U32, REVOKE, felt
-from tests.support.world import World, assert_refused
+from tests.harness.chain import Call
+from tests.harness.log import digest, head_after, logged
+from tests.harness.words import ALL_CATEGORIES, DAY, MAX_BATCH, MAX_U32, REVOKE, felt
+from tests.harness.world import World, assert_refused
 
 HRESCH = felt("HRESCH")
 LARGEST_FELT = 2**251 + 17 * 2**192

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.stateful.driver import Raised, Receipt
-from tests.support.log import digest, logged
-from tests.support.words import CLOSE_NOTICE, DAY, MAX_U128, felt
-from tests.support.world import World
+from tests.harness.driver import Raised, Receipt
+from tests.harness.log import digest, logged
+from tests.harness.words import CLOSE_NOTICE, DAY, MAX_U128, felt
+from tests.harness.world import World
 
 HRESCH = felt("HRESCH")
 

@@ -8,39 +8,46 @@ from pathlib import Path
 
 import pytest
 
-from medsync import accounts
-from medsync import events as ev
-from medsync.accounts import create_keystore, load_account, predeployed_accounts
-from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
 from medsync.errors import ContractError, InputError, NetworkError
-from medsync.events import events_of
-from medsync.hashing import src5_interface_id
-from medsync.log import fetch_events, fetch_log, prove_complete
-from medsync.network import STRK_TOKEN, Connection, connect
-from medsync.replay import replay
-from medsync.signing import SignedConsent, signed_from_json
-from medsync.transactions import Account, bounds_for
-from medsync.types import (
+from medsync.log.fetch import fetch_events, fetch_log, prove_complete
+from medsync.log.replay import replay
+from medsync.protocol import events as ev
+from medsync.protocol.events import ConsentAdded, LogEntry, events_of
+from medsync.protocol.src5 import interface_id
+from medsync.protocol.types import (
     AccessReceipt,
     AccessRequest,
     Campaign,
     CampaignTerms,
-    ConsentAdded,
     ConsentTerms,
     Delegation,
     Entity,
     Judgement,
-    LogEntry,
     LogHead,
     PatientState,
     PendingAdmin,
 )
-from medsync.vocabulary import CampaignStatus, Category, ConsentStatus, Decision, Power, Purpose, Reason, Role
-from tests.support.chain import Call
-from tests.support.words import ADMIN_DELAY, CLOSE_NOTICE, DAY
-from tests.support.world import PROFILE, World
-from tests.unit.abi_types import MEDSYNC
+from medsync.protocol.vocabulary import (
+    CampaignStatus,
+    Category,
+    ConsentStatus,
+    Decision,
+    Power,
+    Purpose,
+    Reason,
+    Role,
+)
+from medsync.starknet import accounts
+from medsync.starknet.accounts import create_keystore, load_account, predeployed_accounts
+from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.starknet.network import STRK_TOKEN, Connection, connect
+from medsync.starknet.signing import SignedConsent, signed_from_json
+from medsync.starknet.transactions import Account, bounds_for
+from tests.harness.abi_types import MEDSYNC
+from tests.harness.chain import Call
+from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY
+from tests.harness.world import PROFILE, World
 
 ASKED = Category.LABORATORY
 RATE = 1000
@@ -148,7 +155,7 @@ async def test_the_administration_is_handed_over(stage: Stage) -> None:
 
 async def test_interfaces_are_asked_for(stage: Stage) -> None:
     world = stage.world
-    access_log = src5_interface_id(MEDSYNC, "IAccessLog")
+    access_log = interface_id(MEDSYNC, "IAccessLog")
     assert await stage.medsync(world.admin).supports_interface(access_log)
     assert not await stage.pool(world.admin).supports_interface(access_log)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.words import DAY, GIVE, MAX_TIME, REFUSE, REVOKE, felt
-from tests.support.world import World
+from tests.harness.words import DAY, GIVE, MAX_TIME, REFUSE, REVOKE, felt
+from tests.harness.world import World
 
 HRESCH = felt("HRESCH")
 ALL_POWERS = GIVE | REVOKE | REFUSE

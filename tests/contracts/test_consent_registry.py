@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.stateful.driver import Raised
-from tests.support.chain import Call
-from tests.support.words import ALL_CATEGORIES, DAY, MAX_TIME, MAX_U32, PURPOSES, felt
-from tests.support.world import World, assert_refused
+from tests.harness.chain import Call
+from tests.harness.driver import Raised
+from tests.harness.words import ALL_CATEGORIES, DAY, MAX_TIME, MAX_U32, PURPOSES, felt
+from tests.harness.world import World, assert_refused
 
 HRESCH = felt("HRESCH")
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.chain import Call
-from tests.support.words import DAY, MAX_TIME, MAX_U32, PURPOSES, REVOKE, felt
-from tests.support.world import World
+from tests.harness.chain import Call
+from tests.harness.words import DAY, MAX_TIME, MAX_U32, PURPOSES, REVOKE, felt
+from tests.harness.world import World
 
 
 def withdraw(world: World) -> None:

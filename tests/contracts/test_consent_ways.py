@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.snip12 import consent_message
-from tests.support.words import DAY, GIVE, MAX_TIME, felt
-from tests.support.world import World
+from tests.harness.snip12 import consent_message
+from tests.harness.words import DAY, GIVE, MAX_TIME, felt
+from tests.harness.world import World
 
 Parts = dict[str, Any]
 

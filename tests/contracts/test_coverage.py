@@ -10,8 +10,8 @@ from copy import deepcopy
 import pytest
 
 from medsync import artifacts
-from tests.support.coverage import SOURCES, Coverage, EntryPoint, coverage, holes, words_in, words_of_tests
-from tests.support.roles import RULES
+from tests.harness.coverage import SOURCES, Coverage, EntryPoint, coverage, holes, words_in, words_of_tests
+from tests.harness.roles import RULES
 
 
 def error_codes(sources: Iterable[str]) -> set[str]:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.chain import Call
-from tests.support.words import ADMIN_DELAY
-from tests.support.world import PROFILE, World, assert_refused
+from tests.harness.chain import Call
+from tests.harness.words import ADMIN_DELAY
+from tests.harness.world import PROFILE, World, assert_refused
 
 ROLES = ("Hospital", "Researcher", "Auditor")
 

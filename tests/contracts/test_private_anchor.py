@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from medsync.felt import PRIME
-from tests.support import rfc9162
-from tests.support.anchoring import KEYS, ORDER, STATE, Anchoring, Node, constructor, log, node_of, signed
-from tests.support.cells import address_of, packed, peek, poke
-from tests.support.world import World
+from medsync.protocol.felt import PRIME
+from tests.harness import rfc9162
+from tests.harness.anchoring import KEYS, ORDER, STATE, Anchoring, Node, constructor, log, node_of, signed
+from tests.harness.cells import address_of, packed, peek, poke
+from tests.harness.world import World
 
 MAX_U32 = 2**32 - 1
 NOBODY = 99

@@ -6,27 +6,19 @@ from dataclasses import dataclass, replace
 import pytest
 
 from medsync import artifacts
-from medsync.accounts import predeployed_accounts
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
 from medsync.errors import ContractError, InputError
-from medsync.events import Anchored, NodesRotated
-from medsync.hashing import src5_interface_id
-from medsync.log import fetch_events
-from medsync.network import Connection, connect
-from medsync.private.anchor import (
-    AnchorHead,
-    AnchorNode,
-    NodeSignature,
-    PrivateAnchorClient,
-    Statement,
-    sign_rotation,
-    sign_statement,
-    verify_node_signature,
-)
-from medsync.private.tree import MerkleLog
-from medsync.signer import StarkSigner
-from tests.support.anchoring import KEYS, Anchoring, log
-from tests.support.world import World
+from medsync.log.fetch import fetch_events
+from medsync.protocol.events import Anchored, NodesRotated
+from medsync.protocol.merkle import MerkleLog
+from medsync.protocol.src5 import interface_id
+from medsync.protocol.types import AnchorHead, AnchorNode, NodeSignature, Statement
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.anchor import PrivateAnchorClient, sign_rotation, sign_statement, verify_node_signature
+from medsync.starknet.network import Connection, connect
+from medsync.starknet.signer import StarkSigner
+from tests.harness.anchoring import KEYS, Anchoring, log
+from tests.harness.world import World
 
 
 @dataclass
@@ -136,7 +128,7 @@ async def test_it_is_the_published_contract(scene: Scene) -> None:
     assert not await PrivateAnchorClient(scene.world.pool.address, client.account).is_published()
     assert not await PrivateAnchorClient(0x123, client.account).is_published()
     abi = artifacts.load("PrivateAnchor").abi
-    assert await client.supports_interface(src5_interface_id(abi, "IPrivateAnchor"))
+    assert await client.supports_interface(interface_id(abi, "IPrivateAnchor"))
 
 
 async def test_who_only_reads_signs_nothing(scene: Scene) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.stateful.driver import Contract, selector
-from tests.support.chain import Call
-from tests.support.words import (
+from tests.harness.chain import Call
+from tests.harness.driver import Contract, selector
+from tests.harness.words import (
     BPS,
     CLOSE_NOTICE,
     DAY,
@@ -18,7 +18,7 @@ from tests.support.words import (
     PURPOSES,
     felt,
 )
-from tests.support.world import World, assert_refused
+from tests.harness.world import World, assert_refused
 
 
 def mint_and_approve(world: World, owner: int, amount: int, approved: int | None = None) -> None:

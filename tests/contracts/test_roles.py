@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.chain import Chain
-from tests.support.roles import ROLES, RULES, Stage, set_stage
-from tests.support.words import felt
-from tests.support.world import assert_refused
+from tests.harness.chain import Chain
+from tests.harness.roles import ROLES, RULES, Stage, set_stage
+from tests.harness.words import felt
+from tests.harness.world import assert_refused
 
 HRESCH = felt("HRESCH")
 

@@ -5,15 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.stateful.driver import Contract, selector
-from tests.support.snip12 import (
-    consent_hash,
-    consent_message,
-    revocation_message,
-    signed,
-)
-from tests.support.words import DAY, MAX_U64, REVOKE, felt
-from tests.support.world import World
+from tests.harness.driver import Contract, selector
+from tests.harness.snip12 import consent_hash, consent_message, revocation_message, signed
+from tests.harness.words import DAY, MAX_U64, REVOKE, felt
+from tests.harness.world import World
 
 HRESCH = felt("HRESCH")
 VALID = felt("VALID")

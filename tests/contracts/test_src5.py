@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from medsync import artifacts
-from tests.stateful.driver import Contract
-from tests.support.anchoring import Anchoring
-from tests.support.src5 import interface_id
-from tests.support.world import World
+from tests.harness.anchoring import Anchoring
+from tests.harness.driver import Contract
+from tests.harness.src5 import interface_id
+from tests.harness.world import World
 
 INTERFACES = {
     "medsync": ("IEntityRegistry", "IConsentRegistry", "IAccessLog", "ISRC5"),

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from poseidon_py.poseidon_hash import poseidon_hash_many
 
-from tests.support.cells import packed, peek, poke
-from tests.support.snip12 import consent_hash, revocation_hash, signed
-from tests.support.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, GIVE, MAX_U32, MAX_U64, MAX_U128, REVOKE, felt
-from tests.support.world import World
+from tests.harness.cells import packed, peek, poke
+from tests.harness.snip12 import consent_hash, revocation_hash, signed
+from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, GIVE, MAX_U32, MAX_U64, MAX_U128, REVOKE, felt
+from tests.harness.world import World
 
 HRESCH = felt("HRESCH")
 

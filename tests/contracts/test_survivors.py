@@ -1,8 +1,8 @@
 """What mutants of the contracts lived by: small things that no other test looked at (docs/mutation.md)."""
 
-from tests.support.cells import packed, poke
-from tests.support.words import DAY
-from tests.support.world import World
+from tests.harness.cells import packed, poke
+from tests.harness.words import DAY
+from tests.harness.world import World
 
 
 def test_a_reward_that_is_given_up_stays_in_its_cell(world: World) -> None:

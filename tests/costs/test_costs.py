@@ -8,14 +8,15 @@ from shutil import copy
 
 import pytest
 
-from medsync import artifacts, bench
-from medsync.bench import report
-from medsync.bench.cases import MARGINS
-from medsync.bench.floor import PRICED
-from medsync.bench.measure import Costs, Row, measure_costs, refusal
-from medsync.bench.report import Difference
+from medsync import artifacts
 from medsync.errors import VerificationError
-from medsync.vocabulary import Reason
+from medsync.protocol.vocabulary import Reason
+from scripts import bench
+from scripts.bench import report
+from scripts.bench.cases import MARGINS
+from scripts.bench.floor import PRICED
+from scripts.bench.measure import Costs, Row, measure_costs, refusal
+from scripts.bench.report import Difference
 
 NUMBERS = [field.name for field in fields(Row) if field.name not in ("operation", "case")]
 

@@ -1,0 +1,1 @@
+"""Deployments: resumed after any interruption, recorded as the chain has them."""

@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from medsync import toolchain
-from medsync.accounts import predeployed_accounts
-from medsync.devnet import Devnet
-from medsync.network import Connection, connect
-from medsync.transactions import Account
+from medsync.deployment.devnet import Devnet
+from medsync.starknet import network
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.network import Connection, connect
+from medsync.starknet.transactions import Account
 
 
 @pytest.fixture(scope="session")
 def own_devnet() -> Iterator[Devnet]:
     """A devnet of this test process for deployments only."""
-    if os.environ.get(toolchain.DEVNET_URL_VARIABLE):
+    if os.environ.get(network.DEVNET_URL_VARIABLE):
         pytest.skip("needs a starknet-devnet that nobody declared MedSync on, and one is given from outside")
     with Devnet.start() as devnet:
         yield devnet

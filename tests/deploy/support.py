@@ -7,11 +7,11 @@ from typing import Any
 
 import jsonschema
 
-from medsync import deployer, deployments
-from medsync.deployer import Progress
-from medsync.deployments import Record
-from medsync.network import STRK_TOKEN
-from medsync.transactions import Account
+from medsync.deployment import deployer, record
+from medsync.deployment.deployer import Progress
+from medsync.deployment.record import Record
+from medsync.starknet.network import STRK_TOKEN
+from medsync.starknet.transactions import Account
 
 STEPS = ("declare MedSync", "declare RewardPool", "deploy MedSync", "deploy RewardPool")
 SUCCESSOR = 0x5ACCE5504
@@ -44,9 +44,9 @@ async def deploy(
 
 def read(path: Path) -> Record:
     """A record that the JSON Schema and the model both take."""
-    schema = json.loads((deployments.folder() / "schema.json").read_text())
+    schema = json.loads((record.folder() / "schema.json").read_text())
     jsonschema.validate(json.loads(path.read_text()), schema)
-    return deployments.read(path)
+    return record.read(path)
 
 
 def files(folder: Path) -> list[str]:

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from medsync import deployer, deployments
-from medsync.deployments import Quorum, QuorumNode
+from medsync.deployment import deployer
+from medsync.deployment import record as deployments
+from medsync.deployment.record import Quorum, QuorumNode
 from medsync.errors import ContractError, InputError
-from medsync.network import Connection
-from medsync.private.anchor import PrivateAnchorClient, sign_rotation
-from medsync.signer import StarkSigner, public_key_of
-from medsync.transactions import Account
-from medsync.types import AnchorHead, AnchorNode
+from medsync.protocol.types import AnchorHead, AnchorNode
+from medsync.starknet.anchor import PrivateAnchorClient, sign_rotation
+from medsync.starknet.network import Connection
+from medsync.starknet.signer import StarkSigner, public_key_of
+from medsync.starknet.transactions import Account
 from tests.deploy.support import STEPS, Death, deaths_at, deploy, read
 
 KEYS = (11, 12, 13)

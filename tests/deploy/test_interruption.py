@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from medsync import deployer, deployments
-from medsync.deployer import Progress
-from medsync.devnet import Devnet
+from medsync.deployment import deployer
+from medsync.deployment import record as deployments
+from medsync.deployment.deployer import Progress
+from medsync.deployment.devnet import Devnet
 from medsync.errors import InputError, NetworkError
-from medsync.network import Connection
-from medsync.transactions import Account
+from medsync.starknet.network import Connection
+from medsync.starknet.transactions import Account
 from tests.deploy.support import STEPS, Death, deaths_at, deploy, files, read
 
 
@@ -55,8 +56,8 @@ DEPLOY_UNTIL = """
 import asyncio, os, sys
 from pathlib import Path
 from medsync import deployer
-from medsync.accounts import predeployed_accounts
-from medsync.network import STRK_TOKEN, connect
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.network import STRK_TOKEN, connect
 
 def progress(one):
     if f"{one.step}: {one.stage}" == sys.argv[3]:

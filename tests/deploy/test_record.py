@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 
-from medsync import deployer, deployments
-from medsync.accounts import predeployed_accounts
-from medsync.deployer import Planned
-from medsync.deployments import Record, Request
-from medsync.devnet import Devnet
+from medsync.deployment import deployer
+from medsync.deployment import record as deployments
+from medsync.deployment.deployer import Planned
+from medsync.deployment.devnet import Devnet
+from medsync.deployment.record import Record, Request
 from medsync.errors import InputError, VerificationError
-from medsync.network import STRK_TOKEN, Connection, connect
-from medsync.transactions import Account
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.network import STRK_TOKEN, Connection, connect
+from medsync.starknet.transactions import Account
 from tests.deploy.support import STEPS, SUCCESSOR, deploy, read
 
 SALT = 3

@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
 from tests.faults.proxy import Proxy
 from tests.faults.scene import Scene
-from tests.support.chain import Chain
-from tests.support.world import World
+from tests.harness.chain import Chain
+from tests.harness.world import World
 
 
 @pytest.fixture(scope="session")

@@ -14,19 +14,19 @@ import aiohttp
 import pytest
 from starknet_py.net.client_models import TransactionExecutionStatus
 
-from medsync import network
-from medsync.accounts import predeployed_accounts
-from medsync.clients import Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.errors import MedSyncError, NetworkError, VerificationError
-from medsync.events import RewardDeposited, RewardWithdrawn
-from medsync.log import fetch_events, fetch_log
-from medsync.network import Connection, connect
-from medsync.transactions import Account, TransactionResult, UnknownOutcome
-from medsync.types import AccessRequest, CampaignTerms, ConsentTerms
-from medsync.vocabulary import Category, Purpose
+from medsync.log.fetch import fetch_events, fetch_log
+from medsync.protocol.events import RewardDeposited, RewardWithdrawn
+from medsync.protocol.types import AccessRequest, CampaignTerms, ConsentTerms
+from medsync.protocol.vocabulary import Category, Purpose
+from medsync.starknet import network
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.starknet.network import Connection, connect
+from medsync.starknet.transactions import Account, TransactionResult, UnknownOutcome
 from tests.faults.proxy import SECRET, Planned, Proxy
-from tests.support.chain import Call
-from tests.support.world import World
+from tests.harness.chain import Call
+from tests.harness.world import World
 
 T = TypeVar("T")
 

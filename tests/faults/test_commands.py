@@ -21,15 +21,15 @@ from starknet_py.net.client_models import TransactionExecutionStatus
 
 from medsync.cli import context, unsettled
 from medsync.cli.app import run as run_here
-from medsync.clients import MedSyncClient, RewardPoolClient
-from medsync.deployments import read
+from medsync.deployment.record import read
 from medsync.errors import ExitCode
-from medsync.exports import json as json_export
-from medsync.vocabulary import Purpose
+from medsync.log.exports import json as json_export
+from medsync.protocol.vocabulary import Purpose
+from medsync.starknet.clients import MedSyncClient, RewardPoolClient
 from tests.faults.books import PLACES, RecordProperty, reaching
 from tests.faults.proxy import FAULTS, INTERRUPTIONS, SECRET, SUBMISSIONS, Planned
 from tests.faults.scene import Scene
-from tests.support.words import DAY
+from tests.harness.words import DAY
 
 #: What deposits and withdrawals are of.
 AMOUNT: Final = 10

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from medsync import deployer
-from medsync.deployments import Record
-from medsync.devnet import Devnet
+from medsync.deployment import deployer
+from medsync.deployment.devnet import Devnet
+from medsync.deployment.record import Record
 from medsync.errors import MedSyncError, NetworkError
-from medsync.log import fetch_log
-from medsync.network import connect
-from medsync.transactions import Account, UnknownOutcome
+from medsync.log.fetch import fetch_log
+from medsync.starknet.network import connect
+from medsync.starknet.transactions import Account, UnknownOutcome
 from tests.deploy.support import STEPS, deploy, files, read
 from tests.faults.books import PLACES, RecordProperty, reaching
 from tests.faults.proxy import FAULTS, INTERRUPTIONS, SECRET, SUBMISSIONS, Planned

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from medsync import log as log_module
-from medsync import transactions
 from medsync.errors import VerificationError
+from medsync.log import fetch as log_module
+from medsync.starknet import transactions
 from tests.faults.books import PLACES, PROFILE, RecordProperty, reaching
 from tests.faults.proxy import FAULTS, PAGE_FAULTS, STALE, SUBMISSIONS, Planned
 from tests.faults.scene import (

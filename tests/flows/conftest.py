@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from medsync.devnet import Devnet
-from medsync.log import fetch_events, fetch_log
-from medsync.network import connect
-from medsync.replay import replay
-from tests.support.world import World
+from medsync.deployment.devnet import Devnet
+from medsync.log.fetch import fetch_events, fetch_log
+from medsync.log.replay import replay
+from medsync.starknet.network import connect
+from tests.harness.world import World
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from medsync import demo
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
 from medsync.errors import VerificationError
-from medsync.toolchain import DEVNET_URL_VARIABLE
+from medsync.starknet.network import DEVNET_URL_VARIABLE
+from scripts.demo import story
 
 pytestmark = pytest.mark.usefixtures("restored")
 
@@ -20,7 +20,7 @@ def _on_this_devnet(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_the_whole_story_holds(devnet: Devnet) -> None:
     before = devnet.latest_time()
-    narrator = await demo.run(Console(quiet=True))
+    narrator = await story.run(Console(quiet=True))
     told = {cost.outcome for cost in narrator.costs} - {""}
     assert told == {
         "PERMIT / GRANTED",
@@ -42,6 +42,6 @@ async def test_the_whole_story_holds(devnet: Devnet) -> None:
 
 async def test_a_false_statement_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: the hospital's share is another one than the story says."""
-    monkeypatch.setattr(demo, "CUSTODIAN_BPS", demo.CUSTODIAN_BPS + 1)
+    monkeypatch.setattr(story, "CUSTODIAN_BPS", story.CUSTODIAN_BPS + 1)
     with pytest.raises(VerificationError, match=r"the first patient has a credit of 3 STRK"):
-        await demo.run(Console(quiet=True))
+        await story.run(Console(quiet=True))

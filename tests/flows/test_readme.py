@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from medsync import artifacts
 from medsync.cli import app as cli
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
 from medsync.errors import ExitCode
-from medsync.toolchain import DEVNET_URL_VARIABLE
-from tests.stateful.driver import Node
-from tests.support.chain import Chain
-from tests.support.words import felt
-from tests.support.world import World
+from medsync.starknet.network import DEVNET_URL_VARIABLE
+from scripts import build, repository
+from tests.harness.chain import Chain
+from tests.harness.driver import Node
+from tests.harness.words import felt
+from tests.harness.world import World
 
-ROOT = Path(__file__).parents[2]
+ROOT = repository.root()
 README = (ROOT / "README.md").read_text()
 
 
@@ -39,7 +39,7 @@ def checkout(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A checkout that may be written to, in which we are, and a devnet of this day that `medsync` uses."""
     root = tmp_path_factory.mktemp("checkout")
     (root / "deployments").mkdir()
-    for name in ("Scarb.toml", "Scarb.lock", "contracts", "tests", "deployments/artifacts"):
+    for name in ("Scarb.toml", "Scarb.lock", "contracts", "tests", "medsync/artifacts"):
         (root / name).symlink_to(ROOT / name)
     with pytest.MonkeyPatch.context() as patch, devnet.restored():
         for name in os.environ:
@@ -88,7 +88,7 @@ def test_cairo_example_asks_in_its_own_name(devnet: Devnet) -> None:
 
     with devnet.restored(), closing(Node(devnet.url)) as node:
         world = World(Chain(node))
-        study = world.deploy("Study", world.medsync.address, world.researcher, package=artifacts.MOCKS)
+        study = world.deploy("Study", world.medsync.address, world.researcher, package=build.MOCKS)
         world.send(
             world.admin, "register_entity", address=study.address, role="Researcher", profile_commitment=1
         )

@@ -5,9 +5,9 @@ When a story is over the books are checked: see `books`.
 
 import pytest
 
-from tests.support.snip12 import consent_message, revocation_message
-from tests.support.words import CLOSE_NOTICE, DAY, GIVE, REFUSE, REVOKE, felt
-from tests.support.world import World
+from tests.harness.snip12 import consent_message, revocation_message
+from tests.harness.words import CLOSE_NOTICE, DAY, GIVE, REFUSE, REVOKE, felt
+from tests.harness.world import World
 
 pytestmark = pytest.mark.usefixtures("books")
 

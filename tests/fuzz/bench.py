@@ -27,27 +27,31 @@ from unittest.mock import patch
 import typer
 from eth_keyfile.keyfile import create_keyfile_json
 
-from medsync import accounts, artifacts, deployer, deployments
-from medsync.cli import app, campaigns, watch
-from medsync.commitments import Domain, Opening, commitment
-from medsync.completeness import entry_digests
-from medsync.deployments import MEDSYNC, PRIVATE_ANCHOR, REWARD_POOL, Record, Request
-from medsync.exports import PatientExport, csv, fhir
-from medsync.exports import json as json_export
-from medsync.exports.receipt import consent_receipt
-from medsync.felt import decode_short_string
-from medsync.network import STRK_TOKEN
+from medsync import artifacts
+from medsync.cli import app, campaigns
+from medsync.cli.commands import watch
+from medsync.deployment import deployer, record
+from medsync.deployment.record import MEDSYNC, PRIVATE_ANCHOR, REWARD_POOL, Record, Request
+from medsync.log.completeness import entry_digests
+from medsync.log.exports import PatientExport, csv, fhir
+from medsync.log.exports import json as json_export
+from medsync.log.exports.receipt import consent_receipt
 from medsync.private.home import Home
-from medsync.private.keyfiles import PASSPHRASE_VARIABLE, write_key
-from medsync.private.tickets import LONGEST_LIFE
-from medsync.signer import StarkSigner
-from medsync.signing import sign_consent, sign_revocation
-from medsync.transactions import Account
-from medsync.types import AnchorNode, LogHead
+from medsync.private.keys.keyfiles import PASSPHRASE_VARIABLE, write_key
+from medsync.private.records.tickets import LONGEST_LIFE
+from medsync.protocol.commitments import Domain, Opening, commitment
+from medsync.protocol.felt import decode_short_string
+from medsync.protocol.types import AnchorNode, LogHead
+from medsync.starknet import accounts
+from medsync.starknet.network import STRK_TOKEN
+from medsync.starknet.signer import StarkSigner
+from medsync.starknet.signing import sign_consent, sign_revocation
+from medsync.starknet.transactions import Account
+from scripts import build, repository
 from tests.fuzz import institutions
 from tests.fuzz.institutions import Institutions
 from tests.fuzz.node import NOW, StubNode, Twist, World, anchored, registered
-from tests.unit.samples import (
+from tests.harness.histories import (
     CHAIN,
     CONSENT_TERMS,
     CONSENTS,
@@ -74,7 +78,7 @@ OWN_ADDRESS: Final = 0xACC0
 #: What the commands are given, relative to the folder they run in.
 STATE: Final = "../state/medsync/devnet.json"
 UNSETTLED: Final = f"../state/medsync/unsettled-{CHAIN:x}-de70.json"
-ARTIFACTS: Final = "../checkout/deployments/artifacts"
+ARTIFACTS: Final = "../checkout/medsync/artifacts"
 REPORT: Final = "report.txt"
 OPENING: Final = "known.opening.json"
 TERMS_FILE: Final = "terms.json"
@@ -119,7 +123,7 @@ class Bench:
             self.world, made = asyncio.run(_make_world(self.work))
             self._issue, self._issued = made.issue, time.monotonic()
             self._record = _record(self.world)
-            deployments.write(self.work / RECORD, self._record)
+            record.write(self.work / RECORD, self._record)
             self.secrets = _make_samples(self.work, self.world, made.secrets)
         self.node = StubNode(self.world)
 
@@ -302,17 +306,17 @@ def _forget_artifacts() -> None:
 
 def _make_checkout(target: Path) -> None:
     """A checkout with the true sources and interfaces, but programs so small that hashing them is quick."""
-    source = artifacts.root()
+    source = repository.root()
     for name in ("Scarb.toml", "Scarb.lock", "contracts/Scarb.toml", "tests/mocks/Scarb.toml"):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, target / name)
     for name in ("contracts/src", "tests/mocks/src"):
         shutil.copytree(source / name, target / name)
     small = {
-        kind: json.loads((source / artifacts.MOCKS.artifacts / f"Study.{kind}.json").read_bytes())
+        kind: json.loads((source / build.MOCKS.artifacts / f"Study.{kind}.json").read_bytes())
         for kind in ("sierra", "casm")
     }
-    names = {artifacts.PRODUCT: (MEDSYNC, REWARD_POOL, PRIVATE_ANCHOR), artifacts.MOCKS: ("Study",)}
+    names = {build.PRODUCT: (MEDSYNC, REWARD_POOL, PRIVATE_ANCHOR), build.MOCKS: ("Study",)}
     with patch.dict(os.environ, {"MEDSYNC_ROOT": str(target)}):
         for package, contracts in names.items():
             files = {}
@@ -321,7 +325,7 @@ def _make_checkout(target: Path) -> None:
                 files[f"{name}.sierra.json"] = json.dumps(small["sierra"] | {"abi": abi}).encode()
                 files[f"{name}.casm.json"] = json.dumps(small["casm"]).encode()
             (target / package.artifacts).mkdir(parents=True)
-            for name, content in artifacts._describe(package, files).items():
+            for name, content in build._describe(package, files).items():
                 (target / package.artifacts / name).write_bytes(content)
 
 
@@ -374,11 +378,9 @@ def _deployed(request: Request) -> list[deployer.Step]:
 
 def _request(account: int, nodes: Sequence[AnchorNode] = ()) -> Request:
     quorum = (
-        deployments.Quorum(
+        record.Quorum(
             threshold=len(nodes),
-            nodes=tuple(
-                deployments.QuorumNode(stark_key=one.stark_key, identity=one.identity) for one in nodes
-            ),
+            nodes=tuple(record.QuorumNode(stark_key=one.stark_key, identity=one.identity) for one in nodes),
         )
         if nodes
         else None
@@ -392,14 +394,14 @@ def _record(world: World) -> Record:
     began = datetime.fromtimestamp(NOW - DAY, UTC)
     classes, contracts = {}, {}
     for step in _deployed(request):
-        sent = deployments.Sent(transaction=0x5E47, block=9)
-        classes[step.contract] = deployments.DeclaredClass(
+        sent = record.Sent(transaction=0x5E47, block=9)
+        classes[step.contract] = record.DeclaredClass(
             class_hash=step.artifact.class_hash,
             compiled_class_hash=step.artifact.compiled_class_hash,
             artifacts=deployer._digests(step.contract),
             declared=None,
         )
-        contracts[step.contract] = deployments.DeployedContract(
+        contracts[step.contract] = record.DeployedContract(
             address=step.address,
             class_hash=step.artifact.class_hash,
             constructor=dict(step.constructor),
@@ -410,12 +412,12 @@ def _record(world: World) -> Record:
         network="devnet",
         chain_id=decode_short_string(CHAIN),
         request=request,
-        tools=deployments.Tools(medsync="0", scarb="0", cairo="0", starknet="0"),
+        tools=record.Tools(medsync="0", scarb="0", cairo="0", starknet="0"),
         started_at=began,
         finished_at=began,
         classes=classes,
         contracts=contracts,
-        wiring=deployments.Wiring(admin=world.deployer, token=STRK_TOKEN, log=world.medsync),
+        wiring=record.Wiring(admin=world.deployer, token=STRK_TOKEN, log=world.medsync),
     )
 
 
@@ -436,7 +438,7 @@ def _make_samples(work: Path, world: World, hidden: Sequence[str]) -> Secrets:
     )
     put(OPENING, opening.to_json())
     put(TERMS_FILE, campaigns.dumps(replace(TERMS, funder=world.deployer)))
-    password: Any = PASSWORD.encode()  # As every tool encodes it; see `medsync.accounts`.
+    password: Any = PASSWORD.encode()  # As every tool encodes it; see `medsync.starknet.accounts`.
     keystore = create_keyfile_json(STORED_KEY.to_bytes(32, "big"), password, kdf="scrypt", iterations=2)
     put(KEYSTORE, keystore)
     signer = StarkSigner(DEVNET_KEY, CHAIN)

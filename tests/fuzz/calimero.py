@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from medsync.private.calimero import Invitation
-from medsync.private.records_app import Status
+from medsync.private.node.calimero import Invitation
+from medsync.private.records.application import Status
 from tests.private.node.support import NODE_RECORDINGS, Recordings, context_of
 
 PATH: Final = "/calimero"

@@ -18,25 +18,28 @@ from unittest.mock import patch
 
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.commitments import canonical_json
-from medsync.hashing import entry_digest
-from medsync.private import bundle, custody, tickets
-from medsync.private.anchor import PrivateAnchorClient, node_identity
-from medsync.private.calimero import Credentials
-from medsync.private.cards import sign_card
-from medsync.private.database import Database
+from medsync.artifacts import BUNDLE as SHIPPED
+from medsync.log.completeness import entry_digest
 from medsync.private.home import Home
-from medsync.private.keyfiles import write_key
-from medsync.private.keys import AccessorKey, AttestorKey, BridgeKey, CustodianKey
-from medsync.private.records import open_record
-from medsync.private.tickets import SignedTicket
-from medsync.private.vault import Note
-from medsync.signer import StarkSigner
-from medsync.transactions import Account
-from medsync.types import AnchorHead, AnchorNode, LogEntry, LogHead
-from medsync.vocabulary import Decision, Reason
+from medsync.private.keys.cards import sign_card
+from medsync.private.keys.keyfiles import write_key
+from medsync.private.keys.keys import AccessorKey, AttestorKey, BridgeKey, CustodianKey
+from medsync.private.node.calimero import Credentials
+from medsync.private.records import service, tickets
+from medsync.private.records.sealing import open_record
+from medsync.private.records.tickets import SignedTicket
+from medsync.private.records.vault import Note
+from medsync.protocol.anchor import node_identity
+from medsync.protocol.commitments import canonical_json
+from medsync.protocol.events import LogEntry
+from medsync.protocol.types import AnchorHead, AnchorNode, LogHead
+from medsync.protocol.vocabulary import Decision, Reason
+from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.starknet.signer import StarkSigner
+from medsync.starknet.transactions import Account
+from medsync.storage.database import Database
 from tests.fuzz import calimero
-from tests.unit.samples import CHAIN, DAY, PATIENT, RESEARCHER, entry
+from tests.harness.histories import CHAIN, DAY, PATIENT, RESEARCHER, entry
 
 #: Folders and files, relative to the folder that commands run in.
 HOSPITAL: Final = "hospital"
@@ -92,7 +95,7 @@ async def make_homes(work: Path, medsync: int) -> list[AnchorNode]:
     """Make the folders; how the institutions are registered at the anchor."""
     (work / PASSPHRASE_FILE).write_text(f"{PASSPHRASE}\n")
     (work / RESOURCE).write_text(json.dumps(_observation(), indent=2) + "\n")
-    shutil.copy(bundle.BUNDLE, work / BUNDLE)
+    shutil.copy(SHIPPED, work / BUNDLE)
     nodes = []
     for name in (HOSPITAL, CLINIC):
         home = await Home.create(
@@ -142,9 +145,9 @@ async def keep_records(
     async with home.store() as store, home.bridge(store, PASSPHRASE, client, first_block=0) as bridge:
         (bridge.folder / "cards" / Path(CARD).name).write_bytes(card.canonical())
         for record in RECORDS:
-            with patch.object(custody, "new_record_id", lambda record=record: record):
+            with patch.object(service, "new_record_id", lambda record=record: record):
                 note = Note(patient=PATIENT, label=LABEL)
-                sealed.append(await custody.keep(store, bridge.vault, _observation(), note))
+                sealed.append(await service.keep(store, bridge.vault, _observation(), note))
         with suppress(OSError), patch.object(Database, "copy", side_effect=OSError):
             bridge.vault.backup(work / GONE)
         shutil.copy(bridge.vault.path, work / VAULT_COPY)

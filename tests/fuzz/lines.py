@@ -14,7 +14,7 @@ import typer
 from medsync.cli.app import app
 from tests.fuzz import calimero, institutions
 from tests.fuzz.bench import BATCH, CONSENT_FILE, EXPORTS, REPORT, TERMS_FILE
-from tests.unit.samples import DAY, HOSPITAL, PATIENT, RESEARCHER
+from tests.harness.histories import DAY, HOSPITAL, PATIENT, RESEARCHER
 
 #: A valid value for parameters of that name, and for those of one command that differ. An argument that takes
 #: many has spaces between them.

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from medsync.felt import PRIME
+from medsync.protocol.felt import PRIME
 from tests.fuzz.bench import API_KEY
 from tests.fuzz.node import Reply
 

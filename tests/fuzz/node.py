@@ -16,27 +16,31 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
-from medsync import toolchain
-from medsync.events import Anchored, EntityRegistered, Event, NodesRotated, selector_of
-from medsync.felt import encode_short_string
-from medsync.hashing import starknet_keccak
-from medsync.network import STRK_TOKEN
-from medsync.signer import public_key_of
-from medsync.types import (
+from medsync.deployment import toolchain
+from medsync.protocol.events import (
+    Anchored,
+    EntityRegistered,
+    Event,
+    EventLocation,
+    LogEntry,
+    NodesRotated,
+    selector_of,
+)
+from medsync.protocol.felt import encode_short_string
+from medsync.protocol.hashing import starknet_keccak
+from medsync.protocol.types import (
     AccessReceipt,
     AnchorHead,
     AnchorNode,
     Campaign,
     Consent,
     Entity,
-    EventLocation,
     Judgement,
-    LogEntry,
     LogHead,
     PatientState,
     PendingAdmin,
 )
-from medsync.vocabulary import (
+from medsync.protocol.vocabulary import (
     CampaignStatus,
     Category,
     ConsentStatus,
@@ -45,8 +49,11 @@ from medsync.vocabulary import (
     Reason,
     Role,
 )
+from medsync.starknet import network
+from medsync.starknet.network import STRK_TOKEN
+from medsync.starknet.signer import public_key_of
 from tests.fuzz import calimero
-from tests.unit.samples import CHAIN, DAY, HOSPITAL, RESEARCHER, START, TERMS
+from tests.harness.histories import CHAIN, DAY, HOSPITAL, RESEARCHER, START, TERMS
 
 LATEST: Final = 9
 NOW: Final = START + 10 * DAY
@@ -245,7 +252,7 @@ class StubNode:
     # --- the methods, by their names without prefix ---------------------------------------------------------
 
     def specVersion(self) -> str:
-        return toolchain.RPC_VERSION
+        return network.RPC_VERSION
 
     def chainId(self) -> str:
         return hex(CHAIN)

@@ -10,11 +10,11 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import seed, settings
 
-from medsync.commitments import Opening
 from medsync.errors import ExitCode, MedSyncError
+from medsync.protocol.commitments import Opening
 from tests.fuzz.bench import Bench, Done
 from tests.fuzz.institutions import CLINIC, FINDING, HOSPITAL, LABEL
-from tests.support.reach import Reach, profile
+from tests.harness.reach import Reach, profile
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 

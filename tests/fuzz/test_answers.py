@@ -15,7 +15,7 @@ from tests.fuzz.lines import commands
 from tests.fuzz.malformed import replies
 from tests.fuzz.node import Reply
 from tests.fuzz.oracle import check, examples, tally
-from tests.support.reach import Reach
+from tests.harness.reach import Reach
 
 #: What a node's answer must never be blamed on: what its user typed.
 BLAMELESS = (ExitCode.USAGE, ExitCode.BAD_INPUT, ExitCode.MISSING_TOOL)

@@ -10,7 +10,7 @@ from tests.fuzz.bench import Bench
 from tests.fuzz.lines import Command, commands
 from tests.fuzz.malformed import texts
 from tests.fuzz.oracle import check, examples, tally
-from tests.support.reach import Reach
+from tests.harness.reach import Reach
 
 COMMANDS = commands()
 

@@ -10,14 +10,14 @@ import pytest
 from starknet_py.hash.utils import verify_message_signature
 
 from medsync.errors import ExitCode
-from medsync.hashing import message_hash
-from medsync.signer import public_key_of
-from medsync.signing import signed_from_json
-from medsync.vocabulary import Category, Decision, Purpose, Reason
+from medsync.protocol.messages import message_hash
+from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason
+from medsync.starknet.signer import public_key_of
+from medsync.starknet.signing import signed_from_json
 from tests.fuzz.bench import CONSENT_FILE, EXPORTS, OPENING, REVOCATION_FILE, TERMS_FILE, Bench
 from tests.fuzz.malformed import at, changed, paths, written
 from tests.fuzz.oracle import check, tally
-from tests.support.reach import Reach, profile
+from tests.harness.reach import Reach, profile
 
 #: Where an event stands is not part of the log's hash: whoever doubts it looks the transaction up.
 UNHASHED: Final = ("block_number", "transaction_hash", "timestamp")

@@ -12,11 +12,11 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsync import accounts, toolchain
-from medsync.cli.private import HOME_VARIABLE
+from medsync.cli.commands.private import HOME_VARIABLE
 from medsync.errors import ExitCode
-from medsync.network import URL_VARIABLE
-from medsync.private.keyfiles import PASSPHRASE_FILE_VARIABLE, PASSPHRASE_VARIABLE
+from medsync.private.keys.keyfiles import PASSPHRASE_FILE_VARIABLE, PASSPHRASE_VARIABLE
+from medsync.starknet import accounts, network
+from medsync.starknet.network import URL_VARIABLE
 from tests.fuzz import institutions
 from tests.fuzz.bench import (
     ARTIFACTS,
@@ -36,8 +36,8 @@ from tests.fuzz.bench import (
 from tests.fuzz.malformed import malformed, texts
 from tests.fuzz.node import Reply, Twist
 from tests.fuzz.oracle import check, examples, tally
-from tests.support.reach import Reach
-from tests.unit.samples import DAY, HOSPITAL, PATIENT, RESEARCHER
+from tests.harness.histories import DAY, HOSPITAL, PATIENT, RESEARCHER
+from tests.harness.reach import Reach
 
 AS_OWNER: Final = ["--account", f"{OWN_ADDRESS:#x}@{KEYSTORE}"]
 HOME: Final = f"--home={institutions.HOSPITAL}"
@@ -201,7 +201,7 @@ SETTINGS: Final = {
     accounts.KEY_VARIABLE: ["consent", "opt-out"],
     accounts.KEYSTORE_VARIABLE: ["consent", "opt-out"],
     accounts.PASSWORD_VARIABLE: ["consent", "opt-out", *AS_OWNER],
-    toolchain.DEVNET_URL_VARIABLE: ["entity", "list", "--rpc-url="],
+    network.DEVNET_URL_VARIABLE: ["entity", "list", "--rpc-url="],
     URL_VARIABLE: ["entity", "list", "--network=sepolia", "--rpc-url="],
     PASSPHRASE_VARIABLE: LISTING,
     PASSPHRASE_FILE_VARIABLE: LISTING,

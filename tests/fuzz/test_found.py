@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from medsync.accounts import ADDRESS_VARIABLE
 from medsync.errors import ExitCode
+from medsync.starknet.accounts import ADDRESS_VARIABLE
 from tests.fuzz import institutions
 from tests.fuzz.bench import (
     API_KEY,

@@ -13,7 +13,7 @@ from medsync.errors import InputError, NetworkError
 from tests.fuzz.bench import API_KEY, DEVNET_KEY, REPORT, Bench
 from tests.fuzz.lines import commands
 from tests.fuzz.oracle import faults, tally
-from tests.support.reach import Reach
+from tests.harness.reach import Reach
 
 LINE = ["entity", "show", "0x1"]
 

@@ -1,0 +1,1 @@
+"""Whether the guards guard: each planted failure of `scripts/guards` must be found."""

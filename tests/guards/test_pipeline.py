@@ -13,25 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.guards import trees
-from tests.guards.table import PLANTED, PROVEN
-from tests.guards.trees import ROOT
+from scripts.guards import trees
+from scripts.guards.table import PLANTED, PROVEN
+from scripts.guards.trees import ROOT
 
 STAND_IN = """\
 #!/usr/bin/env bash
 command="${0##*/} $*"
 echo "${command% }" >>"$NOTES"
 [[ "${command% }" != "$FAILING" ]] || exit 1
-[[ "$1" != scripts/tidy.py ]] || exec "${@:2}"
+[[ "$*" != "-m scripts tidy "* ]] || exec "${@:4}"
 """
 
-NO_GATES = {"python -m medsync.toolchain scarb"}
+NO_GATES = {"python -m scripts tools scarb"}
 """A question: where the answer is no, what needs Scarb is left out."""
 
 BY_HAND = {
-    "python scripts/bench.py --check",
-    "python scripts/audit.py --workers 2",
-    "python scripts/private_build.py --check",
+    "python -m scripts bench --check",
+    "python -m scripts audit --workers 2",
+    "python -m scripts private-build --check",
 }
 """What CI does not run. A test makes the first comparison; the second runs the same tests; the third needs a
 Rust compiler for WebAssembly, and what it compares is tied to the sources by a hash that CI does check."""
@@ -73,7 +73,7 @@ def ci(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_ci_runs_every_gate_of_the_table_and_no_other(ci: list[str]) -> None:
     ran = set(ci)
     faults = [
-        f"{command}: CI runs it, and it has no row in tests/guards/table.py"
+        f"{command}: CI runs it, and it has no row in scripts/guards/table.py"
         for command in sorted(ran - GATES - NO_GATES)
     ]
     faults += [
@@ -106,6 +106,6 @@ def test_whatever_can_check_is_a_gate() -> None:
 @pytest.mark.parametrize("command", ["false", "kill -9 $$"])
 def test_a_run_that_is_watched_still_fails(tmp_path: Path, command: str) -> None:
     trees.repository(tmp_path)
-    watched = trees.run(f"python scripts/tidy.py bash -c '{command}'", tmp_path)
+    watched = trees.run(f"python -m scripts tidy bash -c '{command}'", tmp_path)
     assert watched.returncode != 0
     assert "failed with status" in watched.stdout

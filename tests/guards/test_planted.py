@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from medsync import toolchain
-from tests.guards import trees
-from tests.guards.table import PAGE, PLANTED, Planted, page
-from tests.guards.trees import ROOT
+from medsync.deployment import toolchain
+from scripts.guards import trees
+from scripts.guards.table import PAGE, PLANTED, Planted, page
+from scripts.guards.trees import ROOT
 
 COMMANDS: dict[str, list[Planted]] = defaultdict(list)
 TESTS = []

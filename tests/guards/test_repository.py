@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.guards.table import PLANTED, PROVEN
-from tests.guards.trees import ROOT, files
+from scripts.guards.table import PLANTED, PROVEN
+from scripts.guards.trees import ROOT, files
 
 # --- secrets ------------------------------------------------------------------------------------------------
 
@@ -25,7 +25,7 @@ SECRETS = {
 NAMES = r"(?:^|/)(?:\.env|\.npmrc|\.netrc|id_\w+|keystore[^/]*\.json|[^/]*\.(?:key|pem|p12))$"
 
 NO_SECRETS = {
-    "tests/unit/test_accounts.py": "a keystore's published test vector",
+    "tests/unit/starknet/test_accounts.py": "a keystore's published test vector",
 }
 
 
@@ -66,7 +66,7 @@ def test_what_is_no_secret_is_left_alone() -> None:
 # --- tests --------------------------------------------------------------------------------------------------
 
 SKIPPED = {
-    "tests/unit/test_artifacts.py": "compiles a contract: without Scarb there is no compiler",
+    "tests/unit/artifacts/test_artifacts.py": "compiles a contract: without Scarb there is no compiler",
     "tests/guards/test_planted.py": "the same",
     "tests/deploy/conftest.py": "declares MedSync, which a devnet given from outside may know already",
     "tests/cli/conftest.py": "starts a devnet by command, where one is given from outside",
@@ -109,7 +109,7 @@ def test_every_proof_is_run(collected: set[str]) -> None:
     gates = {guard.gate for guard in PROVEN if "::" in guard.gate}
     proofs = {test for guard in PROVEN for test in guard.tests} | {guard.passes for guard in PLANTED}
     gone = sorted((gates | proofs) - collected - {""})
-    assert not gone, "\n".join(f"{test} is named in tests/guards/table.py, and never run" for test in gone)
+    assert not gone, "\n".join(f"{test} is named in scripts/guards/table.py, and never run" for test in gone)
 
 
 def test_tests_are_skipped_for_known_reasons_only() -> None:

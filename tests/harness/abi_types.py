@@ -4,8 +4,9 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from medsync import artifacts, vocabulary
-from medsync.vocabulary import Category, Power, Purpose
+from medsync import artifacts
+from medsync.protocol import vocabulary
+from medsync.protocol.vocabulary import Category, Power, Purpose
 
 MEDSYNC = artifacts.load("MedSync").abi
 POOL = artifacts.load("RewardPool").abi

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from medsync.signer import public_key_of
-from tests.stateful.driver import Contract, Receipt, RpcError, View, selector, sign
-from tests.support import rfc9162
-from tests.support.cells import packed, poke
-from tests.support.words import felt
-from tests.support.world import World
+from medsync.starknet.signer import public_key_of
+from tests.harness import rfc9162
+from tests.harness.cells import packed, poke
+from tests.harness.driver import Contract, Receipt, RpcError, View, selector, sign
+from tests.harness.words import felt
+from tests.harness.world import World
 
 KEYS = (11, 12, 13, 14, 15)
 """Private keys of five nodes."""

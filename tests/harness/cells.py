@@ -5,8 +5,8 @@ from functools import cache
 
 from starkware.starknet.public.abi import get_storage_var_address
 
-from tests.stateful.driver import Contract
-from tests.support.world import World
+from tests.harness.driver import Contract
+from tests.harness.world import World
 
 
 @cache

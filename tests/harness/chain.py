@@ -16,8 +16,9 @@ from starknet_py.hash.transaction import (
 )
 
 from medsync import artifacts
-from tests.stateful import driver
-from tests.stateful.driver import UDC, Abi, Contract, Raised, error_code, selector
+from scripts import build
+from tests.harness import driver
+from tests.harness.driver import UDC, Abi, Contract, Raised, error_code, selector
 
 
 class Call(NamedTuple):
@@ -80,10 +81,10 @@ class Chain(driver.Chain):
         """Make an empty block at second `now`, which may lie in the past."""
         self.node.batch([driver._clock(now)])
 
-    def declared(self, name: str, package: artifacts.Package = artifacts.PRODUCT) -> Class:
+    def declared(self, name: str, package: build.Package = build.PRODUCT) -> Class:
         """The class of a built contract, declared when it is first asked for."""
         if name not in self._classes:
-            artifact = artifacts.load(name, package)
+            artifact = artifacts.load(name, package.folder)
             self._declare(artifact)
             self._classes[name] = Class(artifact.class_hash, Abi(artifact.abi))
         return self._classes[name]

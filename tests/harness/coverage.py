@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TypedDict
 
-from medsync.abi import Contract, Function, contract_reference
-from tests.support.roles import ROLES, RULES
+from scripts.reference.cairo_docs import Contract, Function, contract_reference
+from tests.harness.roles import ROLES, RULES
 
 TESTS = Path(__file__).parents[1]
 SOURCES = TESTS.parent / "contracts" / "src"

@@ -1,19 +1,11 @@
 """Values that the unit tests of hashes and exports share: one patient's short, varied history."""
 
-from medsync.completeness import entry_digests
-from medsync.exports import PatientExport
-from medsync.felt import encode_short_string
-from medsync.types import (
-    AllConsentsRevoked,
-    CampaignTerms,
-    ConsentAdded,
-    ConsentRevoked,
-    ConsentTerms,
-    EventLocation,
-    LogEntry,
-    LogHead,
-)
-from medsync.vocabulary import Category, Decision, Purpose, Reason
+from medsync.log.completeness import entry_digests
+from medsync.log.exports import PatientExport
+from medsync.protocol.events import AllConsentsRevoked, ConsentAdded, ConsentRevoked, EventLocation, LogEntry
+from medsync.protocol.felt import encode_short_string
+from medsync.protocol.types import CampaignTerms, ConsentTerms, LogHead
+from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason
 
 CHAIN = encode_short_string("SN_SEPOLIA")
 CONTRACT = 0x6D6564

@@ -6,9 +6,9 @@ from typing import Any
 
 from poseidon_py.poseidon_hash import poseidon_hash_many
 
-from tests.stateful.driver import Raised
-from tests.support.words import felt
-from tests.support.world import World
+from tests.harness.driver import Raised
+from tests.harness.words import felt
+from tests.harness.world import World
 
 DECISIONS = ("Permit", "Deny", "NoConsent", "Emergency")
 REASONS = (

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medsync.felt import encode_short_string
-from medsync.private.keys import AccessorKey, EncryptionKey, RecordVersion
-from medsync.private.records import SealedRecord, new_record_id, seal_record
-from medsync.private.vault import KeyVault, Note
-from medsync.synthetic import load_patients
-from medsync.types import LogEntry
-from medsync.vocabulary import Category, Decision, Purpose, Reason
+from medsync.private.keys.keys import AccessorKey, EncryptionKey, RecordVersion
+from medsync.private.records.sealing import SealedRecord, new_record_id, seal_record
+from medsync.private.records.vault import KeyVault, Note
+from medsync.protocol.events import LogEntry
+from medsync.protocol.felt import encode_short_string
+from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason
+from scripts.demo.synthetic import load_patients
 
 CHAIN = encode_short_string("SN_SEPOLIA")
 CONTRACT = 0x6D6564

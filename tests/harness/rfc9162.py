@@ -1,6 +1,6 @@
 """Merkle trees and their proofs, written down from RFC 9162, section 2.1, as it says it: recursively.
 
-Shares nothing with `medsync.private.tree`, and hashes with cairo-lang's Poseidon, in Python.
+Shares nothing with `medsync.protocol.merkle`, and hashes with cairo-lang's Poseidon, in Python.
 """
 
 from collections.abc import Sequence

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.stateful.driver import Contract, selector
-from tests.support.anchoring import Anchoring, node_of
-from tests.support.anchoring import log as private_log
-from tests.support.chain import Chain
-from tests.support.snip12 import consent_hash, revocation_hash, signed
-from tests.support.words import CLOSE_NOTICE, DAY, felt
-from tests.support.world import PROFILE, World
+from tests.harness.anchoring import Anchoring, node_of
+from tests.harness.anchoring import log as private_log
+from tests.harness.chain import Chain
+from tests.harness.driver import Contract, selector
+from tests.harness.snip12 import consent_hash, revocation_hash, signed
+from tests.harness.words import CLOSE_NOTICE, DAY, felt
+from tests.harness.world import PROFILE, World
 
 HRESCH = felt("HRESCH")
 ENTITIES = {"hospital", "researcher", "partner", "funder", "auditor"}

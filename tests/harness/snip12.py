@@ -5,9 +5,9 @@ from typing import Any
 
 from starknet_py.utils.typed_data import TypedData
 
-from tests.stateful.driver import sign
-from tests.support.words import felt
-from tests.support.world import World
+from tests.harness.driver import sign
+from tests.harness.words import felt
+from tests.harness.world import World
 
 DOMAIN = {"name": "MedSync", "version": "v1", "revision": 1}
 

@@ -7,10 +7,10 @@ second.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medsync import artifacts
-from tests.stateful.driver import Contract, Raised, Receipt, View, selector
-from tests.support.chain import Call, Chain, Outcome
-from tests.support.words import ALL_CATEGORIES, DAY, NO_REWARD, felt
+from scripts import build
+from tests.harness.chain import Call, Chain, Outcome
+from tests.harness.driver import Contract, Raised, Receipt, View, selector
+from tests.harness.words import ALL_CATEGORIES, DAY, NO_REWARD, felt
 
 PROFILE = 0x9807
 
@@ -54,7 +54,7 @@ class World:
         self.puppets: dict[int, Contract] = {}
         self._setup: list[Call] = []
         self.medsync = self._plan("MedSync", self.admin)
-        self.token = self._plan("Token", package=artifacts.MOCKS)
+        self.token = self._plan("Token", package=build.MOCKS)
         self.pool = self._plan("RewardPool", self.token.address, self.medsync.address)
         for entity, role in self.entities.items():
             self._setup.append(
@@ -65,9 +65,7 @@ class World:
 
     # --- contracts ------------------------------------------------------------------------------------------
 
-    def deploy(
-        self, name: str, *constructor: int, package: artifacts.Package = artifacts.PRODUCT
-    ) -> Contract:
+    def deploy(self, name: str, *constructor: int, package: build.Package = build.PRODUCT) -> Contract:
         """A further contract of that class."""
         contract = self._plan(name, *constructor, package=package)
         self._carry_out(self.relayer)
@@ -79,15 +77,15 @@ class World:
 
     def new_hostile_token(self) -> Contract:
         """A token that is honest until it is told otherwise."""
-        return self.deploy("HostileToken", package=artifacts.MOCKS)
+        return self.deploy("HostileToken", package=build.MOCKS)
 
     def new_puppet(self) -> Contract:
         """A contract that plays any part; name its address as the sender of a call, and it makes it."""
-        puppet = self.deploy("Puppet", package=artifacts.MOCKS)
+        puppet = self.deploy("Puppet", package=build.MOCKS)
         self.puppets[puppet.address] = puppet
         return puppet
 
-    def _plan(self, name: str, *constructor: int, package: artifacts.Package = artifacts.PRODUCT) -> Contract:
+    def _plan(self, name: str, *constructor: int, package: build.Package = build.PRODUCT) -> Contract:
         self.chain.watched = self._contracts
         contract, call = self.chain.deployment(self.chain.declared(name, package), constructor)
         self._setup.append(call)

@@ -1,0 +1,1 @@
+"""The private side on whole nodes: embedded ones, recorded ones, real ones."""

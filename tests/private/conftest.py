@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from medsync.private.calimero import CalimeroNode
-from medsync.private.daemon import PROGRAM, PROGRAM_VARIABLE, RealNode, find_program
-from medsync.private.embedded import EmbeddedNode
-from medsync.private.node import NodeKind, PrivateNode
+from medsync.private.node.calimero import CalimeroNode
+from medsync.private.node.embedded import EmbeddedNode
+from medsync.private.node.interface import PrivateNode
+from medsync.protocol.anchor import NodeKind
+from scripts.calimero.daemon import PROGRAM, PROGRAM_VARIABLE, RealNode, find_program
 from tests.private.node.support import NODE_RECORDINGS, Recordings
 
 #: Makes a node that was not started yet.

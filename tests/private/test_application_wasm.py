@@ -17,9 +17,10 @@ import base58
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from medsync.private.bundle import BUNDLE, Bundle
-from medsync.private.host import Call, Program
-from medsync.private.node import ApplicationError, ExecutionFailed
+from medsync.artifacts import BUNDLE
+from medsync.private.node.bundle import Bundle
+from medsync.private.node.host import Call, Program
+from medsync.private.node.interface import ApplicationError, ExecutionFailed
 
 NOW = 1_800_000_000
 CONTEXT = hashlib.sha256(b"a context").digest()

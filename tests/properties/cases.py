@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from poseidon_py.poseidon_hash import poseidon_hash_many
 
+from tests.harness.cells import address_of, packed
 from tests.model.log import campaign_id
 from tests.model.state import Campaign, Consent, Credit, Entity, Log, Patient, Pool, Puppet, State
 from tests.model.words import (
@@ -29,7 +30,6 @@ from tests.model.words import (
     short,
 )
 from tests.model.world import World
-from tests.support.cells import address_of, packed
 
 T = TypeVar("T")
 

@@ -1,15 +1,15 @@
-"""The contract judges every proof as `medsync.private.tree` does, the right ones and the spoiled."""
+"""The contract judges every proof as `medsync.protocol.merkle` does, the right ones and the spoiled."""
 
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
-from medsync.felt import PRIME
-from medsync.private.tree import EMPTY_ROOT, MerkleLog, verify_consistency, verify_inclusion
-from tests.support.anchoring import Anchoring
-from tests.support.anchoring import log as values_of
-from tests.support.chain import Chain
-from tests.support.reach import profile
-from tests.support.world import World
+from medsync.protocol.felt import PRIME
+from medsync.protocol.merkle import EMPTY_ROOT, MerkleLog, verify_consistency, verify_inclusion
+from tests.harness.anchoring import Anchoring
+from tests.harness.anchoring import log as values_of
+from tests.harness.chain import Chain
+from tests.harness.reach import profile
+from tests.harness.world import World
 
 EXAMPLES = {"quick": 8, "ci": 100, "deep": 2_000}
 QUESTIONS = 25

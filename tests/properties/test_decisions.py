@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
+from tests.harness.driver import View
+from tests.harness.reach import Reach, profile
 from tests.model.words import (
     ALL_CATEGORIES,
     TIME_MAX,
@@ -19,9 +21,7 @@ from tests.model.words import (
     short,
 )
 from tests.stateful.drawing import INDEPENDENT, draw_from, seed_of_run
-from tests.stateful.driver import View
 from tests.stateful.system import System
-from tests.support.reach import Reach, profile
 
 NOW = 1_800_000_000
 PURPOSE, OTHER_PURPOSE, NO_PURPOSE = short("HRESCH"), short("CLINTRCH"), short("HMARKT")

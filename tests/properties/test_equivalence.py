@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness.driver import View, selector
+from tests.harness.reach import Reach, profile
 from tests.model.access import Access
 from tests.model.consents import Consents
 from tests.model.entities import Entities
@@ -22,9 +24,7 @@ from tests.model.rewards import Rewards
 from tests.model.words import REASONS, VERIFY_REASONS, short_text
 from tests.model.world import World
 from tests.stateful.drawing import FIXED_SEED, seed_of_run
-from tests.stateful.driver import View, selector
 from tests.stateful.system import ETH, System
-from tests.support.reach import Reach, profile
 
 from .cases import HEAD_BITS, Case, Draws, Verdict, decide, without_digests
 

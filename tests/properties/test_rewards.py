@@ -5,6 +5,8 @@ from collections.abc import Callable
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.harness.driver import Contract, View, selector
+from tests.harness.reach import Reach, profile
 from tests.model.log import campaign_id
 from tests.model.state import Pool, Token
 from tests.model.words import (
@@ -19,9 +21,7 @@ from tests.model.words import (
 )
 from tests.model.world import World
 from tests.stateful.drawing import INDEPENDENT, draw_from, seed_of_run
-from tests.stateful.driver import Contract, View, selector
 from tests.stateful.system import System
-from tests.support.reach import Reach, profile
 
 NOW = 1_800_000_000
 EXAMPLES = {"quick": 40, "ci": 200, "deep": 4_000}

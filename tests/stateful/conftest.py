@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
+from tests.harness.driver import Chain, Node
 
-from .driver import Chain, Node
 from .system import System
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from tests.harness.driver import Raised
 from tests.model.state import Pool
-
-from .driver import Raised
 
 if TYPE_CHECKING:
     from .system import System

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
+from scripts import repository
+from tests.harness.driver import Chain, Contract, Raised, Receipt, Snapshot, View, selector, sign
 from tests.model.log import campaign_id, entry_digest
 from tests.model.state import Credit, Delegation, HostileToken, Pool, Puppet, Token
 from tests.model.words import (
@@ -31,10 +32,9 @@ from tests.model.words import (
 )
 from tests.model.world import World
 
-from .driver import Chain, Contract, Raised, Receipt, Snapshot, View, selector, sign
 from .invariants import OF_BOOKS, Witness
 
-ROOT = Path(__file__).parents[2]
+ROOT = repository.root()
 ETH = 0x049D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
 BEGINNING = 1_800_000_000  # the second at which every example begins
 DAY = 86_400
@@ -104,7 +104,7 @@ class System:
         self.chain = chain
         self.actors = Actors(*list(chain.accounts)[: len(Actors._fields)])
         self.reach: Counter[tuple[str, str]] = Counter()
-        product, mocks = ROOT / "deployments" / "artifacts", ROOT / "tests" / "mocks" / "artifacts"
+        product, mocks = ROOT / "medsync" / "artifacts", ROOT / "tests" / "mocks" / "artifacts"
         self._classes = {
             name: chain.declare(self.actors.administrator, folder, name)
             for name, folder in {

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 
+from tests.harness.driver import Raised
 from tests.model.state import Campaign, Credit, Delegation, Entity, Pool, Token
 from tests.model.words import CampaignTerms, short
 from tests.model.world import World
 
-from .driver import Raised
 from .invariants import INVARIANTS, OF_BOOKS, OF_EVENTS, OF_LIVENESS, Witness
 from .system import System
 

@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition
 from hypothesis.strategies._internal.featureflags import FeatureFlags
 
+from tests.harness.driver import Abi
+from tests.harness.reach import PROFILES, Reach, profile
 from tests.model.log import campaign_id, consent_message, revocation_message
 from tests.model.state import HABITS
 from tests.model.words import (
@@ -36,10 +38,8 @@ from tests.model.words import (
     ConsentTerms,
     short,
 )
-from tests.support.reach import PROFILES, Reach, profile
 
 from .drawing import INDEPENDENT, draw_from, seed_of_run
-from .driver import Abi
 from .invariants import OF_LIVENESS
 from .system import DAY, ETH, Operation, System, Transaction
 
@@ -1066,7 +1066,7 @@ def test_every_rule_is_in_the_books() -> None:
 @pytest.mark.parametrize("table", sorted(everything()))
 def test_what_is_never_reached_fails_the_run(table: str) -> None:
     """Everything reached but one thing, of each kind."""
-    folder = Path(__file__).parents[2] / "deployments" / "artifacts"
+    folder = Path(__file__).parents[2] / "medsync" / "artifacts"
     abis = [Abi(json.loads((folder / f"{name}.abi.json").read_text())) for name in ("MedSync", "RewardPool")]
     reach = Reach("planted", 0, unreached=OUT_OF_REACH)
     for name, rows in everything(*abis).items():

@@ -1,0 +1,1 @@
+"""Unit tests, in the package's own folders."""

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 import typer
 
-from medsync import toolchain
 from medsync.cli.app import app
 from medsync.cli.options import hoist
+from medsync.deployment import toolchain
+from scripts import repository
 
-ROOT = Path(__file__).parents[2]
+ROOT = repository.root()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 

@@ -29,6 +29,8 @@ def test_no_other_name_is() -> None:
 
 
 def test_importing_the_package_loads_no_library() -> None:
-    script = "import sys, medsync; print('starknet_py' in sys.modules, 'medsync.types' in sys.modules)"
+    script = (
+        "import sys, medsync; print('starknet_py' in sys.modules, 'medsync.protocol.types' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

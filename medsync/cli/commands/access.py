@@ -14,15 +14,15 @@ from medsync.cli import campaigns, values
 from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Answer, Hex, members
 from medsync.errors import ExitCode, InputError, VerificationError
-from medsync.felt import InvalidValue
-from medsync.files import read_text
-from medsync.vocabulary import Decision
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.vocabulary import Decision
+from medsync.storage.files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from medsync.exports import PatientExport
-    from medsync.types import AccessReceipt, AccessRequest, LogHead
+    from medsync.log.exports import PatientExport
+    from medsync.protocol.types import AccessReceipt, AccessRequest, LogHead
 
 app = typer.Typer(no_args_is_help=True, help="Ask for access, and read, take home and verify the log of it.")
 
@@ -125,7 +125,7 @@ async def emergency(
 
     Exit code 9 if it is refused, as to others, or where the patient opted out.
     """
-    from medsync.commitments import Domain
+    from medsync.protocol.commitments import Domain
 
     medsync = await context.medsync(signing=True)
     who = await context.address(patient, "PATIENT")
@@ -195,7 +195,7 @@ async def verify(
     The head of the log is read from the chain. Offline, a json file's own head is used, which whoever wrote
     the file chose. The consents in it are not covered. Exit code 7 if anything is wrong.
     """
-    from medsync.exports import json as json_export
+    from medsync.log.exports import json as json_export
 
     text = read_text(file, "FILE:")
     if not text.lstrip().startswith("{"):
@@ -222,8 +222,8 @@ def _reading(file: Path) -> Iterator[None]:
 
 
 async def _verify_csv(context: Context, file: Path, text: str) -> Answer:
-    from medsync.completeness import log_faults
-    from medsync.exports import csv
+    from medsync.log.completeness import log_faults
+    from medsync.log.exports import csv
 
     with _reading(file):
         entries = csv.loads_log(text)
@@ -265,8 +265,8 @@ async def _head(context: Context, chain_id: int, contract: int, patient: int) ->
 async def _request(
     context: Context, patient: str, purpose: str, categories: str, record: str, campaign: Path | None
 ) -> AccessRequest:
-    from medsync.commitments import Domain
-    from medsync.types import AccessRequest
+    from medsync.protocol.commitments import Domain
+    from medsync.protocol.types import AccessRequest
 
     return AccessRequest(
         patient=await context.address(patient, "PATIENT"),
@@ -295,15 +295,15 @@ async def _fetch(context: Context, patient: str) -> PatientExport:
 
 
 def _written(taken: PatientExport, format: Format) -> str:
-    from medsync.exports import csv
-    from medsync.exports import json as json_export
+    from medsync.log.exports import csv
+    from medsync.log.exports import json as json_export
 
     if format is Format.JSON:
         return json_export.dumps(taken)
     if format is Format.CSV:
         return csv.dumps_log(taken.entries)
     if format is Format.FHIR:
-        from medsync.exports import fhir
+        from medsync.log.exports import fhir
 
         return fhir.dumps(taken, int(time.time()))
     return _receipts(taken)
@@ -312,8 +312,8 @@ def _written(taken: PatientExport, format: Format) -> str:
 def _receipts(taken: PatientExport) -> str:
     import json
 
-    from medsync.exports.receipt import consent_receipt
-    from medsync.types import ConsentAdded
+    from medsync.log.exports.receipt import consent_receipt
+    from medsync.protocol.events import ConsentAdded
 
     given = dict.fromkeys(
         (event.grantee, event.purpose) for event in taken.consents if isinstance(event, ConsentAdded)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medsync.cli import values
-from medsync.cli.bridge import anchor_client
+from medsync.cli.commands.bridge import anchor_client
+from medsync.cli.commands.private import HomeOption, PassphraseFile, opened, passphrase
 from medsync.cli.context import Context, command, paid
 from medsync.cli.output import Answer, Hex, Time
-from medsync.cli.private import HomeOption, PassphraseFile, opened, passphrase
 from medsync.errors import InputError
 
 if TYPE_CHECKING:
-    from medsync.private.anchor import AnchorNode
-    from medsync.private.book import Book
+    from medsync.private.bridge.journal import Book
+    from medsync.protocol.types import AnchorNode
 
 app = typer.Typer(
     no_args_is_help=True, help="Prove what a private log includes, verify, audit; rotate its nodes."
@@ -34,9 +34,9 @@ async def nodes(
     threshold: Annotated[int, typer.Option(help="How many must sign.", min=1, max=16)],
 ) -> Answer:
     """Write a file of nodes, from folders on this machine: for deploy --anchor-nodes, or anchor rotate."""
-    from medsync.private.anchor import node_identity
     from medsync.private.home import Home
-    from medsync.private.keys import AttestorKey
+    from medsync.private.keys.keys import AttestorKey
+    from medsync.protocol.anchor import node_identity
 
     found = []
     for folder in homes:
@@ -71,8 +71,8 @@ async def sign_rotation(
 
     Example: medsync anchor sign-rotation next.json --home clinic --output clinic.rotation.json
     """
-    from medsync.private import rotation
-    from medsync.private.keys import AttestorKey
+    from medsync.private.bridge import rotation
+    from medsync.private.keys.keys import AttestorKey
 
     following, threshold = _next_nodes(nodes)
     secret = passphrase(passphrase_file)
@@ -106,8 +106,8 @@ async def rotate(
 
     Example: medsync anchor rotate next.json hospital.rotation.json clinic.rotation.json
     """
-    from medsync.files import read_bytes
-    from medsync.private import rotation
+    from medsync.private.bridge import rotation
+    from medsync.storage.files import read_bytes
 
     following, threshold = _next_nodes(nodes)
     given = {
@@ -132,8 +132,8 @@ async def rotate(
 
 def _next_nodes(path: Path) -> tuple[list[AnchorNode], int]:
     """The nodes and the threshold of a file."""
-    from medsync.deployments import read_quorum
-    from medsync.private.anchor import AnchorNode
+    from medsync.deployment.record import read_quorum
+    from medsync.protocol.types import AnchorNode
 
     with values.named("NODES"):
         quorum = read_quorum(path)
@@ -152,8 +152,8 @@ async def prove(
 
     Example: medsync anchor prove --record 3f… --output proof.json
     """
-    from medsync.private import proofs
-    from medsync.private.book import Book
+    from medsync.private.bridge import proofs
+    from medsync.private.bridge.journal import Book
 
     if (index is None) == (record is None):
         raise InputError("One of --index and --record says which entry.")
@@ -193,8 +193,8 @@ async def verify(
 
     It needs the file and a node, no deployment record. Exit code 7 if it does not hold.
     """
-    from medsync.files import read_bytes
-    from medsync.private import proofs
+    from medsync.private.bridge import proofs
+    from medsync.storage.files import read_bytes
 
     proof = proofs.InclusionProof.read(read_bytes(file, "FILE:"), f"FILE: {file}")
     connection = await context.connection()
@@ -226,8 +226,8 @@ async def audit(
     home: HomeOption = None,
 ) -> Answer:
     """Replay all that the deployment's PrivateAnchor emitted, and find contradictions (exit code 7)."""
-    from medsync.private import proofs
-    from medsync.private.book import Book
+    from medsync.private.bridge import proofs
+    from medsync.private.bridge.journal import Book
 
     client = await anchor_client(context)
     operations = None

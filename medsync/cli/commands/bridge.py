@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from medsync.cli import output, values
+from medsync.cli.commands.private import HomeOption, PassphraseFile, opened, passphrase
 from medsync.cli.context import Context, command
 from medsync.cli.output import Answer, Hex
-from medsync.cli.private import HomeOption, PassphraseFile, opened, passphrase
 from medsync.errors import ExitCode, InputError, MedSyncError
 
 if TYPE_CHECKING:
-    from medsync.private.anchor import PrivateAnchorClient
-    from medsync.private.bridge import Bridge, Step
+    from medsync.private.bridge.bridge import Bridge, Step
+    from medsync.starknet.anchor import PrivateAnchorClient
 
 app = typer.Typer(no_args_is_help=True, help="Anchor what a node did, issue tickets for what is permitted.")
 
@@ -115,7 +115,7 @@ def _told(step: Step) -> dict[str, Any]:
 
 async def anchor_client(context: Context, *, signing: bool = False) -> PrivateAnchorClient:
     """The deployment's PrivateAnchor. Raises InputError if it has none."""
-    from medsync.private.anchor import PrivateAnchorClient
+    from medsync.starknet.anchor import PrivateAnchorClient
 
     address = (await context.record()).private_anchor
     if address is None:
@@ -130,7 +130,7 @@ async def anchor_client(context: Context, *, signing: bool = False) -> PrivateAn
 @command(app, "status")
 async def status(context: Context, home: HomeOption = None) -> Answer:
     """Say how far the log is anchored, and what became of the log entries."""
-    from medsync.private.book import Book
+    from medsync.private.bridge.journal import Book
 
     async with opened(context, home) as found:
         head = await (await anchor_client(context)).head()
@@ -159,8 +159,8 @@ async def attest(
 
     Nothing in the request is believed: see docs/private-side.md. Exit code 7 if it is refused.
     """
-    from medsync.files import read_bytes
-    from medsync.private.attest import AttestationRequest
+    from medsync.private.bridge.attestor import AttestationRequest
+    from medsync.storage.files import read_bytes
 
     asked = AttestationRequest.read(read_bytes(request, "REQUEST:"), f"REQUEST: {request}")
     secret = passphrase(passphrase_file)
@@ -184,7 +184,7 @@ async def rotate_key(
     Tickets that are out are void then: who has one asks for access again. What was interrupted is completed
     by the same command; until then the bridge stands still.
     """
-    from medsync.private.keys import BridgeKey
+    from medsync.private.keys.keys import BridgeKey
 
     secret = passphrase(passphrase_file)
     async with opened(context, home, alone=True) as found, found.store() as store:

@@ -12,13 +12,13 @@ from medsync.cli import campaigns, values
 from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Answer, Hex, Time, members
 from medsync.errors import ExitCode, InputError, VerificationError
-from medsync.felt import InvalidValue
-from medsync.vocabulary import Decision
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.vocabulary import Decision
 
 if TYPE_CHECKING:
-    from medsync.clients import MedSyncClient
-    from medsync.signing import SignedConsent, SignedRevocation
-    from medsync.types import ConsentTerms
+    from medsync.protocol.types import ConsentTerms
+    from medsync.starknet.clients import MedSyncClient
+    from medsync.starknet.signing import SignedConsent, SignedRevocation
 
 app = typer.Typer(no_args_is_help=True, help="Give, ask for, refuse, revoke and judge consents.")
 
@@ -158,7 +158,7 @@ async def show(context: Context, patient: Patient, grantee: Grantee, purpose: va
 @command(app, "list")
 async def list_(context: Context, patient: Patient = ME) -> Answer:
     """List a patient's consents, by default one's own, with what they permit now."""
-    from medsync.types import ConsentAdded
+    from medsync.protocol.events import ConsentAdded
 
     medsync = await context.medsync()
     owner = await context.address(patient, "PATIENT")
@@ -303,7 +303,7 @@ async def submit(
     file: Annotated[Path, typer.Argument(help="What consent sign, or a wallet, has signed.")],
 ) -> Answer:
     """Submit what a patient signed. For anybody; the fee is the submitter's, the consent the patient's."""
-    from medsync.signing import SignedConsent
+    from medsync.starknet.signing import SignedConsent
 
     medsync = await context.medsync(signing=True)
     signed = _signed(file)
@@ -326,7 +326,7 @@ async def cancel_signatures(context: Context) -> Answer:
 
 
 def _signed(file: Path) -> SignedConsent | SignedRevocation:
-    from medsync.signing import signed_from_json
+    from medsync.starknet.signing import signed_from_json
 
     try:
         return signed_from_json(values.read_json(file, "FILE"))
@@ -344,8 +344,8 @@ async def _terms(
     reward: Path | None,
     agreed: str,
 ) -> ConsentTerms:
-    from medsync.commitments import Domain
-    from medsync.types import ConsentTerms
+    from medsync.protocol.commitments import Domain
+    from medsync.protocol.types import ConsentTerms
 
     now = await context.now()
     return ConsentTerms(
@@ -361,7 +361,7 @@ async def _terms(
 
 async def _assert_published(medsync: MedSyncClient, terms: ConsentTerms, any_pool: bool) -> None:
     """Keep a patient from trusting a pool that only says it pays: the contract cannot tell the two apart."""
-    from medsync.clients import RewardPoolClient
+    from medsync.starknet.clients import RewardPoolClient
 
     if any_pool or terms.reward is None:
         return

@@ -1,4 +1,4 @@
-"""`medsync build` and `medsync deploy`: from sources to contracts on a network."""
+"""`medsync deploy`: from artifacts to contracts on a network."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,45 +11,8 @@ from medsync.cli.output import Amount, Answer, Hex
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    command(app, "build")(build)
+    """Add the command to the command line."""
     command(app, "deploy")(deploy)
-
-
-async def build(
-    context: Context,
-    check: Annotated[bool, typer.Option("--check", help="Only compare; write nothing.")] = False,
-) -> Answer:
-    """Compile the contracts and write deployments/artifacts, or check that they are up to date.
-
-    Without the pinned Scarb the committed artifacts are used; it is then checked that they belong to the
-    sources.
-    """
-    from medsync import artifacts, toolchain
-
-    scarb = toolchain.scarb()
-    with context.busy("Building the contracts"):
-        if scarb.ok and not check:
-            artifacts.build()
-            rebuilt = True
-        else:
-            rebuilt = artifacts.check()
-    if not scarb.ok:
-        context.say(f"{scarb}: the committed artifacts are used.")
-    contracts = artifacts.manifest()["contracts"]
-    return {
-        "compiled": rebuilt,
-        "scarb": scarb.version if scarb.ok else None,
-        "contracts": [
-            {
-                "contract": name,
-                "class_hash": Hex(int(facts["class_hash"], 16)),
-                "compiled_class_hash": Hex(int(facts["compiled_class_hash"], 16)),
-                "bytes": facts["class_bytes"],
-            }
-            for name, facts in contracts.items()
-        ],
-    }
 
 
 async def deploy(
@@ -76,9 +39,9 @@ async def deploy(
 
     Example: medsync --network sepolia --allow-public-network deploy --dry-run
     """
-    from medsync import deployer
-    from medsync.deployments import Request, read_quorum
-    from medsync.network import STRK_TOKEN
+    from medsync.deployment import deployer
+    from medsync.deployment.record import Request, read_quorum
+    from medsync.starknet.network import STRK_TOKEN
 
     account = await context.account()
     connection = await context.connection()
@@ -143,8 +106,8 @@ async def deploy(
 
 
 async def _balance(context: Context, owner: int) -> Amount:
-    from medsync.clients import Erc20Client
-    from medsync.network import STRK_TOKEN
+    from medsync.starknet.clients import Erc20Client
+    from medsync.starknet.network import STRK_TOKEN
 
     strk = Erc20Client(STRK_TOKEN, (await context.connection()).client)
     return Amount(await strk.balance_of(owner), 18, "STRK")

@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at deployment records.")
 @command(app, "list")
 async def list_(context: Context) -> Answer:
     """List the recorded deployments."""
-    from medsync import deployments
+    from medsync.deployment import record as deployments
 
     found: list[dict[str, Any]] = []
     for path in deployments.find_all():
@@ -45,7 +45,8 @@ async def check(context: Context) -> Answer:
     Addresses, class hashes, programs, compiled class hashes, constructor arguments, wiring, interfaces and
     transactions are compared. Exit code 7 if anything differs.
     """
-    from medsync import deployer, deployments
+    from medsync.deployment import deployer
+    from medsync.deployment import record as deployments
 
     path = context.record_path()
     record = deployments.read(path)

@@ -10,7 +10,7 @@ from medsync.cli.context import Context, command
 from medsync.cli.output import Answer
 
 if TYPE_CHECKING:
-    from medsync.devnet import Background
+    from medsync.deployment.devnet import Background
 
 app = typer.Typer(no_args_is_help=True, help="Run a local devnet in the background. It proves nothing.")
 
@@ -21,7 +21,7 @@ async def up(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 5050,
 ) -> Answer:
     """Start a devnet, or find the one that runs already."""
-    from medsync import devnet
+    from medsync.deployment import devnet
 
     with context.busy("Starting devnet"):
         running = devnet.background_up(port)
@@ -31,7 +31,7 @@ async def up(
 @command(app, "down")
 async def down(context: Context) -> Answer:
     """End the devnet that `up` started; its chain is gone for good."""
-    from medsync import devnet
+    from medsync.deployment import devnet
 
     return {"ended": devnet.background_down()}
 
@@ -39,7 +39,7 @@ async def down(context: Context) -> Answer:
 @command(app, "status")
 async def status(context: Context) -> Answer:
     """Say whether a devnet runs, and where."""
-    from medsync import devnet
+    from medsync.deployment import devnet
 
     running = devnet.background_status()
     return {"running": False} if running is None else _answer(running)

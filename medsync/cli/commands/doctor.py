@@ -23,8 +23,9 @@ async def doctor(context: Context) -> Answer:
 
     Exit code 4 if something needed is missing.
     """
-    from medsync import artifacts, devnet, toolchain
-    from medsync.network import NETWORKS
+    from medsync import artifacts
+    from medsync.deployment import devnet, toolchain
+    from medsync.starknet.network import NETWORKS
 
     found: list[dict[str, object]] = []
 
@@ -46,19 +47,13 @@ async def doctor(context: Context) -> Answer:
         remedy=f"only to change contracts: install Scarb {toolchain.SCARB_VERSION}",
     )
     try:
-        root = artifacts.root()
-        report("checkout", str(root))
         manifest = artifacts.manifest()
-        fresh = manifest["source_sha256"] == artifacts.source_hash(artifacts.PRODUCT)
-        report(
-            "artifacts",
-            f"built by Scarb {manifest['scarb']}" + ("" if fresh else ", from other sources than these"),
-            ok=fresh,
-            remedy="make build",
-        )
-        report("deployments", _deployments())
+        for name in manifest["contracts"]:
+            artifacts.verified(name)
+        report("artifacts", f"built by Scarb {manifest['scarb']}, class hashes verified")
     except MedSyncError as error:
-        report("checkout", error.message, ok=False, remedy=error.hint)
+        report("artifacts", error.message, ok=False, remedy=error.hint)
+    report("deployments", _deployments())
     running = devnet.background_status()
     report("devnet", f"runs at {running.url}" if running else "none in the background: medsync devnet up")
     named = context.options.network
@@ -70,9 +65,9 @@ async def doctor(context: Context) -> Answer:
 
 
 def _deployments() -> str:
-    from medsync import deployments
+    from medsync.deployment import record
 
-    return ", ".join(path.stem for path in deployments.find_all()) or "none recorded: medsync deploy"
+    return ", ".join(path.stem for path in record.find_all()) or "none recorded: medsync deploy"
 
 
 def _account(named: str | None) -> str:
@@ -90,7 +85,7 @@ def _account(named: str | None) -> str:
 
 
 def _address(text: str) -> str:
-    from medsync.felt import InvalidValue, check_address, parse_felt
+    from medsync.protocol.felt import InvalidValue, check_address, parse_felt
 
     try:
         check_address(parse_felt(text, "address"), "address")

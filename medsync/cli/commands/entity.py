@@ -8,7 +8,7 @@ from medsync.cli import values
 from medsync.cli.context import Context, command, paid
 from medsync.cli.output import Answer, Hex, Time, members
 from medsync.errors import InputError
-from medsync.vocabulary import Role
+from medsync.protocol.vocabulary import Role
 
 app = typer.Typer(no_args_is_help=True, help="Register and suspend hospitals, researchers and auditors.")
 admin = typer.Typer(no_args_is_help=True, help="See the administrator, or hand the administration over.")
@@ -28,7 +28,7 @@ async def register(
 
     Example: medsync entity register devnet:1 --role hospital --profile hospital.json
     """
-    from medsync.commitments import Domain
+    from medsync.protocol.commitments import Domain
 
     medsync = await context.medsync(signing=True)
     address = await context.address(entity, "ENTITY")
@@ -74,7 +74,7 @@ async def show(context: Context, entity: Entity) -> Answer:
 @command(app, "list")
 async def list_(context: Context) -> Answer:
     """List all entities that were ever registered, as they are now."""
-    from medsync.events import EntityRegistered
+    from medsync.protocol.events import EntityRegistered
 
     medsync = await context.medsync()
     with context.busy("Reading events"):

@@ -12,10 +12,10 @@ from medsync.cli.context import ME, Context, command, paid
 from medsync.cli.output import Amount, Answer, Hex, members
 from medsync.cli.values import Unit
 from medsync.errors import InputError
-from medsync.files import is_there
+from medsync.storage.files import is_there
 
 if TYPE_CHECKING:
-    from medsync.types import CampaignTerms
+    from medsync.protocol.types import CampaignTerms
 
 app = typer.Typer(no_args_is_help=True, help="Fund campaigns, allow accessors, draw rewards.")
 
@@ -60,8 +60,8 @@ async def fund(
             raise InputError(
                 f"--terms: {terms} does not exist.", hint="--purpose, --rate and --expires make it."
             )
-        from medsync.commitments import new_salt
-        from medsync.types import CampaignTerms
+        from medsync.protocol.commitments import new_salt
+        from medsync.protocol.types import CampaignTerms
 
         campaign = CampaignTerms(
             pool=pool.address,

@@ -15,15 +15,15 @@ from medsync.cli import values
 from medsync.cli.context import Context, command
 from medsync.cli.output import Answer, Hex, Time
 from medsync.errors import InputError
-from medsync.files import NewFile, is_there, replace, write_new
+from medsync.storage.files import NewFile, is_there, replace, write_new
 
 if TYPE_CHECKING:
-    from medsync.private.calimero import CalimeroNode, Invitation
     from medsync.private.home import Home
-    from medsync.private.records import OpenedRecord
-    from medsync.private.records_app import RecordStore
-    from medsync.private.tickets import SignedTicket
-    from medsync.vocabulary import Category
+    from medsync.private.node.calimero import CalimeroNode, Invitation
+    from medsync.private.records.application import RecordStore
+    from medsync.private.records.sealing import OpenedRecord
+    from medsync.private.records.tickets import SignedTicket
+    from medsync.protocol.vocabulary import Category
 
 app = typer.Typer(no_args_is_help=True, help="Keep encrypted records on a private node, and get one.")
 
@@ -48,7 +48,7 @@ PassphraseFile = Annotated[
 
 def home_path(context: Context, home: Path | None) -> Path:
     """The folder that is meant."""
-    from medsync.devnet import state_dir
+    from medsync.deployment.devnet import state_dir
 
     return home or state_dir() / "private" / context.options.network
 
@@ -57,7 +57,7 @@ def passphrase(file: Path | None, *, new: bool = False) -> str:
     """The passphrase from a file, the environment, or the keyboard; a new one is asked for twice."""
     import getpass
 
-    from medsync.private import keyfiles
+    from medsync.private.keys import keyfiles
 
     known = (keyfiles.PASSPHRASE_VARIABLE, keyfiles.PASSPHRASE_FILE_VARIABLE)
     if file is not None or any(name in os.environ for name in known) or not sys.stdin.isatty():
@@ -124,10 +124,10 @@ async def init(
 
     Example: medsync private init --home hospital
     """
-    from medsync.private.anchor import node_identity
-    from medsync.private.calimero import Credentials
     from medsync.private.home import Home
-    from medsync.private.keys import AttestorKey, BridgeKey
+    from medsync.private.keys.keys import AttestorKey, BridgeKey
+    from medsync.private.node.calimero import Credentials
+    from medsync.protocol.anchor import node_identity
 
     record, connection = await context.record(), await context.connection()
     credentials = Credentials.read(login, "--login:") if login is not None else None
@@ -163,8 +163,8 @@ async def key(
     passphrase_file: PassphraseFile = None,
 ) -> Answer:
     """Make an accessor's key: what data is encrypted for, and tickets are presented with."""
-    from medsync.private.keyfiles import write_key
-    from medsync.private.keys import AccessorKey
+    from medsync.private.keys.keyfiles import write_key
+    from medsync.private.keys.keys import AccessorKey
 
     made = AccessorKey.generate()
     write_key(file, made, passphrase(passphrase_file, new=True))
@@ -185,9 +185,9 @@ async def card(
     """
     import time
 
-    from medsync.private.cards import sign_card
-    from medsync.private.keyfiles import read_key
-    from medsync.private.keys import AccessorKey
+    from medsync.private.keys.cards import sign_card
+    from medsync.private.keys.keyfiles import read_key
+    from medsync.private.keys.keys import AccessorKey
 
     account = await context.account()
     accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
@@ -219,10 +219,10 @@ async def put(
 
     Example: medsync private put observation.json --patient devnet:5
     """
-    from medsync.files import read_bytes
-    from medsync.private import custody
-    from medsync.private.records import read_resources
-    from medsync.private.vault import Note
+    from medsync.private.records import service
+    from medsync.private.records.sealing import read_resources
+    from medsync.private.records.vault import Note
+    from medsync.storage.files import read_bytes
 
     resources = read_resources(read_bytes(file, "FILE:"), f"FILE: {file}")
     if update is not None and len(resources) != 1:
@@ -235,13 +235,13 @@ async def put(
             for resource in resources:
                 if update is None:
                     note = Note(patient=whom, label=label)
-                    sealed = await custody.keep(store, vault, resource, note, overrides=overrides)
+                    sealed = await service.keep(store, vault, resource, note, overrides=overrides)
                 else:
                     with values.named("--update"):
                         note = vault.note(update)
                     if note.patient != whom:
                         raise InputError("--patient: the record is another patient's.")
-                    sealed = await custody.replace(store, vault, update, resource, overrides=overrides)
+                    sealed = await service.replace(store, vault, update, resource, overrides=overrides)
                 stored.append(
                     {
                         "record": sealed.record.id,
@@ -271,7 +271,7 @@ async def listing(
     passphrase_file: PassphraseFile = None,
 ) -> Answer:
     """List the records on the node: ids, versions, commitments. With --patient the vault is opened, too."""
-    from medsync.vocabulary import Category
+    from medsync.protocol.vocabulary import Category
 
     async with opened(context, home) as found, found.store() as store:
         records = await store.records()
@@ -314,10 +314,10 @@ async def get(
     A ticket releases once. A refusal is logged on the node; exit code 9. This is present, release and open in
     one, for an accessor on the machine of the hospital's folder.
     """
-    from medsync.private import custody
-    from medsync.private.keyfiles import read_key
-    from medsync.private.keys import AccessorKey
-    from medsync.private.tickets import read_ticket
+    from medsync.private.keys.keyfiles import read_key
+    from medsync.private.keys.keys import AccessorKey
+    from medsync.private.records import service
+    from medsync.private.records.tickets import read_ticket
 
     # What the ticket releases, it releases once.
     with reserved(output):
@@ -325,7 +325,7 @@ async def get(
         accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
         requested = await _requested(context, signed)
         async with opened(context, home) as found, found.store() as store:
-            record = await custody.fetch(store, signed, accessor, requested=requested)
+            record = await service.fetch(store, signed, accessor, requested=requested)
         return _written(record, output)
 
 
@@ -344,9 +344,9 @@ async def present(
 
     Example: medsync private present TICKET --key researcher.key --output presentation.json
     """
-    from medsync.private.keyfiles import read_key
-    from medsync.private.keys import AccessorKey
-    from medsync.private.tickets import read_ticket
+    from medsync.private.keys.keyfiles import read_key
+    from medsync.private.keys.keys import AccessorKey
+    from medsync.private.records.tickets import read_ticket
 
     signed = read_ticket(ticket)
     accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
@@ -378,14 +378,14 @@ async def release(
 
     Example: medsync private release presentation.json --output released.bin --home hospital
     """
-    from medsync.files import read_bytes
-    from medsync.private import custody
-    from medsync.private.tickets import Presentation
+    from medsync.private.records import service
+    from medsync.private.records.tickets import Presentation
+    from medsync.storage.files import read_bytes
 
     with reserved(output):
         given = Presentation.read(read_bytes(presentation, "PRESENTATION:"), f"PRESENTATION: {presentation}")
         async with opened(context, home) as found, found.store() as store:
-            ciphertext = await custody.release(store, given)
+            ciphertext = await service.release(store, given)
         replace(NewFile(output, ciphertext, "--output:", private=True))
     return {"released": str(output), "bytes": len(ciphertext)}
 
@@ -405,11 +405,11 @@ async def open_released(
 
     Example: medsync private open released.bin --ticket TICKET --key researcher.key --output record.json
     """
-    from medsync.files import read_bytes
-    from medsync.private.keyfiles import read_key
-    from medsync.private.keys import AccessorKey
-    from medsync.private.records import open_record
-    from medsync.private.tickets import read_ticket
+    from medsync.private.keys.keyfiles import read_key
+    from medsync.private.keys.keys import AccessorKey
+    from medsync.private.records.sealing import open_record
+    from medsync.private.records.tickets import read_ticket
+    from medsync.storage.files import read_bytes
 
     ciphertext = read_bytes(released, "RELEASED:")
     signed = read_ticket(ticket)
@@ -423,11 +423,11 @@ async def open_released(
 
 async def _requested(context: Context, signed: SignedTicket) -> int:
     """The commitment that was asked for, as the patient's log on the chain has it."""
-    from medsync.private import custody
+    from medsync.private.records import service
 
     deployment, connection = await context.record(), await context.connection()
     with context.busy("Reading the log"):
-        entry = await custody.logged_request(
+        entry = await service.logged_request(
             connection.client, deployment.medsync, signed.ticket, deployment.first_block
         )
     return entry.record
@@ -435,7 +435,7 @@ async def _requested(context: Context, signed: SignedTicket) -> int:
 
 def _written(record: OpenedRecord, output: Path) -> Answer:
     """Put a record into its reserved file, and say so."""
-    from medsync.commitments import canonical_json
+    from medsync.protocol.commitments import canonical_json
 
     replace(NewFile(output, canonical_json(record.resource) + b"\n", "--output:", private=True))
     return {
@@ -557,7 +557,7 @@ async def rekey(context: Context, home: HomeOption = None, passphrase_file: Pass
     What was interrupted is completed by the same command. Exit code 7 if a registered backup is out of reach;
     nothing is changed then.
     """
-    from medsync.private.keys import CustodianKey
+    from medsync.private.keys.keys import CustodianKey
 
     secret = passphrase(passphrase_file)
     async with opened(context, home, alone=True) as found:
@@ -576,7 +576,7 @@ async def rekey(context: Context, home: HomeOption = None, passphrase_file: Pass
 
 def _real_node(store: RecordStore) -> CalimeroNode:
     """The node, if it is one that others can join. Raises InputError."""
-    from medsync.private.calimero import CalimeroNode
+    from medsync.private.node.calimero import CalimeroNode
 
     if not isinstance(store.node, CalimeroNode):
         raise InputError(
@@ -619,8 +619,8 @@ async def join(
     It may be repeated, and resumes; who joined before the invitation expired joins with it the contexts that
     were begun since. Tell the institution that invited which member answered here.
     """
-    from medsync.files import read_text
-    from medsync.private.calimero import Invitation
+    from medsync.private.node.calimero import Invitation
+    from medsync.storage.files import read_text
 
     text = read_text(file, "FILE:")
     with values.named(f"FILE: {file}"):
@@ -637,7 +637,7 @@ async def join(
 
 async def _joined(node: CalimeroNode, invitation: Invitation) -> list[str]:
     """Join the group; its contexts. An invitation that was used before may have expired since."""
-    from medsync.private.node import NodeRefused
+    from medsync.private.node.interface import NodeRefused
 
     try:
         await node.join(invitation)
@@ -665,7 +665,7 @@ async def members(
     With --expect, exit code 7 unless these and its own node are the members: somebody else may have used an
     invitation.
     """
-    from medsync.private.node import decode_id
+    from medsync.private.node.interface import decode_id
 
     for one in expect:
         decode_id(one, "--expect")

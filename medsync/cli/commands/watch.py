@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starknet_py.net.client_models import EmittedEvent
     from starknet_py.net.full_node_client import FullNodeClient
 
-    from medsync.events import Event
+    from medsync.protocol.events import Event
 
 #: Seconds between two looks at a node that does not tell by itself.
 POLL_INTERVAL: Final = 2.0
@@ -83,7 +83,7 @@ class _Source:
 
     async def events(self, url: str | None, from_block: int | None) -> AsyncIterator[Event]:
         """What happens from a block on, by default the next; over a WebSocket at `url` if possible."""
-        from medsync.log import newest_block
+        from medsync.log.fetch import newest_block
 
         newest = await newest_block(self._client)
         self._first = self._block = newest + 1 if from_block is None else from_block
@@ -137,7 +137,7 @@ class _Source:
 
     async def _page(self) -> AsyncIterator[Event]:
         """What the node has from the block that was told of last."""
-        from medsync.log import fetch_raw, newest_block, position
+        from medsync.log.fetch import fetch_raw, newest_block, position
 
         newest = await newest_block(self._client)
         if newest < self._block:
@@ -151,8 +151,8 @@ class _Source:
             yield event
 
     def _new(self, found: list[EmittedEvent]) -> Iterator[Event]:
-        from medsync.events import decode_event
-        from medsync.log import position
+        from medsync.log.fetch import position
+        from medsync.protocol.events import decode_event
 
         for event in found:
             place = position(event)
@@ -181,7 +181,7 @@ def _emitted(message: dict[str, Any]) -> EmittedEvent:
 
 
 def _line(event: Event) -> dict[str, Any]:
-    from medsync.events import event_name
+    from medsync.protocol.events import event_name
 
     shown = output.members(event)
     where = {name: shown.pop(name, None) for name in ("block_number", "transaction_hash", "timestamp")}

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from medsync.felt import InvalidValue
-from medsync.types import AllConsentsRevoked, ConsentAdded, ConsentEvent, LogEntry, LogHead
-from medsync.vocabulary import Purpose
+from medsync.protocol.events import AllConsentsRevoked, ConsentAdded, ConsentEvent, LogEntry
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.types import LogHead
+from medsync.protocol.vocabulary import Purpose
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final, TypeVar
 
-from medsync.felt import InvalidValue, check_uint, parse_felt
-from medsync.types import (
+from medsync.protocol.events import (
     AllConsentsRevoked,
     ConsentAdded,
     ConsentEvent,
@@ -17,7 +16,8 @@ from medsync.types import (
     EventLocation,
     LogEntry,
 )
-from medsync.vocabulary import Category, Decision, Purpose, Reason
+from medsync.protocol.felt import InvalidValue, check_uint, parse_felt
+from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason
 
 #: What a record's value can be.
 Value = str | int | list[str] | None

@@ -2,7 +2,7 @@
 
 Values are written as in the JSON form; categories are separated by spaces, what is unknown is empty. No value
 can start with a character that a spreadsheet takes for a formula. Both tables read back to what was written;
-the log can then be verified with `medsync.completeness`, but the JSON form is the self-contained one.
+the log can then be verified with `medsync.log.completeness`, but the JSON form is the self-contained one.
 """
 
 import csv
@@ -10,9 +10,9 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medsync.exports._records import CONSENT_EVENTS, Value, columns, from_record, to_record
-from medsync.felt import InvalidValue
-from medsync.types import ConsentEvent, EventLocation, LogEntry
+from medsync.log.exports._records import CONSENT_EVENTS, Value, columns, from_record, to_record
+from medsync.protocol.events import ConsentEvent, EventLocation, LogEntry
+from medsync.protocol.felt import InvalidValue
 
 #: One row per event, whichever it is: what an event does not have is empty.
 _CONSENT_COLUMNS = [

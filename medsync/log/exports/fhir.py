@@ -17,13 +17,14 @@ from uuid import UUID, uuid5
 
 from fhir.resources.bundle import Bundle
 
-from medsync.completeness import entry_digests
 from medsync.errors import VerificationError
-from medsync.exports import ConsentState, GivenConsent, PatientExport, given_consents
-from medsync.felt import InvalidValue, decode_short_string
-from medsync.fhir import parse_resource
-from medsync.types import LogEntry, utc_datetime, utc_text
-from medsync.vocabulary import (
+from medsync.log.completeness import entry_digests
+from medsync.log.exports import ConsentState, GivenConsent, PatientExport, given_consents
+from medsync.protocol.events import LogEntry
+from medsync.protocol.felt import InvalidValue, decode_short_string
+from medsync.protocol.fhir import parse_resource
+from medsync.protocol.types import utc_datetime, utc_text
+from medsync.protocol.vocabulary import (
     ACT_REASON_SYSTEM,
     DOCUMENT_TYPES,
     FHIR_CATEGORIES,

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from medsync.commitments import parse_json
-from medsync.completeness import entry_digests, log_faults
 from medsync.errors import VerificationError
-from medsync.exports import PatientExport
-from medsync.exports._records import CONSENT_EVENTS, from_record, to_record
-from medsync.felt import (
+from medsync.log.completeness import entry_digests, log_faults
+from medsync.log.exports import PatientExport
+from medsync.log.exports._records import CONSENT_EVENTS, from_record, to_record
+from medsync.protocol.commitments import parse_json
+from medsync.protocol.events import LogEntry
+from medsync.protocol.felt import (
     InvalidValue,
     check_address,
     check_uint,
@@ -23,7 +24,7 @@ from medsync.felt import (
     encode_short_string,
     parse_felt,
 )
-from medsync.types import LogEntry, LogHead
+from medsync.protocol.types import LogHead
 
 #: Names the form of the document; a reader refuses any other.
 SCHEMA: Final = "medsync.export/1"

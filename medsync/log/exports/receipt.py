@@ -16,18 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from medsync.exports import PatientExport
-from medsync.felt import InvalidValue, decode_short_string
-from medsync.hashing import poseidon
-from medsync.types import (
-    AllConsentsRevoked,
-    CampaignTerms,
-    ConsentAdded,
-    ConsentEvent,
-    EventLocation,
-    utc_text,
-)
-from medsync.vocabulary import ACT_REASON_SYSTEM, EHDS_GROUPS, Category, Purpose
+from medsync.log.exports import PatientExport
+from medsync.protocol.events import AllConsentsRevoked, ConsentAdded, ConsentEvent, EventLocation
+from medsync.protocol.felt import InvalidValue, decode_short_string
+from medsync.protocol.hashing import poseidon
+from medsync.protocol.types import CampaignTerms, utc_text
+from medsync.protocol.vocabulary import ACT_REASON_SYSTEM, EHDS_GROUPS, Category, Purpose
 
 #: Names the form of the receipt.
 SCHEMA: Final = "medsync.consent-receipt/1"

@@ -17,28 +17,10 @@ from typing import Literal
 import sqlalchemy as sql
 from pydantic import Field
 
-from medsync.commitments import parse_json
 from medsync.errors import VerificationError
-from medsync.private.anchor import (
-    AnchorHead,
-    NodeSignature,
-    PrivateAnchorClient,
-    Statement,
-    node_identity,
-    sign_statement,
-)
-from medsync.private.database import Database
-from medsync.private.leaves import leaf_value
-from medsync.private.node import (
-    Claim,
-    ClaimRequest,
-    Context,
-    NodeKind,
-    PrivateNode,
-    encode_id,
-    verify_claim,
-)
-from medsync.private.records_app import (
+from medsync.private.bridge.leaves import leaf_value
+from medsync.private.node.interface import Claim, ClaimRequest, Context, PrivateNode, encode_id, verify_claim
+from medsync.private.records.application import (
     ErasedOperation,
     Operation,
     Receipt,
@@ -46,9 +28,14 @@ from medsync.private.records_app import (
     RecordsApp,
     RecordView,
 )
-from medsync.private.tree import Frontier
-from medsync.private.wire import Base64, Felt, Hex32, Hex64, Wire
-from medsync.signer import StarkSigner
+from medsync.private.schema import Base64, Felt, Hex32, Hex64, Wire
+from medsync.protocol.anchor import NodeKind, node_identity
+from medsync.protocol.commitments import parse_json
+from medsync.protocol.merkle import Frontier
+from medsync.protocol.types import AnchorHead, NodeSignature, Statement
+from medsync.starknet.anchor import PrivateAnchorClient, sign_statement
+from medsync.starknet.signer import StarkSigner
+from medsync.storage.database import Database
 
 
 class AttestationRequest(Wire):

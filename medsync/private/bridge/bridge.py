@@ -18,22 +18,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from medsync.completeness import entry_digests
 from medsync.errors import ContractError, InputError, MedSyncError, VerificationError
-from medsync.events import selector_of
-from medsync.felt import InvalidValue
-from medsync.files import NewFile, read_bytes, replace
-from medsync.log import AccessHistory, fetch_log, fetch_raw, newest_block
-from medsync.private.anchor import AnchorHead, PrivateAnchorClient, state_digest, verify_node_signature
-from medsync.private.attest import Attestation, AttestationRequest, Attestor, check_claim
-from medsync.private.book import Book, Dealt, Kept, Outcome
-from medsync.private.cards import KeyCard
-from medsync.private.keys import BridgeKey, RecordVersion
-from medsync.private.records_app import Found, RecordStore
-from medsync.private.tickets import LIFE, SignedTicket
-from medsync.private.vault import KeyVault, UnknownRecord
-from medsync.types import LogEntry
-from medsync.vocabulary import Category, Decision
+from medsync.log.completeness import entry_digests
+from medsync.log.fetch import AccessHistory, fetch_log, fetch_raw, newest_block
+from medsync.private.bridge.attestor import Attestation, AttestationRequest, Attestor, check_claim
+from medsync.private.bridge.journal import Book, Dealt, Kept, Outcome
+from medsync.private.keys.cards import KeyCard
+from medsync.private.keys.keys import BridgeKey, RecordVersion
+from medsync.private.records.application import Found, RecordStore
+from medsync.private.records.tickets import LIFE, SignedTicket
+from medsync.private.records.vault import KeyVault, UnknownRecord
+from medsync.protocol.anchor import state_digest
+from medsync.protocol.events import LogEntry, selector_of
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.types import AnchorHead
+from medsync.protocol.vocabulary import Category, Decision
+from medsync.starknet.anchor import PrivateAnchorClient, verify_node_signature
+from medsync.storage.files import NewFile, read_bytes, replace
 
 #: Seconds after which a logged permit gets no ticket any more.
 OLDEST_ENTRY: Final = 3_600

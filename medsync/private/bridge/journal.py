@@ -15,10 +15,10 @@ from pathlib import Path
 import sqlalchemy as sql
 
 from medsync.errors import VerificationError
-from medsync.private.database import Database
-from medsync.private.leaves import leaf_value
-from medsync.private.records_app import Operation, parse_operation
-from medsync.private.tree import MerkleLog
+from medsync.private.bridge.leaves import leaf_value
+from medsync.private.records.application import Operation, parse_operation
+from medsync.protocol.merkle import MerkleLog
+from medsync.storage.database import Database
 
 _TABLES = sql.MetaData()
 _LEAVES = sql.Table(

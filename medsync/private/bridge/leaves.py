@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from medsync.felt import InvalidValue, check_uint, encode_short_string, parse_felt
-from medsync.hashing import poseidon
+from medsync.protocol.felt import InvalidValue, check_uint, encode_short_string, parse_felt
+from medsync.protocol.hashing import poseidon
 
 if TYPE_CHECKING:
-    from medsync.private.records_app import Operation
+    from medsync.private.records.application import Operation
 
 #: First felt of every leaf's value: keeps it apart from every other hash.
 LEAF_TAG: Final = encode_short_string("MEDSYNC/LEAF/1")

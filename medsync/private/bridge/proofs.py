@@ -17,14 +17,14 @@ from pydantic import Field
 from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import InputError, VerificationError
-from medsync.events import Anchored, NodesRotated
-from medsync.log import fetch_events
-from medsync.private.anchor import PrivateAnchorClient
-from medsync.private.book import Book
-from medsync.private.leaves import leaf_value
-from medsync.private.records_app import Operation
-from medsync.private.tree import MerkleLog, verify_inclusion
-from medsync.private.wire import Felt, Wire
+from medsync.log.fetch import fetch_events
+from medsync.private.bridge.journal import Book
+from medsync.private.bridge.leaves import leaf_value
+from medsync.private.records.application import Operation
+from medsync.private.schema import Felt, Wire
+from medsync.protocol.events import Anchored, NodesRotated
+from medsync.protocol.merkle import MerkleLog, verify_inclusion
+from medsync.starknet.anchor import PrivateAnchorClient
 
 
 class InclusionProof(Wire):

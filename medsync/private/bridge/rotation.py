@@ -12,17 +12,11 @@ from typing import Literal
 from pydantic import Field
 
 from medsync.errors import InputError, VerificationError
-from medsync.private.anchor import (
-    AnchorHead,
-    AnchorNode,
-    NodeSignature,
-    PrivateAnchorClient,
-    is_signed_by,
-    rotation_message,
-    sign_rotation,
-)
-from medsync.private.wire import Felt, Wire
-from medsync.signer import StarkSigner
+from medsync.private.schema import Felt, Wire
+from medsync.protocol.anchor import rotation_message
+from medsync.protocol.types import AnchorHead, AnchorNode, NodeSignature
+from medsync.starknet.anchor import PrivateAnchorClient, is_signed_by, sign_rotation
+from medsync.starknet.signer import StarkSigner
 
 
 class RotationSignature(Wire):

@@ -12,13 +12,14 @@ from typing import Any, Final
 from pydantic import Field
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.clients import ContractClient
 from medsync.errors import ContractError, VerificationError
-from medsync.felt import decode_short_string, encode_short_string
-from medsync.hashing import DOMAIN_NAME, DOMAIN_VERSION, SNIP12_TYPES, message_hash
-from medsync.private.keys import AccessorKey
-from medsync.private.wire import Address, Felt, Hex32, Wire
-from medsync.signer import StarkSigner
+from medsync.private.keys.keys import AccessorKey
+from medsync.private.schema import Address, Felt, Hex32, Wire
+from medsync.protocol.felt import decode_short_string, encode_short_string
+from medsync.protocol.hashing import SNIP12_TYPES
+from medsync.protocol.messages import DOMAIN_NAME, DOMAIN_VERSION, message_hash
+from medsync.starknet.clients import ContractClient
+from medsync.starknet.signer import StarkSigner
 
 #: Most seconds a card is good for: a year and a day.
 LONGEST_LIFE: Final = 366 * 86_400

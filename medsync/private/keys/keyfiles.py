@@ -17,12 +17,12 @@ from typing import Final, Literal, TypeVar
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from pydantic import Field
 
-from medsync.commitments import canonical_json
 from medsync.errors import InputError
-from medsync.felt import InvalidValue
-from medsync.files import NewFile, read_bytes, read_text, replace, write_new
-from medsync.private.keys import KEY_BYTES, KeptKey, KeyKind, seal, unseal
-from medsync.private.wire import Base64, Hex32, Wire
+from medsync.private.keys.keys import KEY_BYTES, KeptKey, KeyKind, seal, unseal
+from medsync.private.schema import Base64, Hex32, Wire
+from medsync.protocol.commitments import canonical_json
+from medsync.protocol.felt import InvalidValue
+from medsync.storage.files import NewFile, read_bytes, read_text, replace, write_new
 
 PASSPHRASE_VARIABLE: Final = "MEDSYNC_KEY_PASSPHRASE"
 PASSPHRASE_FILE_VARIABLE: Final = "MEDSYNC_KEY_PASSPHRASE_FILE"

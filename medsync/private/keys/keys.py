@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starknet_py.constants import EC_ORDER
 
 from medsync.errors import VerificationError
-from medsync.felt import InvalidValue, check_felt
-from medsync.signer import StarkSigner, public_key_of
+from medsync.protocol.felt import InvalidValue, check_felt
+from medsync.starknet.signer import StarkSigner, public_key_of
 
 #: Bytes of a key, be it secret or public.
 KEY_BYTES: Final = 32

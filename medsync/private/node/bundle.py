@@ -23,13 +23,12 @@ import base58
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from medsync.commitments import canonical_json, parse_json
 from medsync.errors import InputError
-from medsync.felt import InvalidValue
-from medsync.files import read_bytes
+from medsync.protocol.commitments import canonical_json, parse_json
+from medsync.protocol.felt import InvalidValue
+from medsync.storage.files import read_bytes
 
-#: The application this repository ships, built from `private-records/`, and its package name.
-BUNDLE: Final = Path(__file__).parents[2] / "private-records" / "medsync-private-records.mpk"
+#: Package name of the application that this package ships as `medsync.artifacts.BUNDLE`.
 PACKAGE: Final = "org.medsync.private-records"
 #: The oldest Calimero that bundles made here run on.
 RUNTIME: Final = "0.11.0-rc.4"

@@ -33,11 +33,9 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from medsync.commitments import parse_json
 from medsync.errors import InputError, VerificationError
-from medsync.files import read_text
-from medsync.private.bundle import Bundle
-from medsync.private.node import (
+from medsync.private.node.bundle import Bundle
+from medsync.private.node.interface import (
     ApplicationError,
     BadAnswer,
     Claim,
@@ -48,7 +46,6 @@ from medsync.private.node import (
     Health,
     NodeError,
     NodeEvent,
-    NodeKind,
     NodeRefused,
     NodeUnavailable,
     State,
@@ -58,7 +55,10 @@ from medsync.private.node import (
     decode_id,
     encode_arguments,
 )
-from medsync.private.wire import Base64
+from medsync.private.schema import Base64
+from medsync.protocol.anchor import NodeKind
+from medsync.protocol.commitments import parse_json
+from medsync.storage.files import read_text
 
 #: Seconds a call may take. Governance (invitations, joining, removing) waits for other members: joining a
 #: namespace takes 7 s at least, and a refusal 30 s.

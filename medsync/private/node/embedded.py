@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from medsync.errors import InputError
-from medsync.private.bundle import Bundle
-from medsync.private.host import DEFAULT_LIMITS, Call, Limits, Program
-from medsync.private.node import (
+from medsync.private.node.bundle import Bundle
+from medsync.private.node.host import DEFAULT_LIMITS, Call, Limits, Program
+from medsync.private.node.interface import (
     Claim,
     ClaimRequest,
     Context,
     Health,
     NodeEvent,
-    NodeKind,
     NodeUnavailable,
     State,
     UnknownContext,
@@ -36,7 +35,8 @@ from medsync.private.node import (
     encode_arguments,
     encode_id,
 )
-from medsync.private.store import Position, Store, StoredEvent, Transaction
+from medsync.private.node.store import Position, Store, StoredEvent, Transaction
+from medsync.protocol.anchor import NodeKind
 
 T = TypeVar("T")
 

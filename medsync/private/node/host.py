@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from medsync.errors import InputError
-from medsync.private.node import ApplicationError, ExecutionFailed, Failure
+from medsync.private.node.interface import ApplicationError, ExecutionFailed, Failure
 
 MIB: Final = 1 << 20
 

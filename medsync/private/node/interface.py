@@ -22,8 +22,9 @@ import base58
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from medsync.commitments import parse_json
 from medsync.errors import ExitCode, InputError, MedSyncError, VerificationError
+from medsync.protocol.anchor import NodeKind
+from medsync.protocol.commitments import parse_json
 
 #: Bytes of arguments, as JSON: a real node accepts no larger request.
 MAX_ARGUMENTS: Final = 2 * 1024 * 1024 - 1024
@@ -31,26 +32,6 @@ MAX_ARGUMENTS: Final = 2 * 1024 * 1024 - 1024
 MAX_CLAIM_LIFE: Final = 300_000
 #: Seconds two clocks may differ.
 CLOCK_SKEW: Final = 60
-
-
-class NodeKind(StrEnum):
-    """Which kind of node it is. The names are what `PrivateAnchor` hashes into a node's identity."""
-
-    #: The in-process host for Calimero applications: one member, no network.
-    EMBEDDED = "EMBEDDED"
-    #: A real Calimero node.
-    CALIMERO = "CALIMERO"
-
-    @property
-    def claim_domain(self) -> bytes:
-        """What precedes the payload when a claim is signed, so that one kind's never passes for another's."""
-        return _CLAIM_DOMAINS[self]
-
-
-_CLAIM_DOMAINS: Final = {
-    NodeKind.EMBEDDED: b"medsync.embedded-claim.v1\0",
-    NodeKind.CALIMERO: b"calimero.ownership-claim.v1\0",
-}
 
 
 # --- errors -------------------------------------------------------------------------------------------------

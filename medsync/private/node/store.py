@@ -34,10 +34,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.dialects.sqlite import insert
 
 from medsync.errors import InputError
-from medsync.files import NewFile, is_there, read_text, replace
-from medsync.private.database import Database
-from medsync.private.host import Commit
-from medsync.private.node import encode_id
+from medsync.private.node.host import Commit
+from medsync.private.node.interface import encode_id
+from medsync.storage.database import Database
+from medsync.storage.files import NewFile, is_there, read_text, replace
 
 #: Deltas kept of each context, the newest. They are what other members would be sent. This node has none, and
 #: its state is complete without them: they are kept so that one can look at what would leave a node.

@@ -17,13 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError
 
 from medsync.errors import InputError
-from medsync.private.keys import RecordVersion
-from medsync.private.node import ApplicationError, BadAnswer, Context, PrivateNode, UnknownContext, decode_id
-from medsync.private.wire import Base64, Felt, Hex32, RecordId, Wire
+from medsync.private.keys.keys import RecordVersion
+from medsync.private.node.interface import (
+    ApplicationError,
+    BadAnswer,
+    Context,
+    PrivateNode,
+    UnknownContext,
+    decode_id,
+)
+from medsync.private.schema import Base64, Felt, Hex32, RecordId, Wire
 
 if TYPE_CHECKING:
-    from medsync.private.records import SealedRecord
-    from medsync.private.tickets import Presentation
+    from medsync.private.records.sealing import SealedRecord
+    from medsync.private.records.tickets import Presentation
 
 #: Most items of one page, and most records of one context, that the application allows.
 PAGE: Final = 500

@@ -20,12 +20,12 @@ from typing import Final, Literal, Protocol
 from pydantic import Field
 
 from medsync.errors import InputError, VerificationError
-from medsync.files import NewFile, is_there, read_bytes, replace
-from medsync.private.keys import RecordVersion, SigningKey, is_signed
-from medsync.private.tickets import delete_tickets
-from medsync.private.vault import KeyVault
-from medsync.private.wire import Address, Felt, Hex32, Hex64, RecordId, Wire
-from medsync.types import LogEntry
+from medsync.private.keys.keys import RecordVersion, SigningKey, is_signed
+from medsync.private.records.tickets import delete_tickets
+from medsync.private.records.vault import KeyVault
+from medsync.private.schema import Address, Felt, Hex32, Hex64, RecordId, Wire
+from medsync.protocol.events import LogEntry
+from medsync.storage.files import NewFile, is_there, read_bytes, replace
 
 _LABEL: Final = b"medsync.erasure.v1\0"
 

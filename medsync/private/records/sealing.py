@@ -17,21 +17,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from medsync.commitments import Domain, Opening, canonical_json, parse_json
 from medsync.errors import VerificationError
-from medsync.felt import InvalidValue
-from medsync.fhir import parse_resource
-from medsync.private.keys import (
-    SEAL_BYTES,
-    DataKey,
-    RecordVersion,
-    pad,
-    seal,
-    unpad,
-    unseal,
-    wrap,
-)
-from medsync.vocabulary import Category, category_of
+from medsync.private.keys.keys import SEAL_BYTES, DataKey, RecordVersion, pad, seal, unpad, unseal, wrap
+from medsync.protocol.commitments import Domain, Opening, canonical_json, parse_json
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.fhir import parse_resource
+from medsync.protocol.vocabulary import Category, category_of
 
 #: Smallest and largest encrypted record, in bytes; each is a power of two.
 SMALLEST: Final = 2**11
@@ -86,8 +77,9 @@ def read_resources(text: str | bytes, source: str) -> list[Mapping[str, Any]]:
 def categories_of(resource: Mapping[str, Any], overrides: Mapping[str, Category] | None = None) -> Category:
     """The data categories of a resource, as the chain and the node know them.
 
-    By `medsync.vocabulary.FHIR_CATEGORIES` and, for documents, their type's code; `overrides` names other
-    categories for resource types, also for types without one. Raises `InvalidValue` for a type that has none.
+    By `medsync.protocol.vocabulary.FHIR_CATEGORIES` and, for documents, their type's code; `overrides` names
+    other categories for resource types, also for types without one. Raises `InvalidValue` for a type that has
+    none.
     """
     resource_type = resource.get("resourceType")
     if overrides and isinstance(resource_type, str) and resource_type in overrides:

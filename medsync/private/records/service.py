@@ -10,18 +10,24 @@ from typing import Any, Final
 
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.completeness import entry_digests
 from medsync.errors import ExitCode, VerificationError
-from medsync.felt import InvalidValue
-from medsync.log import fetch_log
-from medsync.private.keys import AccessorKey
-from medsync.private.node import ApplicationError, BadAnswer, NodeError
-from medsync.private.records import OpenedRecord, SealedRecord, new_record_id, open_record, seal_record
-from medsync.private.records_app import RecordStore
-from medsync.private.tickets import Presentation, SignedTicket, Ticket
-from medsync.private.vault import KeyVault, Note
-from medsync.types import LogEntry
-from medsync.vocabulary import Category
+from medsync.log.completeness import entry_digests
+from medsync.log.fetch import fetch_log
+from medsync.private.keys.keys import AccessorKey
+from medsync.private.node.interface import ApplicationError, BadAnswer, NodeError
+from medsync.private.records.application import RecordStore
+from medsync.private.records.sealing import (
+    OpenedRecord,
+    SealedRecord,
+    new_record_id,
+    open_record,
+    seal_record,
+)
+from medsync.private.records.tickets import Presentation, SignedTicket, Ticket
+from medsync.private.records.vault import KeyVault, Note
+from medsync.protocol.events import LogEntry
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.vocabulary import Category
 
 #: What to do about each reason for which the application refuses a ticket.
 HINTS: Final[Mapping[str, str]] = {

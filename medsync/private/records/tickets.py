@@ -18,10 +18,8 @@ import base58
 from pydantic import AfterValidator, Field
 
 from medsync.errors import InputError, VerificationError
-from medsync.felt import InvalidValue
-from medsync.files import is_there, read_bytes
-from medsync.private.cards import KeyCard
-from medsync.private.keys import (
+from medsync.private.keys.cards import KeyCard
+from medsync.private.keys.keys import (
     WRAPPED_BYTES,
     AccessorKey,
     BridgeKey,
@@ -31,9 +29,11 @@ from medsync.private.keys import (
     is_signed,
     wrap,
 )
-from medsync.private.wire import Address, Base64, Felt, Hex32, Hex64, RecordId, Wire
-from medsync.types import LogEntry
-from medsync.vocabulary import Decision
+from medsync.private.schema import Address, Base64, Felt, Hex32, Hex64, RecordId, Wire
+from medsync.protocol.events import LogEntry
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.vocabulary import Decision
+from medsync.storage.files import is_there, read_bytes
 
 #: Seconds a ticket is good for, unless told otherwise, and at most.
 LIFE: Final = 900

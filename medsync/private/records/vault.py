@@ -25,12 +25,8 @@ from typing import Final, Self
 import sqlalchemy as sql
 from pydantic import Field
 
-from medsync.commitments import Opening
 from medsync.errors import InputError, VerificationError
-from medsync.felt import InvalidValue
-from medsync.files import is_there
-from medsync.private.database import Database, unfinished_copy
-from medsync.private.keys import (
+from medsync.private.keys.keys import (
     SEAL_BYTES,
     CustodianKey,
     DataKey,
@@ -42,7 +38,11 @@ from medsync.private.keys import (
     unpad,
     unseal,
 )
-from medsync.private.wire import Address, Base64, Wire
+from medsync.private.schema import Address, Base64, Wire
+from medsync.protocol.commitments import Opening
+from medsync.protocol.felt import InvalidValue
+from medsync.storage.database import Database, unfinished_copy
+from medsync.storage.files import is_there
 
 #: Sealed rows are padded to powers of two from here on, so that their length does not tell one from another.
 _LEAST_ROW: Final = 512

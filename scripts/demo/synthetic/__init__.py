@@ -11,10 +11,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from medsync.commitments import parse_json
-from medsync.felt import InvalidValue
-from medsync.fhir import parse_resource
-from medsync.vocabulary import ACT_REASON_SYSTEM, Category, category_of
+from medsync.protocol.commitments import parse_json
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.fhir import parse_resource
+from medsync.protocol.vocabulary import ACT_REASON_SYSTEM, Category, category_of
 
 
 @dataclass(frozen=True, slots=True)

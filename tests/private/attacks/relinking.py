@@ -15,10 +15,10 @@ from typing import Any
 
 from poseidon_py.poseidon_hash import poseidon_perm
 
-from medsync.commitments import Domain, bytes_digest, canonical_json
-from medsync.felt import PRIME, encode_short_string
-from medsync.types import LogEntry
-from medsync.vocabulary import Category, category_of
+from medsync.protocol.commitments import Domain, bytes_digest, canonical_json
+from medsync.protocol.events import LogEntry
+from medsync.protocol.felt import PRIME, encode_short_string
+from medsync.protocol.vocabulary import Category, category_of
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
-from medsync.commitments import Domain, Opening
-from medsync.hashing import entry_digest, poseidon
-from medsync.private.erasure import Erasure, OnChain
-from medsync.private.keys import CustodianKey
-from medsync.private.records import open_record
-from medsync.private.vault import KeyVault
-from medsync.types import ConsentAdded, LogEntry
-from medsync.vocabulary import Category, Decision, Purpose, Reason, category_of
+from medsync.log.completeness import entry_digest
+from medsync.private.keys.keys import CustodianKey
+from medsync.private.records.erasure import Erasure, OnChain
+from medsync.private.records.sealing import open_record
+from medsync.private.records.vault import KeyVault
+from medsync.protocol.commitments import Domain, Opening
+from medsync.protocol.events import ConsentAdded, LogEntry
+from medsync.protocol.hashing import poseidon
+from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason, category_of
+from tests.harness.records import CHAIN, CONTRACT, NOW, RESEARCHER, Store, everything_under, put
 from tests.private.attacks.relinking import By, Knowledge, Person, Trace, chance, link, right, together
-from tests.private.samples import CHAIN, CONTRACT, NOW, RESEARCHER, Store, everything_under, put
 
 PEOPLE = 12
 #: That a test fails though nothing is wrong: once in a million cohorts.

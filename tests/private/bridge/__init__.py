@@ -1,0 +1,1 @@
+"""The bridge: collecting, anchoring, attesting, issuing tickets, proving."""

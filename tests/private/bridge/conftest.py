@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from medsync.accounts import predeployed_accounts
-from medsync.devnet import Devnet
-from medsync.network import connect
+from medsync.deployment.devnet import Devnet
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.network import connect
+from tests.harness.chain import Chain
+from tests.harness.world import World
 from tests.private.bridge.scene import Scene, make_homes
-from tests.support.chain import Chain
-from tests.support.world import World
 
 
 @pytest.fixture(scope="session")

@@ -14,22 +14,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medsync.network import Connection
-from medsync.private import custody
-from medsync.private.anchor import AnchorNode, PrivateAnchorClient, node_identity
-from medsync.private.attest import Attestor
-from medsync.private.bridge import Bridge
-from medsync.private.cards import KeyCard, sign_card
+from medsync.private.bridge.attestor import Attestor
+from medsync.private.bridge.bridge import Bridge
 from medsync.private.home import Home
-from medsync.private.keys import AccessorKey, AttestorKey, BridgeKey
-from medsync.private.records import OpenedRecord, SealedRecord
-from medsync.private.records_app import RecordStore
-from medsync.private.tickets import SignedTicket, read_ticket
-from medsync.private.vault import KeyVault, Note
-from medsync.transactions import Account
-from medsync.vocabulary import Category
-from tests.private.samples import observation
-from tests.support.world import World
+from medsync.private.keys.cards import KeyCard, sign_card
+from medsync.private.keys.keys import AccessorKey, AttestorKey, BridgeKey
+from medsync.private.records import service
+from medsync.private.records.application import RecordStore
+from medsync.private.records.sealing import OpenedRecord, SealedRecord
+from medsync.private.records.tickets import SignedTicket, read_ticket
+from medsync.private.records.vault import KeyVault, Note
+from medsync.protocol.anchor import node_identity
+from medsync.protocol.types import AnchorNode
+from medsync.protocol.vocabulary import Category
+from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.starknet.network import Connection
+from medsync.starknet.transactions import Account
+from tests.harness.records import observation
+from tests.harness.world import World
 
 NAMES = ("hospital", "clinic", "university")
 PASSPHRASE = "a passphrase of tests"
@@ -174,7 +176,7 @@ class Scene:
     async def put(self, text: str = "a finding", *, patient: int | None = None) -> SealedRecord:
         """Have the hospital keep an observation."""
         note = Note(patient=patient or self.world.patient)
-        return await custody.keep(self.store, self.vault, observation(text), note)
+        return await service.keep(self.store, self.vault, observation(text), note)
 
     def ask(self, record: SealedRecord | int, **changes: Any) -> None:
         """Have the researcher ask for a record, with the patient's consent."""
@@ -191,9 +193,9 @@ class Scene:
 
     async def fetch(self, ticket: SignedTicket, key: AccessorKey | None = None) -> OpenedRecord:
         """Have the accessor look up its request and present the ticket."""
-        entry = await custody.logged_request(self.anchor.client, self.world.medsync.address, ticket.ticket)
+        entry = await service.logged_request(self.anchor.client, self.world.medsync.address, ticket.ticket)
         key = key or self.keys[ticket.ticket.accessor]
-        return await custody.fetch(self.store, ticket, key, requested=entry.record)
+        return await service.fetch(self.store, ticket, key, requested=entry.record)
 
     def everything_on_chain(self) -> set[int]:
         """Every felt of every event, and of every transaction's calldata, in every block."""

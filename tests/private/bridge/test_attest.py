@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from medsync.errors import MedSyncError, VerificationError
-from medsync.felt import InvalidValue
-from medsync.private.anchor import sign_rotation
-from medsync.private.attest import Attestation, AttestationRequest, check_claim
-from medsync.private.keys import AttestorKey
-from medsync.private.leaves import leaf_value
-from medsync.private.records_app import Operation
-from medsync.private.tree import MerkleLog
+from medsync.private.bridge.attestor import Attestation, AttestationRequest, check_claim
+from medsync.private.bridge.leaves import leaf_value
+from medsync.private.keys.keys import AttestorKey
+from medsync.private.records.application import Operation
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.merkle import MerkleLog
+from medsync.starknet.anchor import sign_rotation
 from tests.private.bridge.scene import PASSPHRASE, Scene
 
 

@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from medsync.errors import InputError, VerificationError
-from medsync.private import bridge as module
-from medsync.private import custody
-from medsync.private.book import Book, Outcome
-from medsync.private.bridge import Bridge, Step
-from medsync.private.cards import sign_card
-from medsync.private.custody import NotReleased
-from medsync.private.keys import AccessorKey, BridgeKey
-from medsync.private.records import SealedRecord
-from medsync.private.tickets import SignedTicket
-from medsync.transactions import Invocation
-from medsync.types import AnchorHead
-from medsync.vocabulary import Category
+from medsync.private.bridge import bridge as module
+from medsync.private.bridge.bridge import Bridge, Step
+from medsync.private.bridge.journal import Book, Outcome
+from medsync.private.keys.cards import sign_card
+from medsync.private.keys.keys import AccessorKey, BridgeKey
+from medsync.private.records import service
+from medsync.private.records.sealing import SealedRecord
+from medsync.private.records.service import NotReleased
+from medsync.private.records.tickets import SignedTicket
+from medsync.protocol.types import AnchorHead
+from medsync.protocol.vocabulary import Category
+from medsync.starknet.transactions import Invocation
+from tests.harness.records import observation
+from tests.harness.words import felt
 from tests.private.bridge.scene import PASSPHRASE, Scene
-from tests.private.samples import observation
-from tests.support.words import felt
 
 
 async def step(scene: Scene, **settings: Any) -> Step:
@@ -112,7 +112,7 @@ async def test_no_record_here(scene: Scene, commitment: int) -> None:
 
 async def test_an_older_version(scene: Scene) -> None:
     old = await scene.put("before")
-    await custody.replace(scene.store, scene.vault, old.record.id, observation("after"))
+    await service.replace(scene.store, scene.vault, old.record.id, observation("after"))
     assert await outcome_of(scene, old) is Outcome.NOT_CURRENT
 
 
@@ -397,7 +397,7 @@ async def test_two_bridges_on_one_anchor(scene: Scene) -> None:
     await step(scene)
     shutil.rmtree(scene.bridge_folder)
     scene.card(scene.world.researcher)
-    await custody.replace(
+    await service.replace(
         scene.store, scene.vault, (await scene.store.records())[0].id, observation("meanwhile")
     )
     with scene.bridge() as second:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from medsync.errors import InputError, VerificationError
-from medsync.felt import InvalidValue
-from medsync.private import proofs
-from medsync.private.custody import NotReleased
-from medsync.private.erasure import Certificate, read_certificate
-from medsync.private.proofs import InclusionProof
+from medsync.private.bridge import proofs
+from medsync.private.bridge.proofs import InclusionProof
+from medsync.private.records.erasure import Certificate, read_certificate
+from medsync.private.records.service import NotReleased
+from medsync.protocol.felt import InvalidValue
+from tests.harness.records import MARKER
 from tests.private.bridge.scene import PASSPHRASE, Scene
-from tests.private.samples import MARKER
 
 
 async def anchored(scene: Scene, count: int = 3) -> list[InclusionProof]:

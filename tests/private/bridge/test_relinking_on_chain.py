@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from medsync.log import fetch_events
-from medsync.private import custody
-from medsync.private.leaves import leaf_value
-from medsync.private.vault import Note
-from medsync.vocabulary import Category
+from medsync.log.fetch import fetch_events
+from medsync.private.bridge.leaves import leaf_value
+from medsync.private.records import service
+from medsync.private.records.vault import Note
+from medsync.protocol.vocabulary import Category
+from tests.harness.records import everything_under, observation
 from tests.private.attacks.relinking import By, Knowledge, Person, Trace, chance, link, right, together
 from tests.private.bridge.scene import PASSPHRASE, Scene
-from tests.private.samples import everything_under, observation
 
 PEOPLE = 12
 SEED = 20_261_123
@@ -35,7 +35,7 @@ async def test_what_stays_public_links_nobody(scene: Scene) -> None:
     kept = []
     for place in drawn.sample(range(PEOPLE), PEOPLE):
         note = Note(patient=addresses[place])
-        sealed = await custody.keep(scene.store, scene.vault, people[place].resources[0], note)
+        sealed = await service.keep(scene.store, scene.vault, people[place].resources[0], note)
         truth[sealed.record.id] = place
         kept.append(sealed)
     for sealed in drawn.sample(kept, PEOPLE):

@@ -1,0 +1,1 @@
+"""Random histories of institutions whose processes die anywhere."""

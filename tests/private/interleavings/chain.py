@@ -17,10 +17,11 @@ from starknet_py.hash.utils import verify_message_signature
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
 from medsync.errors import ContractError, NetworkError
-from medsync.log import AccessHistory
-from medsync.types import AnchorHead, AnchorNode, LogEntry, LogHead, NodeSignature, Statement
-from tests.support import rfc9162
-from tests.support.words import felt
+from medsync.log.fetch import AccessHistory
+from medsync.protocol.events import LogEntry
+from medsync.protocol.types import AnchorHead, AnchorNode, LogHead, NodeSignature, Statement
+from tests.harness import rfc9162
+from tests.harness.words import felt
 
 CHAIN, MEDSYNC, ANCHOR = felt("SN_PLAYED"), 0x3ED51C, 0xA2C402
 

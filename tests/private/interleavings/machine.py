@@ -26,17 +26,17 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition
 from hypothesis.strategies._internal.featureflags import FeatureFlags
 
 from medsync.errors import NetworkError, VerificationError
-from medsync.private.anchor import AnchorNode
-from medsync.private.keys import RecordVersion
-from medsync.private.records import OpenedRecord
-from medsync.private.tickets import SignedTicket
-from medsync.private.vault import UnknownRecord
-from medsync.vocabulary import Decision
+from medsync.private.keys.keys import RecordVersion
+from medsync.private.records.sealing import OpenedRecord
+from medsync.private.records.tickets import SignedTicket
+from medsync.private.records.vault import UnknownRecord
+from medsync.protocol.types import AnchorNode
+from medsync.protocol.vocabulary import Decision
+from tests.harness import rfc9162
+from tests.harness.records import entry, everything_under
 from tests.private.interleavings.chain import Chain
 from tests.private.interleavings.model import Fact, Model, Pending, Record, Ticket, fact_of, leaf_value
 from tests.private.interleavings.process import CAPACITY, END, NAMES, Process, played_chain
-from tests.private.samples import entry, everything_under
-from tests.support import rfc9162
 
 T = TypeVar("T")
 

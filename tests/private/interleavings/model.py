@@ -7,7 +7,7 @@ from typing import Any
 
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from tests.support.words import felt
+from tests.harness.words import felt
 
 Fact = tuple[Any, ...]
 """An operation as far as it is known beforehand: all but its time."""

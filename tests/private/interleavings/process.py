@@ -19,24 +19,25 @@ from unittest.mock import patch
 
 import sqlalchemy as sql
 
-from medsync.private import bridge as bridge_module
-from medsync.private import custody
 from medsync.private import home as home_module
-from medsync.private.anchor import AnchorNode, node_identity
-from medsync.private.attest import Attestor
-from medsync.private.bridge import Bridge
-from medsync.private.cards import KeyCard
-from medsync.private.embedded import EmbeddedNode
-from medsync.private.erasure import Certificate
+from medsync.private.bridge import bridge as bridge_module
+from medsync.private.bridge.attestor import Attestor
+from medsync.private.bridge.bridge import Bridge
 from medsync.private.home import Home
-from medsync.private.keys import AccessorKey, AttestorKey, BridgeKey, RecordVersion
-from medsync.private.records import OpenedRecord, SealedRecord
-from medsync.private.records_app import RecordsApp, RecordStore
-from medsync.private.tickets import SignedTicket
-from medsync.private.vault import KeyVault, Note
+from medsync.private.keys.cards import KeyCard
+from medsync.private.keys.keys import AccessorKey, AttestorKey, BridgeKey, RecordVersion
+from medsync.private.node.embedded import EmbeddedNode
+from medsync.private.records import service
+from medsync.private.records.application import RecordsApp, RecordStore
+from medsync.private.records.erasure import Certificate
+from medsync.private.records.sealing import OpenedRecord, SealedRecord
+from medsync.private.records.tickets import SignedTicket
+from medsync.private.records.vault import KeyVault, Note
+from medsync.protocol.anchor import node_identity
+from medsync.protocol.types import AnchorNode
+from tests.harness.records import RESEARCHER, entry, observation
 from tests.private.interleavings.chain import CHAIN, MEDSYNC, Chain
 from tests.private.node.killed import POINTS
-from tests.private.samples import RESEARCHER, entry, observation
 
 NAMES = ("hospital", "clinic", "university")
 PASSPHRASE = "a passphrase of tests"
@@ -256,10 +257,10 @@ class Process:
     # --- what it does
 
     async def put(self, text: str, patient: int) -> SealedRecord:
-        return await custody.keep(self.store, self.vault, observation(text), Note(patient=patient))
+        return await service.keep(self.store, self.vault, observation(text), Note(patient=patient))
 
     async def update(self, record: str, text: str) -> SealedRecord:
-        return await custody.replace(self.store, self.vault, record, observation(text))
+        return await service.replace(self.store, self.vault, record, observation(text))
 
     async def erase(self, record: str) -> Certificate:
         certificate, _ = await self.home.erase(
@@ -283,8 +284,8 @@ class Process:
     async def present(self, signed: SignedTicket) -> OpenedRecord | str:
         """What the accessor gets: the record, or why not."""
         try:
-            return await custody.fetch(self.store, signed, ACCESSOR, requested=signed.ticket.commitment)
-        except custody.NotReleased as refused:
+            return await service.fetch(self.store, signed, ACCESSOR, requested=signed.ticket.commitment)
+        except service.NotReleased as refused:
             return refused.code
 
     async def read(self, app: RecordsApp, record: RecordVersion, patient: int) -> OpenedRecord:
@@ -302,7 +303,7 @@ class Process:
             data_key=self.vault.unwrap(record, (await app.keys(record.id)).keys),
             now=int(time.time()),
         )
-        return await custody.fetch(self.store, signed, ACCESSOR, requested=record.commitment)
+        return await service.fetch(self.store, signed, ACCESSOR, requested=record.commitment)
 
     async def ask(self, context: str, method: str) -> Any:
         """All that a context answers, as it answers it."""

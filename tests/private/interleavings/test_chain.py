@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from medsync.errors import ContractError
-from medsync.private.anchor import AnchorNode, NodeSignature, Statement
+from medsync.protocol.types import AnchorNode, NodeSignature, Statement
+from tests.harness import rfc9162
+from tests.harness.anchoring import Anchoring, log
+from tests.harness.world import World
 from tests.private.interleavings.chain import Chain
-from tests.support import rfc9162
-from tests.support.anchoring import Anchoring, log
-from tests.support.world import World
 
 FORK = log(9, salt=1)
 

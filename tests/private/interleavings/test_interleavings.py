@@ -19,18 +19,18 @@ import hypothesis.stateful
 import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 
-from medsync.private import database
-from medsync.private.bridge import Bridge
-from medsync.private.database import Database
-from medsync.private.embedded import EmbeddedNode
-from medsync.private.host import Commit
-from medsync.private.records_app import RecordStore
-from medsync.private.store import Store, Transaction
-from medsync.private.vault import Deletion, KeyVault
+from medsync.private.bridge.bridge import Bridge
+from medsync.private.node.embedded import EmbeddedNode
+from medsync.private.node.host import Commit
+from medsync.private.node.store import Store, Transaction
+from medsync.private.records.application import RecordStore
+from medsync.private.records.vault import Deletion, KeyVault
+from medsync.storage import database
+from medsync.storage.database import Database
+from tests.harness.reach import Reach, profile
 from tests.private.interleavings.machine import EXPECTED, PATIENTS, RARE, Hospital
 from tests.private.interleavings.process import CAPACITY, NAMES, make_institutions
 from tests.stateful.drawing import FIXED_SEED, INDEPENDENT, draw_from, seed_of_run
-from tests.support.reach import Reach, profile
 
 # Examples, and steps of each, by profile.
 SIZES = {"quick": (10, 30), "ci": (40, 50), "deep": (1_000, 60)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import wasmtime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from medsync.private.bundle import pack
+from medsync.private.node.bundle import pack
 
 SIGNER = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"signs what tests install").digest())
 

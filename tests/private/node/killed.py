@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from medsync.private.embedded import EmbeddedNode
+from medsync.private.node.embedded import EmbeddedNode
 from tests.private.node.guest import guest_bundle
 
 #: How many lines the children say that are killed at no particular point.

@@ -14,11 +14,11 @@ from typing import Any, Self
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from medsync.private.keys import RecordVersion
-from medsync.private.node import Context, PrivateNode
-from medsync.private.records import SealedRecord
-from medsync.private.records_app import RecordsApp
-from medsync.vocabulary import Category
+from medsync.private.keys.keys import RecordVersion
+from medsync.private.node.interface import Context, PrivateNode
+from medsync.private.records.application import RecordsApp
+from medsync.private.records.sealing import SealedRecord
+from medsync.protocol.vocabulary import Category
 
 NODE_RECORDINGS = Path(__file__).parents[1] / "recordings" / "calimero-0.11.0-rc.4.json"
 #: Registered as the bridge in tests.

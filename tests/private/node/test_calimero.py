@@ -16,10 +16,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from medsync.errors import InputError, VerificationError
-from medsync.private import calimero
-from medsync.private.bundle import pack
-from medsync.private.calimero import CalimeroNode, Credentials, Invitation, Member
-from medsync.private.node import (
+from medsync.private.node import calimero
+from medsync.private.node.bundle import pack
+from medsync.private.node.calimero import CalimeroNode, Credentials, Invitation, Member
+from medsync.private.node.interface import (
     ApplicationError,
     BadAnswer,
     ClaimRequest,
@@ -28,12 +28,12 @@ from medsync.private.node import (
     Failure,
     NodeError,
     NodeEvent,
-    NodeKind,
     NodeRefused,
     NodeUnavailable,
     UnknownContext,
     encode_id,
 )
+from medsync.protocol.anchor import NodeKind
 from tests.private.node.guest import guest
 from tests.private.node.support import Exchange, Recordings, context_of, replay
 

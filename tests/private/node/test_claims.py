@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from medsync.errors import InputError, VerificationError
-from medsync.private.calimero import CalimeroNode
-from medsync.private.node import (
+from medsync.private.node.calimero import CalimeroNode
+from medsync.private.node.interface import (
     Claim,
     ClaimRequest,
     Context,
-    NodeKind,
     claim_payload,
     decode_id,
     encode_id,
     verify_claim,
 )
+from medsync.protocol.anchor import NodeKind
 from tests.private.node.guest import SIGNER
 from tests.private.node.support import Recordings, context_of, replay
 

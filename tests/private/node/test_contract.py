@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from medsync.artifacts import BUNDLE
 from medsync.errors import InputError, VerificationError
-from medsync.private.bundle import BUNDLE, Bundle
-from medsync.private.node import (
+from medsync.private.node.bundle import Bundle
+from medsync.private.node.interface import (
     MAX_ARGUMENTS,
     ApplicationError,
     ClaimRequest,
@@ -19,13 +20,13 @@ from medsync.private.node import (
     ExecutionFailed,
     Failure,
     NodeEvent,
-    NodeKind,
     PrivateNode,
     UnknownContext,
     encode_id,
     verify_claim,
 )
-from medsync.private.records_app import RecordsApp
+from medsync.private.records.application import RecordsApp
+from medsync.protocol.anchor import NodeKind
 from tests.private.node.support import BRIDGE, CHAIN, CONTRACT, PATIENT, new_app, sealed
 
 STRANGE = encode_id(b"\x05" * 32)

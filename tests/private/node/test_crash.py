@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from medsync.private.embedded import EmbeddedNode
-from medsync.private.node import NodeEvent
+from medsync.private.node.embedded import EmbeddedNode
+from medsync.private.node.interface import NodeEvent
 from tests.private.node.killed import LINES
 
 

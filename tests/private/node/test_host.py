@@ -13,17 +13,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from medsync.errors import InputError, VerificationError
-from medsync.private.bundle import pack
-from medsync.private.embedded import EmbeddedNode
-from medsync.private.host import DEFAULT_LIMITS, Call, Outcome, Program, _is_point
-from medsync.private.node import (
+from medsync.private.node.bundle import pack
+from medsync.private.node.embedded import EmbeddedNode
+from medsync.private.node.host import DEFAULT_LIMITS, Call, Outcome, Program, _is_point
+from medsync.private.node.interface import (
     ApplicationError,
     ClaimRequest,
     ExecutionFailed,
     Failure,
-    NodeKind,
     verify_claim,
 )
+from medsync.protocol.anchor import NodeKind
 from tests.private.node.guest import SIGNER, guest, guest_bundle
 
 LIMITS = dataclasses.replace(DEFAULT_LIMITS, fuel=50_000_000)
@@ -202,8 +202,8 @@ async def test_events_are_kept_for_a_reader_who_was_away(tmp_path: Path) -> None
 
 
 async def test_deltas_and_events_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medsync.private.store.KEPT_DELTAS", 3)
-    monkeypatch.setattr("medsync.private.store.KEPT_EVENTS", 2)
+    monkeypatch.setattr("medsync.private.node.store.KEPT_DELTAS", 3)
+    monkeypatch.setattr("medsync.private.node.store.KEPT_EVENTS", 2)
     async with EmbeddedNode(tmp_path / "node") as node:
         context = (await node.create_context(await node.install(guest_bundle(tmp_path)), {})).id
         for name in "abcde":

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from medsync.artifacts import BUNDLE
 from medsync.errors import InputError
-from medsync.private.bundle import BUNDLE
-from medsync.private.embedded import EmbeddedNode
-from medsync.private.node import ApplicationError, BadAnswer, Context, UnknownContext, encode_id
-from medsync.private.records_app import (
+from medsync.private.node.embedded import EmbeddedNode
+from medsync.private.node.interface import ApplicationError, BadAnswer, Context, UnknownContext, encode_id
+from medsync.private.records.application import (
     ErasedOperation,
     ReceiptOperation,
     RecordOperation,
@@ -25,7 +25,7 @@ from medsync.private.records_app import (
     RecordStore,
     parse_operation,
 )
-from medsync.private.tickets import Presentation
+from medsync.private.records.tickets import Presentation
 from tests.private.node.support import BRIDGE, CHAIN, CONTRACT, PATIENT, new_app, sealed
 
 BRIDGE_KEY = BRIDGE.public_key().public_bytes_raw()

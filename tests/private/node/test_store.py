@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from medsync.errors import InputError, MedSyncError
-from medsync.private.embedded import EmbeddedNode
-from medsync.private.node import NodeUnavailable
+from medsync.private.node.embedded import EmbeddedNode
+from medsync.private.node.interface import NodeUnavailable
 from tests.private.node.guest import guest_bundle
 
 KEY = bytes(range(32))

@@ -1,0 +1,1 @@
+"""Tests that need real Calimero nodes; skipped where there is no program."""

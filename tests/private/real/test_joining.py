@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
 from medsync.errors import ExitCode
-from medsync.private.calimero import CalimeroNode
+from medsync.private.node.calimero import CalimeroNode
 from tests.cli.conftest import Done, Here
+from tests.harness.records import observation
 from tests.private.conftest import MakeNode
-from tests.private.samples import observation
 
 #: Seconds until nodes are connected, or something has reached the other.
 PATIENCE = 90.0

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from medsync.artifacts import BUNDLE
 from medsync.errors import VerificationError
-from medsync.private.bundle import BUNDLE
-from medsync.private.calimero import CalimeroNode, Invitation
-from medsync.private.node import (
+from medsync.private.node.calimero import CalimeroNode, Invitation
+from medsync.private.node.interface import (
     ApplicationError,
     ClaimRequest,
     NodeError,
@@ -20,8 +20,8 @@ from medsync.private.node import (
     NodeUnavailable,
     UnknownContext,
 )
-from medsync.private.records_app import RecordsApp
-from medsync.private.tickets import Presentation
+from medsync.private.records.application import RecordsApp
+from medsync.private.records.tickets import Presentation
 from tests.private.conftest import MakeNode
 from tests.private.node.support import BRIDGE, CHAIN, CONTRACT, PATIENT, new_app, sealed
 

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from medsync.private.bundle import BUNDLE
-from medsync.private.calimero import CalimeroNode, Credentials
-from medsync.private.daemon import RealNode
+from medsync.artifacts import BUNDLE
 from medsync.private.home import Home
-from medsync.private.node import (
+from medsync.private.node.calimero import CalimeroNode, Credentials
+from medsync.private.node.interface import (
     ApplicationError,
     ClaimRequest,
-    NodeKind,
     NodeRefused,
     NodeUnavailable,
     verify_claim,
 )
-from medsync.private.records_app import RecordStore
+from medsync.private.records.application import RecordStore
+from medsync.protocol.anchor import NodeKind
+from scripts.calimero.daemon import RealNode
 from tests.private.conftest import MakeNode
 from tests.private.node.support import BRIDGE, CHAIN, CONTRACT, PATIENT, new_app, sealed
 

@@ -10,7 +10,7 @@ from starknet_py.net.client_models import Call
 
 from medsync.cli import unsettled
 from medsync.errors import InputError
-from medsync.transactions import Account, Sent
+from medsync.starknet.transactions import Account, Sent
 
 SENT = {
     2**250: Sent(7, [Call(0xA, 0xB, [1, 2**251]), Call(0xC, 0xD, [])], 1_767_225_600.25),

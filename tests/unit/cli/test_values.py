@@ -6,16 +6,16 @@ from typing import get_args
 
 import pytest
 
-from medsync import events, types
 from medsync.cli import output, values
+from medsync.cli.commands.watch import ws_url
 from medsync.cli.options import hoist
 from medsync.cli.output import Amount, Hex, Time
 from medsync.cli.values import Unit
-from medsync.cli.watch import ws_url
-from medsync.commitments import Domain, Opening
 from medsync.errors import InputError, VerificationError
-from medsync.files import write_new
-from medsync.vocabulary import Category, Decision, Power, Purpose
+from medsync.protocol import events, types
+from medsync.protocol.commitments import Domain, Opening
+from medsync.protocol.vocabulary import Category, Decision, Power, Purpose
+from medsync.storage.files import write_new
 
 NOW = 1_800_000_000
 

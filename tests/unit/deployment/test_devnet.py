@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from medsync import devnet as module
-from medsync import toolchain
-from medsync.devnet import Devnet, background_down, background_status, background_up
+from medsync.deployment import devnet as module
+from medsync.deployment import toolchain
+from medsync.deployment.devnet import Devnet, background_down, background_status, background_up
 from medsync.errors import InputError, NetworkError, ToolError
+from medsync.starknet import network
 
 
 def balance(devnet: Devnet, address: int) -> int:
@@ -40,7 +41,7 @@ def test_runs_with_its_own_settings(devnet: Devnet) -> None:
     assert devnet.is_alive()
     assert (config["seed"], config["total_accounts"]) == (module.SEED, module.ACCOUNTS)
     assert bytes.fromhex(devnet.rpc("starknet_chainId")[2:]).decode() == module.CHAIN_ID
-    assert devnet.rpc("starknet_specVersion") == toolchain.RPC_VERSION
+    assert devnet.rpc("starknet_specVersion") == network.RPC_VERSION
     block = devnet.rpc("starknet_getBlockWithTxHashes", block_id="latest")
     assert block["starknet_version"] == toolchain.STARKNET_VERSION
 
@@ -142,7 +143,7 @@ def test_silence_during_start_is_reported_and_ended(tmp_path: Path, monkeypatch:
 
 STARTER = """
 import os, time
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
 devnet = Devnet.start(accounts=1)
 print(devnet.url, flush=True)
 {then}
@@ -175,7 +176,7 @@ def test_ends_on_ctrl_c() -> None:
 
 
 def test_attach_uses_and_does_not_end(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(toolchain.DEVNET_URL_VARIABLE, devnet.url + "/")
+    monkeypatch.setenv(network.DEVNET_URL_VARIABLE, devnet.url + "/")
     with Devnet.open() as attached:
         assert attached.url == devnet.url
         assert attached.log_tail() == ""
@@ -231,7 +232,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def in_another_process(call: str) -> str:
-    code = f"from medsync.devnet import *; from medsync import devnet; print(devnet.{call})"
+    code = f"from medsync.deployment.devnet import *; from medsync import devnet; print(devnet.{call})"
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -12,11 +12,14 @@ from types import ModuleType
 
 import pytest
 
-from medsync import errors, toolchain
-from medsync.devnet import ACCOUNTS, BALANCE, CHAIN_ID, SEED
+from medsync import errors
+from medsync.deployment import toolchain
+from medsync.deployment.devnet import ACCOUNTS, BALANCE, CHAIN_ID, SEED
 from medsync.errors import ExitCode, MedSyncError, ToolError
+from medsync.starknet import network
+from scripts import repository
 
-ROOT = Path(__file__).parents[2]
+ROOT = repository.root()
 
 
 def program(folder: Path, name: str, script: str) -> Path:
@@ -39,7 +42,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv(toolchain.DEVNET_URL_VARIABLE, raising=False)
+    monkeypatch.delenv(network.DEVNET_URL_VARIABLE, raising=False)
     return folder
 
 
@@ -164,9 +167,9 @@ def test_makefile_interface(
     assert toolchain.main(["scarb"]) == ExitCode.MISSING_TOOL
     assert toolchain.main(["devnet"]) == ExitCode.MISSING_TOOL
     assert "rustup" in capsys.readouterr().err
-    monkeypatch.setenv(toolchain.DEVNET_URL_VARIABLE, "http://127.0.0.1:5050")
+    monkeypatch.setenv(network.DEVNET_URL_VARIABLE, "http://127.0.0.1:5050")
     assert toolchain.main(["devnet"]) == ExitCode.OK
-    monkeypatch.delenv(toolchain.DEVNET_URL_VARIABLE)
+    monkeypatch.delenv(network.DEVNET_URL_VARIABLE)
     devnet_program(path, toolchain.DEVNET_VERSION)
     program(path, "scarb", f"echo scarb {toolchain.SCARB_VERSION}")
     assert toolchain.main(["devnet"]) == ExitCode.OK

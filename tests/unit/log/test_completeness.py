@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsync.completeness import FaultKind, entry_digests, log_faults
-from medsync.types import EventLocation, LogHead
-from medsync.vocabulary import Decision, Reason
-from tests.unit.samples import CHAIN, CONTRACT, DIGESTS, ENTRIES, HEAD, HOSPITAL, PATIENT, entry
+from medsync.log.completeness import FaultKind, entry_digests, log_faults
+from medsync.protocol.events import EventLocation
+from medsync.protocol.types import LogHead
+from medsync.protocol.vocabulary import Decision, Reason
+from tests.harness.histories import CHAIN, CONTRACT, DIGESTS, ENTRIES, HEAD, HOSPITAL, PATIENT, entry
 
 STATED = dict(enumerate(DIGESTS, 1))
 

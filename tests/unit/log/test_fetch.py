@@ -9,11 +9,11 @@ from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import EmittedEvent, EventsChunk
 
 from medsync.errors import InputError, NetworkError, VerificationError
-from medsync.events import RewardDeposited, selector_of
-from medsync.log import AccessHistory, fetch_events, fetch_log, fetch_raw, prove_complete
-from medsync.types import LogEntry, LogHead
-from medsync.vocabulary import Decision, Reason
-from tests.unit.samples import CHAIN, CONTRACT, ENTRIES, HEAD, PATIENT, POOL, START
+from medsync.log.fetch import AccessHistory, fetch_events, fetch_log, fetch_raw, prove_complete
+from medsync.protocol.events import LogEntry, RewardDeposited, selector_of
+from medsync.protocol.types import LogHead
+from medsync.protocol.vocabulary import Decision, Reason
+from tests.harness.histories import CHAIN, CONTRACT, ENTRIES, HEAD, PATIENT, POOL, START
 
 LATEST = 9
 KEYS = [[selector_of(LogEntry)], [PATIENT]]

@@ -7,26 +7,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsync import events as ev
 from medsync.errors import InputError, VerificationError
-from medsync.events import Event
-from medsync.replay import State, Timeline, judge, replay
-from medsync.types import (
+from medsync.log.replay import State, Timeline, judge, replay
+from medsync.protocol import events as ev
+from medsync.protocol.events import (
     AllConsentsRevoked,
+    ConsentAdded,
+    ConsentRevoked,
+    Event,
+    EventLocation,
+    LogEntry,
+)
+from medsync.protocol.types import (
     Campaign,
     CampaignTerms,
     Consent,
-    ConsentAdded,
-    ConsentRevoked,
     Delegation,
     Entity,
-    EventLocation,
     Judgement,
-    LogEntry,
     PendingAdmin,
 )
-from medsync.vocabulary import CampaignStatus, Category, ConsentStatus, Decision, Power, Purpose, Reason, Role
-from tests.unit.samples import (
+from medsync.protocol.vocabulary import (
+    CampaignStatus,
+    Category,
+    ConsentStatus,
+    Decision,
+    Power,
+    Purpose,
+    Reason,
+    Role,
+)
+from tests.harness.histories import (
     CHAIN,
     CONSENTS,
     CONTRACT,

@@ -5,24 +5,13 @@ from dataclasses import replace
 import pytest
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from medsync.felt import InvalidValue
-from medsync.private.anchor import (
-    AnchorHead,
-    AnchorNode,
-    NodeSignature,
-    Statement,
-    anchor_message,
-    node_identity,
-    rotation_message,
-    sign_rotation,
-    sign_statement,
-    state_digest,
-    verify_node_signature,
-)
-from medsync.private.node import NodeKind
-from medsync.signer import StarkSigner, public_key_of
-from tests.stateful.driver import sign
-from tests.support.anchoring import ORDER
+from medsync.protocol.anchor import NodeKind, anchor_message, node_identity, rotation_message, state_digest
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.types import AnchorHead, AnchorNode, NodeSignature, Statement
+from medsync.starknet.anchor import sign_rotation, sign_statement, verify_node_signature
+from medsync.starknet.signer import StarkSigner, public_key_of
+from tests.harness.anchoring import ORDER
+from tests.harness.driver import sign
 
 CHAIN, CONTRACT, KEY = 0x534E, 0xAAA, 4711
 HEAD = AnchorHead(size=3, root=0x777, epoch=2, threshold=2, nodes=3, anchored_at=1_767_225_600)

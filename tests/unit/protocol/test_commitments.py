@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from medsync import commitments
-from medsync.commitments import (
+from medsync.errors import VerificationError
+from medsync.protocol import commitments
+from medsync.protocol.commitments import (
     Domain,
     Opening,
     bytes_digest,
@@ -19,8 +20,7 @@ from medsync.commitments import (
     new_salt,
     parse_json,
 )
-from medsync.errors import VerificationError
-from medsync.felt import PRIME, InvalidValue
+from medsync.protocol.felt import PRIME, InvalidValue
 
 SALT = 0x5EC2E7 << 200
 VALUE = b'{"resourceType":"Observation","valueString":"confidential finding"}'

@@ -7,14 +7,23 @@ from eth_hash.auto import keccak
 from starknet_py.net.client_models import EmittedEvent, TransactionReceiptWithBlockInfo
 from starknet_py.net.client_models import Event as RawEvent
 
-from medsync import events
-from medsync.events import EVENTS, UnknownEvent, decode_event, event_name, events_of, selector_of
-from medsync.serde import DecodingError
-from medsync.types import ConsentRevoked, EventLocation, LogEntry
-from medsync.vocabulary import Category, Decision, Purpose, Reason, Role
-from tests.unit.abi_types import ABIS, assert_same_members, entry
-from tests.unit.samples import CONTRACT, ENTRIES, HOSPITAL, PATIENT, RESEARCHER, TERMS
-from tests.unit.samples import POOL as POOL_ADDRESS
+from medsync.protocol import events
+from medsync.protocol.events import (
+    EVENTS,
+    ConsentRevoked,
+    EventLocation,
+    LogEntry,
+    UnknownEvent,
+    decode_event,
+    event_name,
+    events_of,
+    selector_of,
+)
+from medsync.protocol.serde import DecodingError
+from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason, Role
+from tests.harness.abi_types import ABIS, assert_same_members, entry
+from tests.harness.histories import CONTRACT, ENTRIES, HOSPITAL, PATIENT, RESEARCHER, TERMS
+from tests.harness.histories import POOL as POOL_ADDRESS
 
 
 def selector(name: str) -> int:

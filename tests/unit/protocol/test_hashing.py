@@ -4,7 +4,6 @@ contracts' published ids, and the type strings in the contracts' sources."""
 import json
 import re
 from dataclasses import astuple, replace
-from pathlib import Path
 
 import pytest
 from eth_hash.auto import keccak
@@ -12,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from medsync import hashing
-from medsync.felt import PRIME, InvalidValue, decode_short_string, encode_short_string, parse_felt
-from medsync.types import CampaignTerms, ConsentTerms
-from medsync.vocabulary import Category, Purpose
+from medsync.log import completeness
+from medsync.protocol import hashing, messages, src5
+from medsync.protocol.felt import PRIME, InvalidValue, decode_short_string, encode_short_string, parse_felt
+from medsync.protocol.types import CampaignTerms, ConsentTerms
+from medsync.protocol.vocabulary import Category, Purpose
+from scripts import repository
+from tests.harness.histories import CHAIN, CONSENT_TERMS, CONTRACT, ENTRIES, PATIENT, RESEARCHER, START, TERMS
 from tests.model import log as model
 from tests.model import words
-from tests.unit.samples import CHAIN, CONSENT_TERMS, CONTRACT, ENTRIES, PATIENT, RESEARCHER, START, TERMS
 
-ROOT = Path(__file__).parents[2]
+ROOT = repository.root()
 SOURCES = ROOT / "contracts/src"
 
 
@@ -97,7 +98,7 @@ def test_keccak_is_eth_hashs(text):
 
 def abis() -> dict[str, list[dict]]:
     return {
-        name: json.loads((ROOT / f"deployments/artifacts/{name}.abi.json").read_text())
+        name: json.loads((ROOT / f"medsync/artifacts/{name}.abi.json").read_text())
         for name in ("MedSync", "PrivateAnchor", "RewardPool")
     }
 
@@ -186,14 +187,13 @@ def test_published_interface_ids():
             function("is_approved_for_all", [ADDRESS, ADDRESS], ["core::bool"]),
         ),
     ]
-    assert hashing.src5_interface_id(abi, "ISRC5") == hashing.SRC5_ID
+    assert src5.interface_id(abi, "ISRC5") == src5.SRC5_ID
     assert (
-        hashing.src5_interface_id(abi, "account::ISRC6")
+        src5.interface_id(abi, "account::ISRC6")
         == 0x2CECCEF7F994940B3962A6C67E0BA4FCD37DF7D131417C604F91E03CAECC1CD
     )
     assert (
-        hashing.src5_interface_id(abi, "IERC721")
-        == 0x33EB2F84C309543403FD69F0D0F363781EF06EF6FAEB0131FF16EA3175BD943
+        src5.interface_id(abi, "IERC721") == 0x33EB2F84C309543403FD69F0D0F363781EF06EF6FAEB0131FF16EA3175BD943
     )
 
 
@@ -217,25 +217,25 @@ def test_snip5_example_signature():
     ]
     foo = function("foo", ["@MyEnum", "MyStruct"], ["core::bool"])
     assert (
-        hashing.src5_signature(abi, foo)
+        src5.signature(abi, foo)
         == "foo(@E((felt252,(u128,u128)),Array<u128>),(E((felt252,(u128,u128)),Array<u128>),felt252))"
         "->E((),())"
     )
-    assert hashing.src5_signature(abi, function("none", [], [])) == "none()"
+    assert src5.signature(abi, function("none", [], [])) == "none()"
 
 
 def test_nested_generics_and_tuples():
     kind = "(core::array::Array::<(core::felt252, core::bool)>, core::integer::u8)"
-    assert hashing.src5_type([BOOL], kind) == "(Array<(felt252,E((),()))>,u8)"
+    assert src5.type_name([BOOL], kind) == "(Array<(felt252,E((),()))>,u8)"
 
 
 def test_interface_must_be_there_once():
     abi = [interface("a::IThing"), interface("b::IThing")]
     with pytest.raises(InvalidValue, match="2 interfaces named 'IThing'"):
-        hashing.src5_interface_id(abi, "IThing")
+        src5.interface_id(abi, "IThing")
     with pytest.raises(InvalidValue, match="0 interfaces named 'Thing'"):
-        hashing.src5_interface_id(abi, "Thing")
-    assert hashing.src5_interface_id(abi, "b::IThing") == 0
+        src5.interface_id(abi, "Thing")
+    assert src5.interface_id(abi, "b::IThing") == 0
 
 
 def test_ids_in_the_sources_are_their_interfaces():
@@ -251,8 +251,8 @@ def test_ids_in_the_sources_are_their_interfaces():
                 bare = entry["name"].rpartition("::I")[2].upper()
                 oracle = 0
                 for item in entry["items"]:
-                    oracle ^= oracle_keccak(hashing.src5_signature(abi, item))
-                assert hashing.src5_interface_id(abi, entry["name"]) == oracle
+                    oracle ^= oracle_keccak(src5.signature(abi, item))
+                assert src5.interface_id(abi, entry["name"]) == oracle
                 found[bare] = oracle
     assert found == constants
     assert set(found) == {
@@ -307,7 +307,7 @@ consent_terms = st.builds(
     consent_terms, addresses, st.integers(1, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)
 )
 def test_consent_message_is_the_models(terms, grantee, version, nonce, deadline):
-    message = hashing.consent_message(CHAIN, CONTRACT, grantee, terms, version, nonce, deadline)
+    message = messages.consent_message(CHAIN, CONTRACT, grantee, terms, version, nonce, deadline)
     assert json.loads(json.dumps(message)) == message
     expected = words.ConsentTerms(
         purpose=terms.purpose.felt,
@@ -318,21 +318,21 @@ def test_consent_message_is_the_models(terms, grantee, version, nonce, deadline)
         reward=terms.reward and modelled(terms.reward),
         terms_commitment=terms.terms_commitment,
     )
-    assert hashing.message_hash(message, PATIENT) == model.consent_message(
+    assert messages.message_hash(message, PATIENT) == model.consent_message(
         CHAIN, CONTRACT, PATIENT, grantee, expected, version, nonce, deadline
     )
 
 
 def test_revocation_message_is_the_models():
-    message = hashing.revocation_message(CHAIN, CONTRACT, RESEARCHER, Purpose.HRESCH, 7, START)
-    assert hashing.message_hash(message, PATIENT) == model.revocation_message(
+    message = messages.revocation_message(CHAIN, CONTRACT, RESEARCHER, Purpose.HRESCH, 7, START)
+    assert messages.message_hash(message, PATIENT) == model.revocation_message(
         CHAIN, CONTRACT, PATIENT, RESEARCHER, Purpose.HRESCH.felt, 7, START
     )
 
 
 def test_what_a_wallet_shows():
     terms = replace(CONSENT_TERMS, reward=TERMS)
-    message = hashing.consent_message(CHAIN, CONTRACT, RESEARCHER, terms, 3, 7, START)
+    message = messages.consent_message(CHAIN, CONTRACT, RESEARCHER, terms, 3, 7, START)
     assert message["primaryType"] == "RewardedConsent"
     assert set(message["types"]) == {"StarknetDomain", "RewardedConsent", "CampaignTerms"}
     assert message["domain"] == {"name": "MedSync", "version": "v1", "chainId": "SN_SEPOLIA", "revision": 1}
@@ -357,9 +357,9 @@ def test_every_field_is_signed():
         {"reward": TERMS},
     ):
         variants.append((*base[:3], replace(CONSENT_TERMS, **change), *base[4:]))
-    hashes = {hashing.message_hash(hashing.consent_message(*variant), PATIENT) for variant in variants}
+    hashes = {messages.message_hash(messages.consent_message(*variant), PATIENT) for variant in variants}
     assert len(hashes) == len(variants)
-    assert hashing.message_hash(hashing.consent_message(*base), RESEARCHER) not in hashes
+    assert messages.message_hash(messages.consent_message(*base), RESEARCHER) not in hashes
 
 
 # --- the log ------------------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def test_every_field_is_signed():
 def test_entry_digest_is_the_models():
     previous = 0
     for entry in ENTRIES:
-        digest = hashing.entry_digest(CHAIN, CONTRACT, previous, entry)
+        digest = completeness.entry_digest(CHAIN, CONTRACT, previous, entry)
         assert digest < 2**219
         assert digest == model.entry_digest(
             chain_id=CHAIN,

@@ -1,4 +1,4 @@
-"""The Merkle log against RFC 9162 itself, as `tests/support/rfc9162.py` has it, with another Poseidon."""
+"""The Merkle log against RFC 9162 itself, as `tests/harness/rfc9162.py` has it, with another Poseidon."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medsync.errors import VerificationError
-from medsync.felt import PRIME, InvalidValue
-from medsync.private import tree
-from medsync.private.tree import (
+from medsync.protocol import merkle
+from medsync.protocol.felt import PRIME, InvalidValue
+from medsync.protocol.merkle import (
     EMPTY_ROOT,
     Frontier,
     MerkleLog,
@@ -19,8 +19,8 @@ from medsync.private.tree import (
     verify_consistency,
     verify_inclusion,
 )
-from tests.support import rfc9162
-from tests.support.anchoring import log as values_of
+from tests.harness import rfc9162
+from tests.harness.anchoring import log as values_of
 
 LARGEST = 64
 VALUES = values_of(LARGEST)
@@ -159,8 +159,8 @@ def test_hashes_are_cairo_langs(left: int, right: int) -> None:
 def test_a_hundred_thousand_leaves_cost_two_hashes_each(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is hashed twice; a root or a proof takes a few hashes. Counted, with no hash at all."""
     numbers = count()
-    monkeypatch.setattr(tree, "leaf_hash", lambda value: next(numbers))
-    monkeypatch.setattr(tree, "node_hash", lambda left, right: next(numbers))
+    monkeypatch.setattr(merkle, "leaf_hash", lambda value: next(numbers))
+    monkeypatch.setattr(merkle, "node_hash", lambda left, right: next(numbers))
     size = 100_000
     log = MerkleLog(range(size))
     assert next(numbers) == 2 * size - size.bit_count()

@@ -4,7 +4,6 @@ BLAKE2s."""
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 from starknet_py.hash.address import compute_address
@@ -15,26 +14,28 @@ from starkware.starknet.core.os.contract_address.contract_address import (
 )
 from starkware.starknet.public import abi as cairo_lang_abi
 
-from medsync import artifacts, hashing
-from tests.support import src5
+from medsync import artifacts
+from medsync.protocol import src5 as interfaces
+from scripts import build, repository
+from tests.harness import src5
 
-SOURCES = Path(__file__).parents[2] / "contracts" / "src"
+SOURCES = repository.root() / "contracts" / "src"
 CONTRACTS = [
-    (name, package) for package in artifacts.PACKAGES for name in artifacts.manifest(package)["contracts"]
+    (name, package) for package in build.PACKAGES for name in artifacts.manifest(package.folder)["contracts"]
 ]
 
 
 @pytest.mark.parametrize(("name", "package"), CONTRACTS)
-def test_class_hashes_are_cairo_langs(name: str, package: artifacts.Package) -> None:
-    artifact = artifacts.load(name, package)
-    hashes = artifacts.cairo_lang_hashes(json.loads(artifact.sierra), json.loads(artifact.casm))
+def test_class_hashes_are_cairo_langs(name: str, package: build.Package) -> None:
+    artifact = artifacts.load(name, package.folder)
+    hashes = build.cairo_lang_hashes(json.loads(artifact.sierra), json.loads(artifact.casm))
     assert hashes == (artifact.class_hash, artifact.compiled_class_hash)
 
 
 @pytest.mark.parametrize(("name", "package"), CONTRACTS)
-def test_selectors_are_in_the_classes(name: str, package: artifacts.Package) -> None:
+def test_selectors_are_in_the_classes(name: str, package: build.Package) -> None:
     """The compiler's own selectors, against keccak by eth-hash and by cairo-lang."""
-    artifact = artifacts.load(name, package)
+    artifact = artifacts.load(name, package.folder)
     names = {
         function["name"]
         for entry in artifact.abi
@@ -95,7 +96,7 @@ def test_interface_ids_in_the_sources(contract: str, interface: str) -> None:
         for path in SOURCES.glob("*.cairo")
         for value in re.findall(rf"pub const {constant}_ID: felt252 =\s*(0x[0-9a-f]+);", path.read_text())
     ]
-    assert src5.interface_id(abi, interface) == hashing.src5_interface_id(abi, interface) == written
+    assert src5.interface_id(abi, interface) == interfaces.interface_id(abi, interface) == written
 
 
 # --- addresses ----------------------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from medsync.felt import encode_short_string
-from medsync.serde import DecodingError, decode
-from medsync.types import AccessReceipt, LogHead, PendingAdmin
-from medsync.vocabulary import Category, Decision, Power, Purpose, Reason, Role
+from medsync.protocol.felt import encode_short_string
+from medsync.protocol.serde import DecodingError, decode
+from medsync.protocol.types import AccessReceipt, LogHead, PendingAdmin
+from medsync.protocol.vocabulary import Category, Decision, Power, Purpose, Reason, Role
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from medsync.errors import ExitCode, MedSyncError
-from medsync.felt import ADDRESS_BOUND, PRIME, InvalidValue
-from medsync.types import AccessRequest, EventLocation, unix_seconds, utc_datetime, utc_text
-from medsync.vocabulary import Category, Purpose
-from tests.unit.samples import CONSENT_TERMS, ENTRIES, PATIENT, START, TERMS
+from medsync.protocol.events import EventLocation
+from medsync.protocol.felt import ADDRESS_BOUND, PRIME, InvalidValue
+from medsync.protocol.types import AccessRequest, unix_seconds, utc_datetime, utc_text
+from medsync.protocol.vocabulary import Category, Purpose
+from tests.harness.histories import CONSENT_TERMS, ENTRIES, PATIENT, START, TERMS
 
 REQUEST = AccessRequest(PATIENT, Purpose.HRESCH, Category.LABORATORY, 0x2EC)
 ADDRESS, FELT = ADDRESS_BOUND, PRIME

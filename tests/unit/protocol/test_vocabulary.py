@@ -2,12 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-from medsync.felt import InvalidValue, decode_short_string
-from medsync.vocabulary import (
+from medsync.protocol.felt import InvalidValue, decode_short_string
+from medsync.protocol.vocabulary import (
     DOCUMENT_TYPES,
     EHDS_GROUPS,
     FHIR_CATEGORIES,
@@ -23,8 +22,9 @@ from medsync.vocabulary import (
     category_of,
     markdown_table,
 )
+from scripts import repository
 
-ROOT = Path(__file__).parents[2]
+ROOT = repository.root()
 # fmt: off
 CODES = [
     "TREAT", "ETREAT", "BTG", "CAREMGT", "HPAYMT", "HOPERAT", "HQUALIMP", "PUBHLTH", "HRESCH", "CLINTRCH",
@@ -37,7 +37,7 @@ def abi_variants() -> dict[str, list[str]]:
     """The variants of every enum of both contracts, by its bare name."""
     enums = {}
     for contract in ("MedSync", "RewardPool"):
-        abi = json.loads((ROOT / f"deployments/artifacts/{contract}.abi.json").read_text())
+        abi = json.loads((ROOT / f"medsync/artifacts/{contract}.abi.json").read_text())
         for item in abi:
             if item["type"] == "enum":
                 enums[item["name"].rpartition("::")[2]] = [variant["name"] for variant in item["variants"]]

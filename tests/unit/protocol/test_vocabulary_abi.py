@@ -6,13 +6,14 @@ from typing import get_type_hints
 
 import pytest
 
-from medsync import artifacts, types, vocabulary
-from medsync.felt import encode_short_string
-from medsync.types import AccessRequest, CampaignTerms, Consent, ConsentTerms
-from medsync.vocabulary import Category, Power, Purpose
-from tests.unit.abi_types import MEDSYNC, POOL, assert_same, entry, functions
+from medsync.protocol import types, vocabulary
+from medsync.protocol.felt import encode_short_string
+from medsync.protocol.types import AccessRequest, CampaignTerms, Consent, ConsentTerms
+from medsync.protocol.vocabulary import Category, Power, Purpose
+from scripts import repository
+from tests.harness.abi_types import MEDSYNC, POOL, assert_same, entry, functions
 
-SOURCES = artifacts.root() / "contracts" / "src"
+SOURCES = repository.root() / "contracts" / "src"
 ENUMS = ["Role", "Decision", "Reason", "ConsentStatus"]
 POOL_ENUMS = ["CampaignStatus", "Accrual"]
 

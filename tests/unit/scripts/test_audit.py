@@ -17,17 +17,18 @@ from hypothesis import settings
 
 from medsync import artifacts
 from medsync.errors import ExitCode
-from tests.audit import command, gather
-from tests.audit.page import content_hash, page
-from tests.audit.record import CairoRun, Case, Outcome, PytestRun, Record, Subject
-from tests.audit.report import TITLES, Part, Report, Status
-from tests.audit.run import cairo_run, subject_of, tree_of
-from tests.guards.table import PLANTED
-from tests.mutation import report as mutants
+from scripts import repository
+from scripts.audit import command, gather
+from scripts.audit.page import content_hash, page
+from scripts.audit.record import CairoRun, Case, Outcome, PytestRun, Record, Subject
+from scripts.audit.report import TITLES, Part, Report, Status
+from scripts.audit.run import cairo_run, subject_of, tree_of
+from scripts.guards.table import PLANTED
+from scripts.mutation import report as mutants
 
 pytest_plugins = ["pytester"]
 
-ROOT = Path(__file__).parents[2]
+ROOT = repository.root()
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
 
 FAILING = "tests/unit/test_felt.py::test_a_planted_failure"
@@ -229,7 +230,7 @@ def test_all_text_has_contrast() -> None:
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    blocks = re.findall(r":root \{([^}]*)\}", (ROOT / "tests/audit/page.css").read_text())
+    blocks = re.findall(r":root \{([^}]*)\}", (ROOT / "scripts/audit/page.css").read_text())
     assert len(blocks) == 3
     for block in blocks:
         colours = {name: luminance(value) for name, value in re.findall(r"--(\w+): (#\w+);", block)}
@@ -475,7 +476,7 @@ def test_the_recorder_writes_down_what_happened(
         """,
         test_broken="import no_such_module",
     )
-    options = ("-p", "xdist", "-p", "tests.audit.recorder", "--continue-on-collection-errors")
+    options = ("-p", "xdist", "-p", "scripts.audit.recorder", "--continue-on-collection-errors")
     result = pytester.runpytest("-n", processes, "--record", "run.json", *options)
     run = PytestRun.model_validate_json((pytester.path / "run.json").read_bytes())
     cases = {case.id.rpartition("::")[2]: case for case in run.cases}

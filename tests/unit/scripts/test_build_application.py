@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from medsync.artifacts import BUNDLE
 from medsync.errors import ExitCode, InputError, ToolError, VerificationError
-from medsync.private.bundle import BUNDLE, PACKAGE, Bundle, pack
-from scripts import private_build
+from medsync.private.node.bundle import PACKAGE, Bundle, pack
+from scripts.calimero import build_application
 
 
 @pytest.fixture
@@ -22,18 +23,24 @@ def copied(tmp_path: Path) -> Path:
     """What is compared, somewhere else."""
     folder = tmp_path / "private-records"
     folder.mkdir()
-    for name in ("Cargo.toml", "Cargo.lock", private_build.MANIFEST, private_build.WASM, BUNDLE.name):
-        shutil.copy(private_build.SOURCES / name, folder)
-    shutil.copytree(private_build.SOURCES / "src", folder / "src")
+    for name in (
+        "Cargo.toml",
+        "Cargo.lock",
+        build_application.MANIFEST,
+        build_application.WASM,
+    ):
+        shutil.copy(build_application.SOURCES / name, folder)
+    shutil.copy(BUNDLE, folder)
+    shutil.copytree(build_application.SOURCES / "src", folder / "src")
     return folder
 
 
 def test_the_committed_application_fits_its_sources() -> None:
-    private_build.verify()
+    build_application.verify()
 
 
 def test_it_does_in_any_folder(copied: Path) -> None:
-    private_build.verify(copied)
+    build_application.verify(copied, copied / BUNDLE.name)
 
 
 def append(name: str, content: bytes) -> Callable[[Path], None]:
@@ -60,15 +67,15 @@ def bundle_of_other_code(folder: Path) -> None:
 
 def resigned_bundle(folder: Path) -> None:
     key = Ed25519PrivateKey.from_private_bytes(bytes(32))
-    wasm = (folder / private_build.WASM).read_bytes()
+    wasm = (folder / build_application.WASM).read_bytes()
     version = Bundle.read(folder / BUNDLE.name).version
     (folder / BUNDLE.name).write_bytes(pack(wasm, package=PACKAGE, version=version, key=key))
 
 
 def other_compiler(folder: Path) -> None:
-    told = json.loads((folder / private_build.MANIFEST).read_text())
+    told = json.loads((folder / build_application.MANIFEST).read_text())
     told["compiler"] = "rustc 1.0.0"
-    (folder / private_build.MANIFEST).write_text(json.dumps(told))
+    (folder / build_application.MANIFEST).write_text(json.dumps(told))
 
 
 @pytest.mark.parametrize(
@@ -79,8 +86,8 @@ def other_compiler(folder: Path) -> None:
         (append("Cargo.toml", b"\n"), "manifest.json says sources_sha256"),
         (new_source, "manifest.json says sources_sha256"),
         (renamed_source, "manifest.json says sources_sha256"),
-        (append(private_build.WASM, b"\0"), "holds other code than medsync_private_records.wasm"),
-        (append(private_build.WASM, b"\0"), "manifest.json says wasm"),
+        (append(build_application.WASM, b"\0"), "holds other code than medsync_private_records.wasm"),
+        (append(build_application.WASM, b"\0"), "manifest.json says wasm"),
         (bundle_of_other_code, "holds other code than medsync_private_records.wasm"),
         (resigned_bundle, "manifest.json says bundle"),
         (other_compiler, "names another compiler"),
@@ -89,7 +96,7 @@ def other_compiler(folder: Path) -> None:
 def test_a_change_is_seen(copied: Path, plant: Callable[[Path], None], finding: str) -> None:
     plant(copied)
     with pytest.raises(VerificationError) as raised:
-        private_build.verify(copied)
+        build_application.verify(copied, copied / BUNDLE.name)
     assert any(finding in line for line in raised.value.findings), raised.value
 
 
@@ -98,42 +105,47 @@ def test_a_tampered_bundle_is_seen(copied: Path) -> None:
     content[len(content) // 2] ^= 1
     (copied / BUNDLE.name).write_bytes(content)
     with pytest.raises(InputError):
-        private_build.verify(copied)
+        build_application.verify(copied, copied / BUNDLE.name)
 
 
 def test_a_build_of_other_bytes_is_seen(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the compiler would write is given: this is about the comparison."""
-    committed = (private_build.SOURCES / private_build.WASM).read_bytes()
-    monkeypatch.setattr(private_build, "build", lambda: (committed, "rustc"))
-    private_build.check()
+    committed = (build_application.SOURCES / build_application.WASM).read_bytes()
+    monkeypatch.setattr(build_application, "build", lambda: (committed, "rustc"))
+    build_application.check()
     assert "is what its sources compile to" in capsys.readouterr().out
-    monkeypatch.setattr(private_build, "build", lambda: (committed + b"\0", "rustc"))
+    monkeypatch.setattr(build_application, "build", lambda: (committed + b"\0", "rustc"))
     with pytest.raises(VerificationError, match="build is not the committed") as raised:
-        private_build.check()
+        build_application.check()
     assert f"{len(committed) + 1} bytes" in raised.value.findings[0]
 
 
 def test_a_changed_application_is_not_written_unsigned(monkeypatch: pytest.MonkeyPatch, copied: Path) -> None:
     before = {path: path.read_bytes() for path in copied.iterdir() if path.is_file()}
-    monkeypatch.setattr(private_build, "SOURCES", copied)
-    monkeypatch.setattr(private_build, "BUNDLE", copied / BUNDLE.name)
-    monkeypatch.setattr(private_build, "build", lambda: (b"\0asm other", f"rustc {private_build.RUST}"))
+    monkeypatch.setattr(build_application, "SOURCES", copied)
+    monkeypatch.setattr(build_application, "BUNDLE", copied / BUNDLE.name)
+    monkeypatch.setattr(
+        build_application, "build", lambda: (b"\0asm other", f"rustc {build_application.RUST}")
+    )
     with pytest.raises(InputError, match="has to be signed again"):
-        private_build.write(None)
+        build_application.write(None)
     assert {path: path.read_bytes() for path in copied.iterdir() if path.is_file()} == before
     key = copied.parent / "signing"
-    private_build.new_key(key)
-    private_build.write(key)
-    private_build.verify(copied)
-    private_build.write(None)
-    private_build.verify(copied)
+    build_application.new_key(key)
+    build_application.write(key)
+    build_application.verify(copied, copied / BUNDLE.name)
+    build_application.write(None)
+    build_application.verify(copied, copied / BUNDLE.name)
 
 
 def test_the_command_says_what_it_found() -> None:
     done = subprocess.run(
-        [sys.executable, private_build.__file__, "--verify"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "scripts", "private-build", "--verify"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (ExitCode.OK, "")
 
@@ -143,17 +155,17 @@ def test_without_the_compiler_it_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match="rustup is missing") as raised:
-        private_build.build()
-    assert f"rustup toolchain install {private_build.RUST}" in raised.value.hint
+        build_application.build()
+    assert f"rustup toolchain install {build_application.RUST}" in raised.value.hint
 
 
 def test_a_signing_key_is_new_and_its_owners(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "signing"
-    private_build.new_key(path)
+    build_application.new_key(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.read_text().strip() not in capsys.readouterr().out
     with pytest.raises(InputError, match="exists already"):
-        private_build.new_key(path)
+        build_application.new_key(path)
     path.write_text("not hex")
     with pytest.raises(InputError, match="is not 64 hex digits"):
-        private_build.write(path)
+        build_application.write(path)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from medsync.errors import ToolError
-from medsync.private import daemon
-from scripts import calimero_node
+from scripts.calimero import build_node, daemon
 
 
 def program(path: Path, output: str = "") -> Path:
@@ -23,7 +22,7 @@ def nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine with nothing on it."""
     monkeypatch.delenv(daemon.PROGRAM_VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    for module in (daemon, calimero_node):
+    for module in (daemon, build_node):
         monkeypatch.setattr(module, "BUILT", tmp_path / "built" / daemon.PROGRAM)
 
 
@@ -45,29 +44,29 @@ def test_it_is_found_in_three_places(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_what_is_there_is_not_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = program(tmp_path / "bin" / daemon.PROGRAM)
-    calimero_node.install()
+    build_node.install()
     assert capsys.readouterr().out == f"{found}\n"
 
 
 def test_all_that_is_missing_is_named_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(calimero_node, "_libclang", lambda: False)
+    monkeypatch.setattr(build_node, "_libclang", lambda: False)
     with pytest.raises(ToolError) as raised:
-        calimero_node.install()
+        build_node.install()
     for name in ("cargo", "c++", "cmake", "clang", "libclang"):
         assert name in raised.value.message
     assert "apt-get install" in raised.value.hint
     for name in ("c++", "cmake", "clang"):
         program(tmp_path / "bin" / name)
     program(tmp_path / "bin" / "cargo", "cargo 1.70.0")
-    assert list(calimero_node.missing()) == ["Rust 1.70 is too old", "libclang is missing"]
+    assert list(build_node.missing()) == ["Rust 1.70 is too old", "libclang is missing"]
     program(tmp_path / "bin" / "cargo", "cargo 1.88.0")
-    assert list(calimero_node.missing()) == ["libclang is missing"]
+    assert list(build_node.missing()) == ["libclang is missing"]
 
 
 def test_the_sources_of_the_node_are_complete() -> None:
     for name in ("Cargo.toml", "Cargo.lock", ".cargo/config.toml", "src/main.rs", "src/options.rs"):
-        assert (calimero_node.SOURCES / name).is_file()
-    manifest = (calimero_node.SOURCES / "Cargo.toml").read_text()
+        assert (build_node.SOURCES / name).is_file()
+    manifest = (build_node.SOURCES / "Cargo.toml").read_text()
     versions = {
         line.split('"')[1] for line in manifest.splitlines() if line.startswith(("calimero-", "mero-"))
     }

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from medsync import artifacts
-from medsync.abi import SECTIONS, SourceError, contract_reference, error_table
-from tests.unit.abi_types import ABIS, functions
+from scripts import repository
+from scripts.reference.cairo_docs import SECTIONS, SourceError, contract_reference, error_table
+from tests.harness.abi_types import ABIS, functions
 
-SOURCES = artifacts.root() / "contracts" / "src"
+SOURCES = repository.root() / "contracts" / "src"
 REFERENCE = contract_reference(SOURCES)
 CONTRACTS = {contract.name: contract for contract in REFERENCE.contracts}
 OWNERS = {"ANCHOR": "PrivateAnchor", "POOL": "RewardPool"}

@@ -15,16 +15,17 @@ from typing import Any
 import pytest
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from medsync import reference
-from medsync.abi import SourceError, contract_reference
 from medsync.errors import ExitCode, VerificationError
-from tests.support import rfc9162
+from scripts import repository
+from scripts.reference import spec
+from scripts.reference.cairo_docs import SourceError, contract_reference
+from tests.harness import rfc9162
 
-ROOT = Path(__file__).parents[2]
-SPEC = (ROOT / reference.PATH).read_text()
+ROOT = repository.root()
+SPEC = (ROOT / spec.PATH).read_text()
 SOURCES = {path.name: path.read_text() for path in (ROOT / "contracts/src").glob("*.cairo")}
 ABIS = {
-    name: json.loads((ROOT / f"deployments/artifacts/{name}.abi.json").read_text())
+    name: json.loads((ROOT / f"medsync/artifacts/{name}.abi.json").read_text())
     for name in ("MedSync", "PrivateAnchor", "RewardPool")
 }
 ENTRIES = [(name, entry) for name, abi in ABIS.items() for entry in abi]
@@ -46,7 +47,7 @@ def short(cairo_type: str) -> str:
 
 
 def test_it_is_published() -> None:
-    reference.check()
+    spec.check()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +260,7 @@ def test_message_vectors() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what the specification is made of, and of the specification."""
-    for name in ("Scarb.toml", reference.PATH, *(f"deployments/artifacts/{name}.abi.json" for name in ABIS)):
+    for name in ("Scarb.toml", spec.PATH, *(f"medsync/artifacts/{name}.abi.json" for name in ABIS)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "contracts/src", tmp_path / "contracts/src")
@@ -308,21 +309,21 @@ DRIFTS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     ),
     "interface changed in the ABI": (
         lambda root: rewrite(
-            root / "deployments/artifacts/RewardPool.abi.json", '"name": "liabilities"', '"name": "debts"'
+            root / "medsync/artifacts/RewardPool.abi.json", '"name": "liabilities"', '"name": "debts"'
         ),
         ["Contracts and interfaces: changed"],
     ),
     "edited by hand": (
-        lambda root: rewrite(root / reference.PATH, "## Storage\n", "## Storage\n\nAll is well.\n"),
+        lambda root: rewrite(root / spec.PATH, "## Storage\n", "## Storage\n\nAll is well.\n"),
         ["Storage: changed"],
     ),
     "headings exchanged": (
-        lambda root: (root / reference.PATH).write_text(
+        lambda root: (root / spec.PATH).write_text(
             SPEC.replace("## Storage\n" + section("Storage"), "") + "## Storage\n" + section("Storage")
         ),
         ["the order of the headings"],
     ),
-    "lost": (lambda root: (root / reference.PATH).unlink(), ["MedSync: specification: missing"]),
+    "lost": (lambda root: (root / spec.PATH).unlink(), ["MedSync: specification: missing"]),
 }
 
 
@@ -331,10 +332,10 @@ def test_drift_is_noticed(checkout: Path, drift: str) -> None:
     happen, expected = DRIFTS[drift]
     happen(checkout)
     if not expected:
-        reference.check()
+        spec.check()
         return
     with pytest.raises(VerificationError) as caught:
-        reference.check()
+        spec.check()
     assert caught.value.findings[: len(expected)] == expected
     assert drift == "lost" or len(caught.value.findings) == len(expected)
 
@@ -358,12 +359,12 @@ def test_script_writes_checks_and_says_what_drifted(
 ) -> None:
     script = ROOT / "scripts/spec.py"
     main = runpy.run_path(str(script))["main"]
-    (checkout / reference.PATH).write_text(SPEC.replace("## Hashes\n", "## Hash\n"))
+    (checkout / spec.PATH).write_text(SPEC.replace("## Hashes\n", "## Hash\n"))
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
     assert done.returncode == ExitCode.NOT_VERIFIED
     assert "  Hashes: missing\n  Hash: does not belong there\n" in done.stderr
     assert main([]) == ExitCode.OK
-    assert (checkout / reference.PATH).read_text() == SPEC
+    assert (checkout / spec.PATH).read_text() == SPEC
     assert main(["--check"]) == ExitCode.OK
     assert main(["--chekc"]) == ExitCode.USAGE
     assert capsys.readouterr() == ("docs/spec.md is what the sources say.\n", "usage: spec.py [--check]\n")

@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from medsync.commitments import Domain, Opening
-from medsync.felt import InvalidValue
-from medsync.fhir import parse_resource
-from medsync.synthetic import load_patient, load_patients
-from medsync.vocabulary import Category, category_of
+from medsync.protocol.commitments import Domain, Opening
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.fhir import parse_resource
+from medsync.protocol.vocabulary import Category, category_of
+from scripts.demo.synthetic import load_patient, load_patients
 
 PATIENTS = load_patients()
 REQUIRED = {"Patient", "Condition", "Observation", "MedicationRequest", "Immunization"}

@@ -10,8 +10,9 @@ import pytest
 from eth_keyfile.keyfile import create_keyfile_json
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync import accounts
-from medsync.accounts import (
+from medsync.errors import InputError, MedSyncError, PublicNetworkError
+from medsync.starknet import accounts
+from medsync.starknet.accounts import (
     ADDRESS_VARIABLE,
     KEY_VARIABLE,
     KEYSTORE_VARIABLE,
@@ -21,10 +22,9 @@ from medsync.accounts import (
     predeployed_accounts,
     read_keystore,
 )
-from medsync.errors import InputError, MedSyncError, PublicNetworkError
-from medsync.network import Connection
-from medsync.signer import public_key_of
-from tests.unit.samples import CHAIN
+from medsync.starknet.network import Connection
+from medsync.starknet.signer import public_key_of
+from tests.harness.histories import CHAIN
 
 KEY = 0x5EC4E700000000000000000000000000000000000000000000000000BADCAFE
 PASSWORD = "correct horse bätterie staple"

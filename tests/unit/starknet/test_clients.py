@@ -7,14 +7,9 @@ import pytest
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.clients import ContractClient, Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.errors import ContractError, InputError, NetworkError
-from medsync.felt import InvalidValue
-from medsync.private.anchor import PrivateAnchorClient
-from medsync.signer import StarkSigner
-from medsync.signing import sign_consent, sign_revocation
-from medsync.transactions import Account, Invocation
-from medsync.types import (
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.types import (
     AccessRequest,
     AnchorNode,
     CampaignTerms,
@@ -22,11 +17,16 @@ from medsync.types import (
     NodeSignature,
     Statement,
 )
-from medsync.vocabulary import Category, Power, Purpose, Role
-from tests.stateful.driver import Abi
-from tests.unit.abi_types import ABIS, assert_same, functions
-from tests.unit.samples import CHAIN, CONTRACT, PATIENT, RESEARCHER, START, TERMS
-from tests.unit.samples import POOL as POOL_ADDRESS
+from medsync.protocol.vocabulary import Category, Power, Purpose, Role
+from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.starknet.clients import ContractClient, Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.starknet.signer import StarkSigner
+from medsync.starknet.signing import sign_consent, sign_revocation
+from medsync.starknet.transactions import Account, Invocation
+from tests.harness.abi_types import ABIS, assert_same, functions
+from tests.harness.driver import Abi
+from tests.harness.histories import CHAIN, CONTRACT, PATIENT, RESEARCHER, START, TERMS
+from tests.harness.histories import POOL as POOL_ADDRESS
 
 NODE = FullNodeClient("http://127.0.0.1:1")
 ACCOUNT = Account(PATIENT, NODE, StarkSigner(5, CHAIN))

@@ -9,15 +9,15 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from medsync import toolchain
 from medsync.errors import ExitCode, InputError, NetworkError, PublicNetworkError
-from medsync.felt import encode_short_string
-from medsync.network import URL_VARIABLE, connect, is_loopback, node_url, shown_url
+from medsync.protocol.felt import encode_short_string
+from medsync.starknet import network
+from medsync.starknet.network import URL_VARIABLE, connect, is_loopback, node_url, shown_url
 
 SECRET = "5ecr3tK3y"
 
 DEVNET = {
-    "starknet_specVersion": toolchain.RPC_VERSION,
+    "starknet_specVersion": network.RPC_VERSION,
     "starknet_chainId": hex(encode_short_string("SN_SEPOLIA")),
     "devnet_getConfig": {"seed": 1},
 }
@@ -47,7 +47,7 @@ async def node(answers: dict[str, Any] | Answer) -> AsyncIterator[str]:
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (URL_VARIABLE, toolchain.DEVNET_URL_VARIABLE):
+    for name in (URL_VARIABLE, network.DEVNET_URL_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -97,9 +97,9 @@ async def test_a_node_that_breaks_off_is_not_taken_for_a_public_one() -> None:
 
 async def test_a_public_network_is_refused_before_anything_is_sent() -> None:
     """The name cannot be resolved: were it asked, the error would be another."""
-    for network in ("devnet", "sepolia", "mainnet"):
+    for name in ("devnet", "sepolia", "mainnet"):
         with pytest.raises(PublicNetworkError):
-            async with connect(network, f"https://node.invalid/{SECRET}"):
+            async with connect(name, f"https://node.invalid/{SECRET}"):
                 pass
 
 
@@ -223,7 +223,7 @@ def test_the_url_is_the_given_one_or_the_environments_or_the_networks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert node_url("devnet") == "http://127.0.0.1:5050/rpc"
-    monkeypatch.setenv(toolchain.DEVNET_URL_VARIABLE, "http://127.0.0.1:6060/")
+    monkeypatch.setenv(network.DEVNET_URL_VARIABLE, "http://127.0.0.1:6060/")
     assert node_url("devnet") == "http://127.0.0.1:6060/rpc"
     with pytest.raises(InputError, match="no node for sepolia"):
         node_url("sepolia")

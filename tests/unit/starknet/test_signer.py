@@ -13,10 +13,11 @@ from starknet_py.net.signer.key_pair import KeyPair
 from starknet_py.net.signer.stark_curve_signer import StarkCurveSigner
 from starknet_py.utils.typed_data import TypedData
 
-from medsync.felt import PRIME, InvalidValue
-from medsync.hashing import consent_message, poseidon
-from medsync.signer import StarkSigner, public_key_of
-from tests.unit.samples import CHAIN, CONSENT_TERMS, CONTRACT, PATIENT, RESEARCHER, START
+from medsync.protocol.felt import PRIME, InvalidValue
+from medsync.protocol.hashing import poseidon
+from medsync.protocol.messages import consent_message
+from medsync.starknet.signer import StarkSigner, public_key_of
+from tests.harness.histories import CHAIN, CONSENT_TERMS, CONTRACT, PATIENT, RESEARCHER, START
 
 SECRET = 0x2BBF4F9FD0BBB2E60B0316C1FE0B76CF7A4D0198BD493CED9B8DF2A3A24D68A
 STOCK = StarkCurveSigner(PATIENT, KeyPair.from_private_key(SECRET), CHAIN)

@@ -8,12 +8,18 @@ import pytest
 from starknet_py.hash.utils import verify_message_signature
 
 from medsync.errors import InputError
-from medsync.hashing import message_hash
-from medsync.signer import StarkSigner
-from medsync.signing import SignedConsent, SignedRevocation, sign_consent, sign_revocation, signed_from_json
-from medsync.types import ConsentTerms
-from medsync.vocabulary import Category, Purpose
-from tests.unit.samples import CHAIN, CONSENT_TERMS, CONTRACT, PATIENT, RESEARCHER, START, TERMS
+from medsync.protocol.messages import message_hash
+from medsync.protocol.types import ConsentTerms
+from medsync.protocol.vocabulary import Category, Purpose
+from medsync.starknet.signer import StarkSigner
+from medsync.starknet.signing import (
+    SignedConsent,
+    SignedRevocation,
+    sign_consent,
+    sign_revocation,
+    signed_from_json,
+)
+from tests.harness.histories import CHAIN, CONSENT_TERMS, CONTRACT, PATIENT, RESEARCHER, START, TERMS
 
 SIGNER = StarkSigner(0x5EC4E7, CHAIN)
 REWARDED = ConsentTerms(Purpose.HRESCH, Category.ALL, START, 2**40 - 1, 2**32 - 1, TERMS, 2**251)

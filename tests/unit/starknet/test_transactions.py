@@ -15,11 +15,12 @@ from starknet_py.net.client_models import (
 )
 from starknet_py.net.models.transaction import InvokeV3
 
-from medsync import transactions
 from medsync.errors import ContractError, NetworkError
-from medsync.signer import StarkSigner
-from medsync.transactions import Account, Invocation, UnknownOutcome, bounds_for, refusal, revert_code
-from tests.unit.samples import CHAIN, CONTRACT, PATIENT
+from medsync.starknet import transactions
+from medsync.starknet.rpc import refusal, revert_code
+from medsync.starknet.signer import StarkSigner
+from medsync.starknet.transactions import Account, Invocation, UnknownOutcome, bounds_for
+from tests.harness.histories import CHAIN, CONTRACT, PATIENT
 
 BOUNDS = ResourceBoundsMapping.init_with_zeros()
 INVALID_NONCE = ClientError("Invalid transaction nonce", 52)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from medsync.errors import InputError
-from medsync.files import NewFile, is_there, read_bytes, read_text, write_new
+from medsync.storage.files import NewFile, is_there, read_bytes, read_text, write_new
 
 
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from medsync.exports.csv import dumps_consents, dumps_log, loads_consents, loads_log
-from medsync.felt import InvalidValue
-from tests.unit.samples import CONSENTS, ENTRIES, TERMS
+from medsync.log.exports.csv import dumps_consents, dumps_log, loads_consents, loads_log
+from medsync.protocol.felt import InvalidValue
+from tests.harness.histories import CONSENTS, ENTRIES, TERMS
 
 
 def test_exact_log():

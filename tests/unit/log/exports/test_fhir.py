@@ -10,13 +10,14 @@ from fhir.resources.bundle import Bundle
 from fhir.resources.consent import Consent
 
 from medsync.errors import VerificationError
-from medsync.exports import ConsentState, given_consents
-from medsync.exports.fhir import audit_outcome, dumps, to_bundle
-from medsync.felt import InvalidValue
-from medsync.fhir import parse_resource
-from medsync.types import AllConsentsRevoked, ConsentRevoked, LogHead
-from medsync.vocabulary import Decision, Purpose, Reason
-from tests.unit.samples import (
+from medsync.log.exports import ConsentState, given_consents
+from medsync.log.exports.fhir import audit_outcome, dumps, to_bundle
+from medsync.protocol.events import AllConsentsRevoked, ConsentRevoked
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.fhir import parse_resource
+from medsync.protocol.types import LogHead
+from medsync.protocol.vocabulary import Decision, Purpose, Reason
+from tests.harness.histories import (
     CONSENTS,
     DAY,
     DELEGATE,

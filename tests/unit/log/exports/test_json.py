@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from medsync.completeness import entry_digests
 from medsync.errors import ExitCode, VerificationError
-from medsync.exports.json import dumps, loads, verify_export
-from medsync.felt import InvalidValue
-from medsync.types import LogHead
-from medsync.vocabulary import Decision, Reason
-from tests.unit.samples import CHAIN, CONTRACT, DIGESTS, EXPORT, HEAD, PATIENT, TERMS, entry
+from medsync.log.completeness import entry_digests
+from medsync.log.exports.json import dumps, loads, verify_export
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.types import LogHead
+from medsync.protocol.vocabulary import Decision, Reason
+from tests.harness.histories import CHAIN, CONTRACT, DIGESTS, EXPORT, HEAD, PATIENT, TERMS, entry
 
 
 def document() -> dict:

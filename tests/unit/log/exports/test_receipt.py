@@ -7,12 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from medsync import commitments, completeness, exports
-from medsync.exports.receipt import Particulars, Party, consent_receipt, dumps
-from medsync.felt import InvalidValue
-from medsync.types import AllConsentsRevoked
-from medsync.vocabulary import Purpose
-from tests.unit.samples import CONSENTS, DELEGATE, EXPORT, FUNDER, HOSPITAL, PATIENT, POOL, RESEARCHER, TERMS
+from medsync.log import completeness, exports
+from medsync.log.exports.receipt import Particulars, Party, consent_receipt, dumps
+from medsync.protocol import commitments
+from medsync.protocol.events import AllConsentsRevoked
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.vocabulary import Purpose
+from tests.harness.histories import (
+    CONSENTS,
+    DELEGATE,
+    EXPORT,
+    FUNDER,
+    HOSPITAL,
+    PATIENT,
+    POOL,
+    RESEARCHER,
+    TERMS,
+)
 
 FULL = Particulars(
     privacy_notice="https://clinic.example/notice/3",

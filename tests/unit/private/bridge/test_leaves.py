@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from medsync.felt import InvalidValue
-from medsync.private.leaves import FIELDS, leaf_of, leaf_value
-from medsync.private.records_app import parse_operation
+from medsync.private.bridge.leaves import FIELDS, leaf_of, leaf_value
+from medsync.private.records.application import parse_operation
+from medsync.protocol.felt import InvalidValue
 
 RECORD: dict[str, Any] = {
     "seq": 4,

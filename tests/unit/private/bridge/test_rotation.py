@@ -12,15 +12,16 @@ from unittest.mock import patch
 import pytest
 
 from medsync.errors import InputError, VerificationError
-from medsync.private import custody, keyfiles
-from medsync.private.anchor import PrivateAnchorClient
 from medsync.private.home import Home
-from medsync.private.keyfiles import WrongPassphrase, write_key
-from medsync.private.keys import BridgeKey, CustodianKey, KeptKey
-from medsync.private.node import NodeUnavailable
-from medsync.private.records_app import RecordsApp
-from medsync.private.vault import BackupsOutOfReach, KeyVault, Note, WrongCustodianKey
-from tests.private.samples import CHAIN, CONTRACT, PATIENT, observation
+from medsync.private.keys import keyfiles
+from medsync.private.keys.keyfiles import WrongPassphrase, write_key
+from medsync.private.keys.keys import BridgeKey, CustodianKey, KeptKey
+from medsync.private.node.interface import NodeUnavailable
+from medsync.private.records import service
+from medsync.private.records.application import RecordsApp
+from medsync.private.records.vault import BackupsOutOfReach, KeyVault, Note, WrongCustodianKey
+from medsync.starknet.anchor import PrivateAnchorClient
+from tests.harness.records import CHAIN, CONTRACT, PATIENT, observation
 
 PASSPHRASE = "a passphrase of tests"
 CONTEXTS = 3
@@ -41,7 +42,7 @@ async def hospital(tmp_path: Path) -> Home:
     async with home.store() as store:
         with home.vault(PASSPHRASE) as vault:
             for _ in range(CONTEXTS):
-                await custody.keep(store, vault, observation(), Note(patient=PATIENT))
+                await service.keep(store, vault, observation(), Note(patient=PATIENT))
             vault.backup(tmp_path / "backup.db")
     return home
 
@@ -76,7 +77,7 @@ async def test_every_context_knows_the_new_bridge_key(hospital: Home) -> None:
     # A context that is begun afterwards knows it as well.
     async with hospital.store() as store:
         with hospital.vault(PASSPHRASE) as vault:
-            await custody.keep(store, vault, observation(), Note(patient=PATIENT))
+            await service.keep(store, vault, observation(), Note(patient=PATIENT))
     assert await known(hospital) == [new.signing.public] * (CONTEXTS + 1)
 
 
@@ -134,7 +135,7 @@ async def test_a_key_file_that_is_not_whole_is_none(
     def full(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("medsync.files.os.fsync", full)
+    monkeypatch.setattr("medsync.storage.files.os.fsync", full)
     with pytest.raises(KeyboardInterrupt):
         await replace_key()
     monkeypatch.undo()

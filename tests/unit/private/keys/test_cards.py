@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.utils.typed_data import TypedData
 
-from medsync import artifacts
-from medsync.accounts import predeployed_accounts
-from medsync.devnet import Devnet
+from medsync.deployment.devnet import Devnet
 from medsync.errors import NetworkError, VerificationError
-from medsync.felt import InvalidValue, encode_short_string
-from medsync.network import Connection, connect
-from medsync.private.cards import LONGEST_LIFE, KeyCard, sign_card
-from medsync.private.keys import AccessorKey
-from medsync.signer import StarkSigner
-from tests.private.samples import CHAIN, NOW, RESEARCHER
-from tests.support.world import World
+from medsync.private.keys.cards import LONGEST_LIFE, KeyCard, sign_card
+from medsync.private.keys.keys import AccessorKey
+from medsync.protocol.felt import InvalidValue, encode_short_string
+from medsync.starknet.accounts import predeployed_accounts
+from medsync.starknet.network import Connection, connect
+from medsync.starknet.signer import StarkSigner
+from scripts import build
+from tests.harness.records import CHAIN, NOW, RESEARCHER
+from tests.harness.world import World
 
 KEY = AccessorKey(bytes(range(64)))
 SIGNER = StarkSigner(0x1234567, CHAIN)
@@ -142,7 +142,7 @@ async def test_a_contract_that_says_yes_to_nothing_signed_is_believed_for_itself
     card = CARD.model_copy(update={"address": world.medsync.address, "chain": connection.chain_id})
     with pytest.raises(VerificationError, match="did not sign"):
         await card.verify(connection.client, chain=connection.chain_id, now=NOW)
-    account = world.deploy("Account", SIGNER.public_key, package=artifacts.MOCKS)
+    account = world.deploy("Account", SIGNER.public_key, package=build.MOCKS)
     signer = StarkSigner(0x1234567, connection.chain_id)
     own = sign_card(signer, account.address, KEY, NOW + 1000)
     await own.verify(connection.client, chain=connection.chain_id, now=NOW)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medsync.errors import InputError
-from medsync.private import keyfiles
-from medsync.private.keyfiles import (
+from medsync.private.keys import keyfiles
+from medsync.private.keys.keyfiles import (
     PASSPHRASE_FILE_VARIABLE,
     PASSPHRASE_VARIABLE,
     DamagedKeyFile,
@@ -23,7 +23,7 @@ from medsync.private.keyfiles import (
     read_key,
     write_key,
 )
-from medsync.private.keys import AccessorKey, AttestorKey, BridgeKey, CustodianKey, KeptKey
+from medsync.private.keys.keys import AccessorKey, AttestorKey, BridgeKey, CustodianKey, KeptKey
 
 WRONG = "another passphrase"
 PASSPHRASE = "correct hörse battery staple"

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medsync.errors import VerificationError
-from medsync.felt import PRIME, InvalidValue
-from medsync.private.keys import (
+from medsync.private.keys.keys import (
     SEAL_BYTES,
     AccessorKey,
     AttestorKey,
@@ -33,7 +32,8 @@ from medsync.private.keys import (
     unseal,
     wrap,
 )
-from medsync.signer import public_key_of
+from medsync.protocol.felt import PRIME, InvalidValue
+from medsync.starknet.signer import public_key_of
 
 RECORD = RecordVersion("0123456789abcdef" * 2, 3, 0xC0FFEE)
 KEPT = (CustodianKey, AccessorKey, BridgeKey, AttestorKey)

@@ -16,8 +16,9 @@ import base58
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from medsync.artifacts import BUNDLE
 from medsync.errors import InputError
-from medsync.private.bundle import BUNDLE, MAX_SIZE, PACKAGE, Bundle, pack
+from medsync.private.node.bundle import MAX_SIZE, PACKAGE, Bundle, pack
 
 WASM = b"\0asm\1\0\0\0" + bytes(100)
 KEY = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"throw-away example key").digest())

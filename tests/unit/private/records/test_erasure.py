@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from medsync.errors import InputError, VerificationError
-from medsync.files import NewFile, replace
-from medsync.private import erasure
-from medsync.private.cards import KeyCard
-from medsync.private.erasure import (
+from medsync.private.keys.cards import KeyCard
+from medsync.private.keys.keys import AccessorKey, BridgeKey, CustodianKey, RecordVersion, SigningKey
+from medsync.private.records import erasure
+from medsync.private.records.erasure import (
     Certificate,
     Erasure,
     ErasureIncomplete,
@@ -21,11 +21,11 @@ from medsync.private.erasure import (
     certificate_path,
     read_certificate,
 )
-from medsync.private.keys import AccessorKey, BridgeKey, CustodianKey, RecordVersion, SigningKey
-from medsync.private.records import open_record
-from medsync.private.tickets import SignedTicket
-from medsync.private.vault import KeyVault, UnknownRecord
-from tests.private.samples import (
+from medsync.private.records.sealing import open_record
+from medsync.private.records.tickets import SignedTicket
+from medsync.private.records.vault import KeyVault, UnknownRecord
+from medsync.storage.files import NewFile, replace
+from tests.harness.records import (
     CHAIN,
     CONTEXT,
     CONTRACT,

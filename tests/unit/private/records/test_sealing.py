@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medsync.commitments import Domain, Opening, canonical_json, commitment
 from medsync.errors import VerificationError
-from medsync.felt import InvalidValue
-from medsync.private import records
-from medsync.private.keys import SEAL_BYTES, DataKey, EncryptionKey, RecordVersion, pad, seal, wrap
-from medsync.private.records import (
+from medsync.private.keys.keys import SEAL_BYTES, DataKey, EncryptionKey, RecordVersion, pad, seal, wrap
+from medsync.private.records import sealing
+from medsync.private.records.sealing import (
     LARGEST,
     SMALLEST,
     OpenedRecord,
@@ -25,9 +23,11 @@ from medsync.private.records import (
     read_resources,
     seal_record,
 )
-from medsync.synthetic import load_patients
-from medsync.vocabulary import Category
-from tests.private.samples import MARKER, dumps, observation, opener, resources
+from medsync.protocol.commitments import Domain, Opening, canonical_json, commitment
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.vocabulary import Category
+from scripts.demo.synthetic import load_patients
+from tests.harness.records import MARKER, dumps, observation, opener, resources
 
 RECORD = "0123456789abcdef" * 2
 KEY = EncryptionKey(bytes(range(32)))
@@ -214,7 +214,7 @@ def test_what_is_sealed_shows_nothing_but_its_magnitude() -> None:
 def test_the_largest_record_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert LARGEST == 2**20
     # Hashing a megabyte takes seconds.
-    monkeypatch.setattr(records, "LARGEST", 2**13)
+    monkeypatch.setattr(sealing, "LARGEST", 2**13)
     fits = 2**13 - 512 - len(canonical_json(observation("")))
     assert len(sealed(observation("x" * fits)).ciphertext) == 2**13
     with pytest.raises(InvalidValue, match="it has 7681 bytes; 7680 are the most"):

@@ -11,11 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medsync.errors import InputError, VerificationError
-from medsync.felt import InvalidValue
-from medsync.files import NewFile, replace
-from medsync.private.cards import KeyCard
-from medsync.private.keys import AccessorKey, BridgeKey, DataKey, RecordVersion, SigningKey, is_signed
-from medsync.private.tickets import (
+from medsync.private.keys.cards import KeyCard
+from medsync.private.keys.keys import AccessorKey, BridgeKey, DataKey, RecordVersion, SigningKey, is_signed
+from medsync.private.records.tickets import (
     LONGEST_LIFE,
     Refusal,
     SignedTicket,
@@ -25,8 +23,10 @@ from medsync.private.tickets import (
     is_presented,
     read_ticket,
 )
-from medsync.vocabulary import Decision, Reason
-from tests.private.samples import CHAIN, CONTEXT, CONTRACT, NOW, RESEARCHER, entry
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.vocabulary import Decision, Reason
+from medsync.storage.files import NewFile, replace
+from tests.harness.records import CHAIN, CONTEXT, CONTRACT, NOW, RESEARCHER, entry
 
 RECORD = RecordVersion("0123456789abcdef" * 2, 2, 0xC0FFEE)
 DIGEST = 0xD16E57

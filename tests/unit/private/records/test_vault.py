@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from medsync.commitments import Domain, Opening
 from medsync.errors import InputError, VerificationError
-from medsync.private import database
-from medsync.private.database import Database
-from medsync.private.keys import CustodianKey, DataKey, RecordVersion, wrap
-from medsync.private.vault import BackupsOutOfReach, KeyVault, Note, UnknownRecord, WrongCustodianKey
-from tests.private.samples import MARKER, PATIENT, everything_under, spellings
+from medsync.private.keys.keys import CustodianKey, DataKey, RecordVersion, wrap
+from medsync.private.records.vault import BackupsOutOfReach, KeyVault, Note, UnknownRecord, WrongCustodianKey
+from medsync.protocol.commitments import Domain, Opening
+from medsync.storage import database
+from medsync.storage.database import Database
+from tests.harness.records import MARKER, PATIENT, everything_under, spellings
 
 KEY = CustodianKey(bytes(range(32)))
 RECORD = "0123456789abcdef" * 2

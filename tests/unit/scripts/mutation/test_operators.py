@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from medsync import artifacts
-from tests.mutation import python_operators
-from tests.mutation.cairo import Source
-from tests.mutation.defects import DEFECTS, Defect, _mutants, defect_mutants
-from tests.mutation.mutants import Mutant
-from tests.mutation.operators import Operators, cairo_mutants, types_of
+from scripts import repository
+from scripts.mutation import python_operators
+from scripts.mutation.cairo import Source
+from scripts.mutation.defects import DEFECTS, Defect, _mutants, defect_mutants
+from scripts.mutation.mutants import Mutant
+from scripts.mutation.operators import Operators, cairo_mutants, types_of
 
 OPERATORS = {
     "comparison",
@@ -192,12 +192,12 @@ def test_an_id_stays_when_the_function_moves_and_goes_when_it_changes() -> None:
 
 
 def test_the_contracts_have_mutants_of_every_operator() -> None:
-    mutants = cairo_mutants(artifacts.root())
+    mutants = cairo_mutants(repository.root())
     assert {m.operator for m in mutants} == OPERATORS
     assert len({m.id for m in mutants}) == len(mutants)
     assert {m.file for m in mutants} == {
         f"contracts/src/{path.name}"
-        for path in (artifacts.root() / "contracts/src").glob("*.cairo")
+        for path in (repository.root() / "contracts/src").glob("*.cairo")
         if path.name != "lib.cairo"
     }
 
@@ -206,7 +206,7 @@ def test_the_contracts_have_mutants_of_every_operator() -> None:
 
 
 def test_python_mutants_are_programs_and_differ(tmp_path: Path) -> None:
-    root = artifacts.root()
+    root = repository.root()
     mutants = python_operators.python_mutants(root)
     assert {m.file for m in mutants} == set(python_operators.TARGETS)
     assert len({m.id for m in mutants}) == len(mutants)
@@ -242,10 +242,10 @@ def test_a_python_operator(code: str, changed: str, tmp_path: Path, monkeypatch:
 
 
 def test_every_defect_fits_the_code() -> None:
-    mutants = defect_mutants(artifacts.root())
+    mutants = defect_mutants(repository.root())
     assert [m.change for m in mutants] == [defect.name for defect in DEFECTS]
     for mutant, defect in zip(mutants, DEFECTS, strict=True):
-        (text,) = mutant.apply(artifacts.root()).values()
+        (text,) = mutant.apply(repository.root()).values()
         assert defect.new in text
 
 

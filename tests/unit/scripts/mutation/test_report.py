@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from medsync.errors import InputError, VerificationError
-from tests.mutation import command, report
-from tests.mutation.mutants import CAIRO, Edit, Mutant
-from tests.mutation.report import Reason, compose, findings_of, render
-from tests.mutation.runner import Result
-from tests.mutation.worker import Verdict
+from scripts.mutation import command, report
+from scripts.mutation.mutants import CAIRO, Edit, Mutant
+from scripts.mutation.report import Reason, compose, findings_of, render
+from scripts.mutation.runner import Result
+from scripts.mutation.worker import Verdict
 
-SOURCES = {"contracts/src/a.cairo": "1", "medsync/log.py": "2"}
+SOURCES = {"contracts/src/a.cairo": "1", "medsync/log/fetch.py": "2"}
 REASONS = {"0a": Reason("x → y", "It is the same.")}
 
 
@@ -69,7 +69,7 @@ def _changed_source(planted: dict[str, Any]) -> None:
 
 
 def _missing_source(planted: dict[str, Any]) -> None:
-    del planted["sources"]["medsync/log.py"]
+    del planted["sources"]["medsync/log/fetch.py"]
 
 
 def _other_plan(planted: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def _living_defect(planted: dict[str, Any]) -> None:
     ("plant", "finding"),
     [
         (_changed_source, "contracts/src/a.cairo is not what was mutated"),
-        (_missing_source, "medsync/log.py is not what was mutated"),
+        (_missing_source, "medsync/log/fetch.py is not what was mutated"),
         (_other_plan, "other mutants"),
         (_low_score, "below 95"),
         (_false_score, "the score is 97.37, not 99.0"),
@@ -145,7 +145,7 @@ def planted_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: dict[
 
 def test_the_gate_on_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = planted_root(tmp_path, monkeypatch, sound())
-    monkeypatch.setattr("medsync.artifacts.root", lambda: root)
+    monkeypatch.setattr("scripts.repository.root", lambda: root)
     command.run(["--check"])
     (root / report.MARKDOWN).write_text(render(sound()).replace("97.4", "99.9"))
     with pytest.raises(VerificationError, match="is not what"):
@@ -227,7 +227,7 @@ def test_a_survivor_of_a_partial_run_needs_a_reason(
     root = planted_root(tmp_path, monkeypatch, sound())
     mutants = [_mutant("a"), _mutant("b")]
     monkeypatch.setattr(report, "all_mutants", lambda root: mutants)
-    monkeypatch.setattr("medsync.artifacts.root", lambda: root)
+    monkeypatch.setattr("scripts.repository.root", lambda: root)
     results = {m.key: Result(m.key, Verdict.SURVIVED) for m in mutants}
     monkeypatch.setattr(command, "_try", lambda *_, **__: argparse.Namespace(results=results))
     with pytest.raises(VerificationError, match="do not notice") as caught:

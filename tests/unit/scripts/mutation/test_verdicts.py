@@ -14,16 +14,17 @@ from typing import Any
 import pytest
 
 from medsync import artifacts
-from tests.mutation import worker
-from tests.mutation.cairo import Source
-from tests.mutation.mutants import PYTHON, Edit, Mutant
-from tests.mutation.runner import Ledger, Result, Run, Stopped, copy_tree
-from tests.mutation.touch import Record, callers, order
-from tests.mutation.worker import Exit, Verdict, forked
+from scripts import repository
+from scripts.mutation import worker
+from scripts.mutation.cairo import Source
+from scripts.mutation.mutants import PYTHON, Edit, Mutant
+from scripts.mutation.runner import Ledger, Result, Run, Stopped, copy_tree
+from scripts.mutation.touch import Record, callers, order
+from scripts.mutation.worker import Exit, Verdict, forked
 
 
 def mutant(name: str) -> Mutant:
-    edit = Edit("medsync/log.py", 0, 0, name)
+    edit = Edit("medsync/log/fetch.py", 0, 0, name)
     return Mutant(PYTHON, edit.file, 1, "f", "truth", name, (edit,), "digest", 0)
 
 
@@ -82,12 +83,12 @@ def test_only_exit_codes_of_real_tests_count(tmp_path: Path) -> None:
         (tmp_path / f"test_{name}.py").write_text(text)
     limits = {f"test_{name}.py": seconds for name, (_, seconds, _) in planted.items()}
     program = (
-        "import json, sys; from tests.mutation.python_worker import run; "
+        "import json, sys; from scripts.mutation.python_worker import run; "
         f"print(json.dumps([run([name], limit) for name, limit in {limits}.items()]), file=sys.stderr)"
     )
     # Without this environment's plugins each of them would take a second more.
     environment = os.environ | {
-        "PYTHONPATH": str(artifacts.root()),
+        "PYTHONPATH": str(repository.root()),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_PLUGINS": "xdist.plugin",
     }
@@ -162,7 +163,7 @@ def test_what_touches_a_function() -> None:
 
 
 def test_every_function_of_the_contracts_is_touched_by_an_entry_point() -> None:
-    from tests.mutation.operators import read_sources
+    from scripts.mutation.operators import read_sources
 
     entry_points = {
         item["name"]
@@ -172,7 +173,7 @@ def test_every_function_of_the_contracts_is_touched_by_an_entry_point() -> None:
         for item in entry["items"]
     } | {"constructor"}
     untouched = {
-        name for name, found in callers(read_sources(artifacts.root())).items() if not found & entry_points
+        name for name, found in callers(read_sources(repository.root())).items() if not found & entry_points
     }
     assert untouched == set()
 
@@ -238,7 +239,7 @@ class Planned(Run):
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "medsync").mkdir()
-    (tmp_path / "medsync/log.py").write_text("text\n")
+    (tmp_path / "medsync/log/fetch.py").write_text("text\n")
     return tmp_path
 
 
@@ -255,7 +256,7 @@ class FakeWorker:
 
 def planned(root: Path, plan: dict[str, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch) -> Planned:
     run = Planned(root, [mutant(name) for name in plan], plan)
-    monkeypatch.setattr("tests.mutation.runner.Worker", lambda *_: FakeWorker(run))
+    monkeypatch.setattr("scripts.mutation.runner.Worker", lambda *_: FakeWorker(run))
     return run
 
 

@@ -1,0 +1,1 @@
+"""Deployments: the deployer, the records of what was deployed, local devnets, and the pinned tools."""

@@ -1,0 +1,1 @@
+"""Histories: events fetched from a node, proven complete, replayed, and exported."""

@@ -1,0 +1,1 @@
+"""Keys of institutions and accessors: derived, kept in files, and certified."""

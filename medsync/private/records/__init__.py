@@ -1,0 +1,1 @@
+"""Health records: sealed, kept on a node, released for tickets, and erased."""

@@ -1,0 +1,1 @@
+"""Starknet: connections, accounts, signatures, transactions, and typed clients of the contracts."""

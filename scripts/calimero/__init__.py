@@ -1,0 +1,1 @@
+"""A real Calimero node and the private application: built, checked, started."""

@@ -1,0 +1,1 @@
+"""Attacks told as stories, each with the reason why it must fail."""
