@@ -225,7 +225,7 @@ _INTRODUCTION: Final = f"""\
 Written by `make bench` from [costs.json](costs.json) and [benchmarks.json](benchmarks.json); do not edit
 it. All gas is that of Starknet {STARKNET_VERSION}, taken from receipts of starknet-devnet
 {DEVNET_VERSION}. The same contracts cost exactly the same in every run. `make test` measures all of it
-again, as does `scripts/bench.py --check`, and fails with a table of every number that rose or fell. To
+again, as does `python -m scripts bench --check`, and fails with a table of every number that rose or fell. To
 accept such a change, run `make bench`, which shows the same table, and commit what it wrote.
 
 - **L2 gas** is the whole transaction's, sent by the smallest account there is. Computation is metered in

@@ -150,7 +150,7 @@ PLANTED: Final = (
         protects="Python has one form",
         failure="two blanks too many",
         plant=append("medsync/protocol/felt.py", "planted  =  1\n"),
-        says=r"medsync/felt\.py",
+        says=r"medsync/protocol/felt\.py",
         tree=STYLE,
     ),
     Planted(
@@ -250,6 +250,14 @@ PLANTED: Final = (
         failure="the schema wants another member",
         plant=change("deployments/schema.json", '"chain_id"', '"planted"'),
         says=r"schema\.json",
+        tree=DOCUMENTS,
+    ),
+    Planted(
+        gate="python -m scripts guards --check",
+        protects="The page of guards is the table",
+        failure="a line more in `docs/guards.md`",
+        plant=append("docs/guards.md", "planted\n"),
+        says=r"guards\.md is not what the table says",
         tree=DOCUMENTS,
     ),
     Planted(
@@ -436,10 +444,10 @@ PROVEN: Final = (
         protects="The committed artifacts are what the sources compile to, byte for byte",
         failure="every kind of drift, and with Scarb a contract compiled again",
         tests=(
-            "tests/unit/artifacts/test_artifacts.py::test_drift_is_listed",
-            "tests/unit/artifacts/test_artifacts.py::test_disagreeing_hashes_are_reported",
-            "tests/unit/artifacts/test_artifacts.py::test_class_over_a_network_limit_is_refused",
-            "tests/unit/artifacts/test_artifacts.py::test_build_and_rebuild",
+            "tests/unit/scripts/test_build.py::test_drift_is_listed",
+            "tests/unit/scripts/test_build.py::test_disagreeing_hashes_are_reported",
+            "tests/unit/scripts/test_build.py::test_class_over_a_network_limit_is_refused",
+            "tests/unit/scripts/test_build.py::test_build_and_rebuild",
         ),
     ),
     Proven(

@@ -15,9 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from zipfile import ZipFile
 
-from scripts import repository
+from scripts.repository import root
 
-ROOT = repository.root()
+ROOT = root()
 
 Tree = Callable[[Path], None]
 """Makes a copy, or a small repository of its own, in a folder."""

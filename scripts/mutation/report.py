@@ -246,7 +246,7 @@ _TEXT = """\
 # Would the tests notice?
 
 Written by `make mutate` from [mutation.json](mutation.json); do not edit it. Measured at commit
-`{commit}`; `scripts/mutate.py --check` fails if a mutated file has changed since.
+`{commit}`; `python -m scripts mutate --check` fails if a mutated file has changed since.
 
 Every contract, and the Python code that proves a log complete, was changed on purpose, one small mistake at
 a time, and the tests were run against each. A mutant is **killed** if a test fails, known by the exit code
@@ -291,7 +291,7 @@ Put back by hand, as [scripts/mutation/defects.py](../scripts/mutation/defects.p
 ## How to run it
 
 `make mutate` tries every mutant, with Scarb {scarb}: hours on two cores. It can be stopped at any moment and
-goes on where it was; later it only tries what changed. `scripts/mutate.py --only reward_pool.cairo` or
+goes on where it was; later it only tries what changed. `python -m scripts mutate --only reward_pool.cairo` or
 `--only settle` tries a file or a function, `--list` lists what would be tried, and `--changed --sample 20`
 tries the functions that changed since this report, or 20 mutants at random if none did: CI does that. A
 survivor needs a test that kills it, or a reason in

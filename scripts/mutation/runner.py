@@ -90,7 +90,7 @@ class Worker:
     def __init__(self, root: Path, folder: Path, module: str) -> None:
         self.tree = folder / "tree"
         copy_tree(root, self.tree)
-        environment = os.environ | {"PYTHONPATH": str(self.tree), "MEDSYNC_ROOT": str(self.tree)}
+        environment = os.environ | {"PYTHONPATH": str(self.tree)}
         environment.pop("MEDSYNC_DEVNET_URL", None)
         # A session of its own: a Ctrl-C is for the runner, which ends its workers itself.
         self._process = subprocess.Popen(

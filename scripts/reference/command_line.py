@@ -17,7 +17,8 @@ from scripts import repository
 _HEAD = """\
 # The command line
 
-Written by `scripts/cli.py` from the commands themselves; `medsync <command> --help` says the same.
+Written by `python -m scripts reference` from the commands themselves; `medsync <command> --help` says
+the same.
 
 Global options may stand anywhere. Answers go to standard output, everything else to standard error. With
 `--json` both are JSON: felts as hexadecimal text, times as ISO 8601 in UTC, amounts as decimal text in the
@@ -47,7 +48,9 @@ def check() -> None:
     drifted = [path.name for path, text in pages().items() if not path.is_file() or path.read_text() != text]
     if drifted:
         raise VerificationError(
-            "Not what the sources say:", findings=drifted, hint="Run scripts/cli.py and commit the result."
+            "Not what the sources say:",
+            findings=drifted,
+            hint="Run `python -m scripts reference` and commit the result.",
         )
 
 

@@ -94,7 +94,7 @@ def check() -> None:
         raise VerificationError(
             f"{PATH} is not what the sources say:",
             findings=findings,
-            hint="Run `python scripts/spec.py` and commit the result.",
+            hint="Run `python -m scripts reference` and commit the result.",
         )
 
 
@@ -479,7 +479,8 @@ def example_messages() -> dict[str, dict[str, Any]]:
 _PREFACE: Final = """\
 # MedSync: specification
 
-Written by `scripts/spec.py` from the contracts' sources, their ABI and the Python package; do not edit it.
+Written by `python -m scripts reference` from the contracts' sources, their ABI and the Python package; do
+not edit it.
 What it is for stands in the [README](../README.md), what it defends against in the
 [threat model](threat-model.md).
 

@@ -39,13 +39,12 @@ def checkout(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A checkout that may be written to, in which we are, and a devnet of this day that `medsync` uses."""
     root = tmp_path_factory.mktemp("checkout")
     (root / "deployments").mkdir()
-    for name in ("Scarb.toml", "Scarb.lock", "contracts", "tests", "medsync/artifacts"):
+    for name in ("Scarb.toml", "Scarb.lock", "contracts", "tests"):
         (root / name).symlink_to(ROOT / name)
     with pytest.MonkeyPatch.context() as patch, devnet.restored():
         for name in os.environ:
             if name.startswith("MEDSYNC_"):
                 patch.delenv(name)
-        patch.setenv("MEDSYNC_ROOT", str(root))
         patch.setenv(DEVNET_URL_VARIABLE, devnet.url)
         patch.chdir(root)
         devnet.set_time(int(time.time()), create_block=True)

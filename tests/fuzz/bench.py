@@ -115,10 +115,11 @@ class Bench:
         self.folder = folder
         self.work = folder / "work"
         self._stack = ExitStack()
+        self._artifacts = folder / "checkout" / build.PRODUCT.artifacts
         for part in ("work", "home", "state", "cache"):
             (folder / part).mkdir()
         _make_checkout(folder / "checkout")
-        with patch.dict(os.environ, {"MEDSYNC_ROOT": str(folder / "checkout")}):
+        with patch.object(artifacts, "FOLDER", self._artifacts):
             _forget_artifacts()
             self.world, made = asyncio.run(_make_world(self.work))
             self._issue, self._issued = made.issue, time.monotonic()
@@ -139,6 +140,7 @@ class Bench:
         self._stack.enter_context(patch.dict(Home.create.__kwdefaults__, own))
         # The command tree is half of what a run costs, and always the same.
         self._stack.enter_context(patch.object(app, "app", typer.main.get_command(app.app)))
+        self._stack.enter_context(patch.object(artifacts, "FOLDER", self._artifacts))
         self._stack.callback(_forget_artifacts)
         self.url = f"http://user:{API_KEY}@127.0.0.1:{self.node.port}/v2/{API_KEY}?key={API_KEY}"
         self.environment = {
@@ -147,7 +149,7 @@ class Bench:
             "COLUMNS": "200",
             "XDG_STATE_HOME": str(self.folder / "state"),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
-            "MEDSYNC_ROOT": str(self.folder / "checkout"),
+            record.FOLDER_VARIABLE: str(self.folder / "checkout" / "deployments"),
             accounts.KEY_VARIABLE: hex(OWN_KEY),
             accounts.PASSWORD_VARIABLE: PASSWORD,
             PASSPHRASE_VARIABLE: institutions.PASSPHRASE,
@@ -317,7 +319,7 @@ def _make_checkout(target: Path) -> None:
         for kind in ("sierra", "casm")
     }
     names = {build.PRODUCT: (MEDSYNC, REWARD_POOL, PRIVATE_ANCHOR), build.MOCKS: ("Study",)}
-    with patch.dict(os.environ, {"MEDSYNC_ROOT": str(target)}):
+    with patch.object(repository, "root", lambda: target):
         for package, contracts in names.items():
             files = {}
             for name in contracts:

@@ -66,7 +66,7 @@ def test_what_is_no_secret_is_left_alone() -> None:
 # --- tests --------------------------------------------------------------------------------------------------
 
 SKIPPED = {
-    "tests/unit/artifacts/test_artifacts.py": "compiles a contract: without Scarb there is no compiler",
+    "tests/unit/scripts/test_build.py": "compiles a contract: without Scarb there is no compiler",
     "tests/guards/test_planted.py": "the same",
     "tests/deploy/conftest.py": "declares MedSync, which a devnet given from outside may know already",
     "tests/cli/conftest.py": "starts a devnet by command, where one is given from outside",

@@ -161,7 +161,7 @@ def words_in(module: str) -> dict[str, set[str]]:
 def _support() -> _Definitions:
     """What tests import, by name. The table of roles is left out: it names everything, and is asked apart."""
     known: _Definitions = {}
-    for path in (TESTS / "support").glob("*.py"):
+    for path in (TESTS / "harness").glob("*.py"):
         if path.name not in ("coverage.py", "roles.py"):
             known |= _definitions(ast.parse(path.read_text()))
     return known

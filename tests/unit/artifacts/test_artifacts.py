@@ -8,14 +8,11 @@ from pathlib import Path
 import pytest
 
 from medsync import artifacts
-from medsync.deployment import toolchain
 from medsync.errors import InputError
 from scripts import repository
 from scripts.build import PACKAGES, Package
 
 ROOT = repository.root()
-
-with_scarb = pytest.mark.skipif(not toolchain.scarb().ok, reason=f"{toolchain.scarb()}")
 
 
 def test_only_the_product_is_deployed() -> None:

@@ -184,7 +184,7 @@ def test_attach_uses_and_does_not_end(devnet: Devnet, monkeypatch: pytest.Monkey
 
 
 def test_attach_refuses_another_version(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain, "RPC_VERSION", "0.9.0")
+    monkeypatch.setattr(network, "RPC_VERSION", "0.9.0")
     with pytest.raises(ToolError, match=r"speaks RPC 0\.10\.2; 0\.9\.0 is wanted"):
         Devnet.attach(devnet.url)
 
@@ -232,7 +232,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def in_another_process(call: str) -> str:
-    code = f"from medsync.deployment.devnet import *; from medsync import devnet; print(devnet.{call})"
+    code = f"from medsync.deployment.devnet import *; print({call})"
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.strip()

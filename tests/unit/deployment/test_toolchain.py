@@ -160,22 +160,6 @@ def test_callers_build_profile_wins(path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (path / "log").read_text().splitlines()[1].endswith(" 3")
 
 
-def test_makefile_interface(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert toolchain.main([]) == ExitCode.USAGE
-    assert toolchain.main(["scarb"]) == ExitCode.MISSING_TOOL
-    assert toolchain.main(["devnet"]) == ExitCode.MISSING_TOOL
-    assert "rustup" in capsys.readouterr().err
-    monkeypatch.setenv(network.DEVNET_URL_VARIABLE, "http://127.0.0.1:5050")
-    assert toolchain.main(["devnet"]) == ExitCode.OK
-    monkeypatch.delenv(network.DEVNET_URL_VARIABLE)
-    devnet_program(path, toolchain.DEVNET_VERSION)
-    program(path, "scarb", f"echo scarb {toolchain.SCARB_VERSION}")
-    assert toolchain.main(["devnet"]) == ExitCode.OK
-    assert toolchain.main(["scarb"]) == ExitCode.OK
-
-
 def test_versions_are_the_same_everywhere() -> None:
     pinned = dict(line.split() for line in (ROOT / ".tool-versions").read_text().splitlines())
     assert pinned == {"scarb": toolchain.SCARB_VERSION, "starknet-devnet": toolchain.DEVNET_VERSION}
@@ -198,18 +182,6 @@ def test_every_error_has_its_documented_exit_code() -> None:
         "hint": "only the log",
         "exit_code": 6,
     }
-
-
-def test_scripts_end_with_the_code_of_what_went_wrong(capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(error: BaseException) -> None:
-        raise error
-
-    assert errors.exit_code_of(lambda: None) == ExitCode.OK
-    assert errors.exit_code_of(lambda: fail(ToolError("no cargo", hint="get it"))) == ExitCode.MISSING_TOOL
-    assert capsys.readouterr().err == "no cargo\nget it\n"
-    assert errors.exit_code_of(lambda: fail(KeyboardInterrupt())) == ExitCode.INTERRUPTED
-    with pytest.raises(ZeroDivisionError):
-        errors.exit_code_of(lambda: fail(ZeroDivisionError()))
 
 
 # scripts/setup.py, which makes the environment these tests run in.

@@ -274,7 +274,7 @@ def test_type_strings_are_the_sources():
 
 
 def test_campaign_id_is_the_models():
-    assert TERMS.id == hashing.campaign_id(TERMS) == model.campaign_id(modelled(TERMS))
+    assert TERMS.id == model.campaign_id(modelled(TERMS))
     assert replace(TERMS, salt=TERMS.salt + 1).id != TERMS.id
 
 

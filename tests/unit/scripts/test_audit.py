@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 from medsync import artifacts
-from medsync.errors import ExitCode
+from medsync.errors import InputError, VerificationError
 from scripts import repository
 from scripts.audit import command, gather
 from scripts.audit.page import content_hash, page
@@ -390,26 +390,24 @@ def test_a_part_that_cannot_be_gathered_is_missing_and_the_others_are_there(
 # --- the command --------------------------------------------------------------------------------------------
 
 
-def test_a_failure_ends_with_an_error_and_a_report(
-    record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failure_ends_with_an_error_and_a_report(record: Record, tmp_path: Path) -> None:
     fail(record)
     recorded, folder = tmp_path / "tests.json", tmp_path / "audit"
     recorded.write_text(record.model_dump_json())
-    assert command.main(["--from", str(recorded), "--output", str(folder)]) == ExitCode.NOT_VERIFIED
-    assert f"{FAILING} failed" in capsys.readouterr().err
+    with pytest.raises(VerificationError, match=f"{re.escape(FAILING)} failed"):
+        command.run(["--from", str(recorded), "--output", str(folder)])
     report = Report.model_validate_json((folder / command.DATA).read_bytes())
     assert report.tests.status == Status.FAILED
     assert FAILING.rpartition("/")[2] in (folder / command.PAGE).read_text().replace("<wbr>", "")
     assert sorted(path.name for path in folder.iterdir()) == [command.PAGE, command.DATA]
 
 
-def test_a_record_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_record_that_is_none_is_refused(tmp_path: Path) -> None:
     for content in ("", "{}", '{"pytest": {}}'):
         (tmp_path / "tests.json").write_text(content)
         arguments = ["--from", str(tmp_path / "tests.json"), "--output", str(tmp_path / "audit")]
-        assert command.main(arguments) == ExitCode.BAD_INPUT
-        assert "is no recorded run" in capsys.readouterr().err
+        with pytest.raises(InputError, match="is no recorded run"):
+            command.run(arguments)
     assert not (tmp_path / "audit").exists()
 
 
@@ -419,7 +417,8 @@ def test_an_interruption_leaves_what_was_there(tmp_path: Path, monkeypatch: pyte
 
     command.write(tmp_path, {command.PAGE: "old", command.DATA: "old"})
     monkeypatch.setattr(command, "run_everything", interrupted)
-    assert command.main(["--output", str(tmp_path)]) == ExitCode.INTERRUPTED
+    with pytest.raises(KeyboardInterrupt):
+        command.run(["--output", str(tmp_path)])
     with pytest.raises(UnicodeEncodeError):
         command.write(tmp_path, {command.PAGE: "new", command.DATA: "\ud800"})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import runpy
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
 from medsync.errors import ExitCode, VerificationError
 from scripts import repository
+from scripts.__main__ import main
 from scripts.reference import spec
 from scripts.reference.cairo_docs import SourceError, contract_reference
 from tests.harness import rfc9162
@@ -264,7 +262,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "contracts/src", tmp_path / "contracts/src")
-    monkeypatch.setenv("MEDSYNC_ROOT", str(tmp_path))
+    monkeypatch.setattr(repository, "root", lambda: tmp_path)
     return tmp_path
 
 
@@ -354,17 +352,17 @@ def test_undocumented_sources_are_refused(checkout: Path, old: str, new: str, me
         contract_reference(checkout / "contracts/src")
 
 
-def test_script_writes_checks_and_says_what_drifted(
+def test_the_verb_writes_checks_and_says_what_drifted(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = ROOT / "scripts/spec.py"
-    main = runpy.run_path(str(script))["main"]
+    (checkout / "deployments").mkdir()
+    assert main(["reference"]) == ExitCode.OK
     (checkout / spec.PATH).write_text(SPEC.replace("## Hashes\n", "## Hash\n"))
-    done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
-    assert done.returncode == ExitCode.NOT_VERIFIED
-    assert "  Hashes: missing\n  Hash: does not belong there\n" in done.stderr
-    assert main([]) == ExitCode.OK
+    assert main(["reference", "--check"]) == ExitCode.NOT_VERIFIED
+    assert "  Hashes: missing\n  Hash: does not belong there\n" in capsys.readouterr().err
+    assert main(["reference"]) == ExitCode.OK
     assert (checkout / spec.PATH).read_text() == SPEC
-    assert main(["--check"]) == ExitCode.OK
-    assert main(["--chekc"]) == ExitCode.USAGE
-    assert capsys.readouterr() == ("docs/spec.md is what the sources say.\n", "usage: spec.py [--check]\n")
+    assert main(["reference", "--check"]) == ExitCode.OK
+    with pytest.raises(SystemExit) as refused:
+        main(["reference", "--chekc"])
+    assert refused.value.code == ExitCode.USAGE

@@ -134,7 +134,7 @@ def test_reasons_and_survivors_belong_together(known: dict[str, Reason], finding
 
 def planted_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: dict[str, Any]) -> Path:
     (tmp_path / "docs").mkdir()
-    (tmp_path / "tests/mutation").mkdir(parents=True)
+    (tmp_path / report.REASONS).parent.mkdir(parents=True)
     (tmp_path / report.REASONS).write_text('[0a]\nchange = "x"\nreason = """It is\nthe same."""\n')
     monkeypatch.setattr(report, "all_mutants", lambda root: [])
     monkeypatch.setattr(report, "sources", lambda root: SOURCES)

@@ -238,7 +238,7 @@ class Planned(Run):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "medsync").mkdir()
+    (tmp_path / "medsync/log").mkdir(parents=True)
     (tmp_path / "medsync/log/fetch.py").write_text("text\n")
     return tmp_path
 
