@@ -186,7 +186,7 @@ TARGETS: Final = {
     "key vault": Target(
         f"{institutions.HOSPITAL}/vault.db", (["private", "list", HOME, f"--patient={PATIENT:#x}"],)
     ),
-    "book": Target(f"{institutions.HOSPITAL}/bridge/book.db", (RUN,)),
+    "journal": Target(f"{institutions.HOSPITAL}/bridge/journal.db", (RUN,)),
     "state of the devnet": Target(STATE, (["devnet", "status"], ["doctor"]), content=RUNNING),
 }
 

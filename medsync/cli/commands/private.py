@@ -69,10 +69,10 @@ def passphrase(file: Path | None, *, new: bool = False) -> str:
 
 
 @asynccontextmanager
-async def opened(context: Context, home: Path | None, *, alone: bool = False) -> AsyncIterator[Home]:
+async def opened(context: Context, home: Path | None, *, exclusive: bool = False) -> AsyncIterator[Home]:
     """The home that is meant, which must belong to the deployment that is meant.
 
-    `alone` is for who replaces a key: no other command uses the home meanwhile.
+    `exclusive` is for who replaces a key: no other command uses the home meanwhile.
     """
     from medsync.private.home import Home
 
@@ -84,7 +84,7 @@ async def opened(context: Context, home: Path | None, *, alone: bool = False) ->
             f"The home {found.folder} belongs to another deployment of MedSync.",
             hint="Choose another --home, --deployment or --network.",
         )
-    with found.used(alone=alone):
+    with found.used(exclusive=exclusive):
         yield found
 
 
@@ -235,13 +235,13 @@ async def put(
             for resource in resources:
                 if update is None:
                     note = Note(patient=whom, label=label)
-                    sealed = await service.keep(store, vault, resource, note, overrides=overrides)
+                    sealed = await service.put(store, vault, resource, note, overrides=overrides)
                 else:
                     with values.named("--update"):
                         note = vault.note(update)
                     if note.patient != whom:
                         raise InputError("--patient: the record is another patient's.")
-                    sealed = await service.replace(store, vault, update, resource, overrides=overrides)
+                    sealed = await service.update(store, vault, update, resource, overrides=overrides)
                 stored.append(
                     {
                         "record": sealed.record.id,
@@ -560,7 +560,7 @@ async def rekey(context: Context, home: HomeOption = None, passphrase_file: Pass
     from medsync.private.keys.keys import CustodianKey
 
     secret = passphrase(passphrase_file)
-    async with opened(context, home, alone=True) as found:
+    async with opened(context, home, exclusive=True) as found:
         former = found.public(CustodianKey)["signing_key"]
         with context.busy("Sealing the key vault anew"):
             found.rekey(secret)

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from medsync.errors import InputError
 from medsync.private.keys.keys import KEY_BYTES, KeptKey, KeyKind, seal, unseal
-from medsync.private.schema import Base64, Hex32, Wire
+from medsync.private.schema import Base64, Hex32, Schema
 from medsync.protocol.commitments import canonical_json
 from medsync.protocol.felt import InvalidValue
 from medsync.storage.files import NewFile, read_bytes, read_text, replace, write_new
@@ -52,14 +52,14 @@ class DamagedKeyFile(InputError):
     code = "DAMAGED_KEY_FILE"
 
 
-class _Scrypt(Wire):
+class _Scrypt(Schema):
     n: int = Field(gt=1, lt=_MOST)
     r: int = Field(gt=0, lt=_MOST)
     p: int = Field(gt=0, lt=_MOST)
     salt: Base64
 
 
-class _Content(Wire):
+class _Content(Schema):
     form: Literal["medsync.key-file/1"] = "medsync.key-file/1"
     kind: str
     public: dict[str, str]
