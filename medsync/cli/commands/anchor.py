@@ -10,9 +10,10 @@ import typer
 
 from medsync.cli import values
 from medsync.cli.commands.bridge import anchor_client
-from medsync.cli.commands.private import HomeOption, PassphraseFile, opened, passphrase
+from medsync.cli.commands.private import HomeOption, opened
 from medsync.cli.context import Context, command, paid
 from medsync.cli.output import Answer, Hex, Time
+from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from medsync.cli import output, values
-from medsync.cli.commands.private import HomeOption, PassphraseFile, opened, passphrase
+from medsync.cli.commands.private import HomeOption, opened
 from medsync.cli.context import Context, command
 from medsync.cli.output import Answer, Hex
+from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import ExitCode, InputError, MedSyncError
 
 if TYPE_CHECKING:

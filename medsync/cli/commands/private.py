@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +12,7 @@ import typer
 from medsync.cli import values
 from medsync.cli.context import Context, command
 from medsync.cli.output import Answer, Hex, Time
+from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import InputError
 from medsync.storage.files import NewFile, is_there, replace, write_new
 
@@ -37,13 +36,6 @@ HomeOption = Annotated[
         envvar=HOME_VARIABLE,
     ),
 ]
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file",
-        help="File whose first line is the passphrase; else MEDSYNC_KEY_PASSPHRASE, or it is asked for.",
-    ),
-]
 
 
 def home_path(context: Context, home: Path | None) -> Path:
@@ -51,21 +43,6 @@ def home_path(context: Context, home: Path | None) -> Path:
     from medsync.deployment.devnet import state_dir
 
     return home or state_dir() / "private" / context.options.network
-
-
-def passphrase(file: Path | None, *, new: bool = False) -> str:
-    """The passphrase from a file, the environment, or the keyboard; a new one is asked for twice."""
-    import getpass
-
-    from medsync.private.keys import keyfiles
-
-    known = (keyfiles.PASSPHRASE_VARIABLE, keyfiles.PASSPHRASE_FILE_VARIABLE)
-    if file is not None or any(name in os.environ for name in known) or not sys.stdin.isatty():
-        return keyfiles.find_passphrase(file=file)
-    given = getpass.getpass("Passphrase of the keys: ")
-    if new and getpass.getpass("Once more: ") != given:
-        raise InputError("The two passphrases differ.")
-    return given
 
 
 @asynccontextmanager
