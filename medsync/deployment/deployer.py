@@ -39,14 +39,14 @@ from medsync.deployment.record import (
     ContractName,
     DeclaredClass,
     DeployedContract,
+    IncludedTransaction,
     Pending,
     Quorum,
     Record,
     Request,
-    Sent,
     Tools,
     Wiring,
-    alone,
+    exclusive,
     read_if_there,
     write,
 )
@@ -207,7 +207,7 @@ async def deploy(
     """
     chain = _Sender(account)
     request = Request(deployer=account.address, admin=admin, token=token, salt=salt, anchor=anchor)
-    with alone(path):
+    with exclusive(path):
         known = None if force else read_if_there(path)
         record = await _begin(chain, network, path, request, known, replaceable=replaceable)
         todo = steps(record.request)
@@ -219,7 +219,7 @@ async def deploy(
         write(path, record)
         for step in todo:
             record = await _take(chain, path, record, step, progress)
-        record = record.but(
+        record = record.replace(
             status="complete",
             finished_at=_now(),
             wiring=await chain.wiring(record.medsync, record.reward_pool),
@@ -248,7 +248,7 @@ async def _begin(
             return record
         but_anchor = known.model_copy(update={"anchor": wanted.anchor})
         if (record.chain_id, but_anchor) == (chain_id, wanted) and PRIVATE_ANCHOR not in record.contracts:
-            return record.but(request=wanted, status="incomplete", wiring=None, finished_at=None)
+            return record.replace(request=wanted, status="incomplete", wiring=None, finished_at=None)
         other = _other(record, wanted) or f"its chain is {record.chain_id}"
         raise InputError(
             f"{path} records another deployment: {other}.",
@@ -316,7 +316,7 @@ async def _take(
     else:
         transaction = await chain.sign(step)
         expected = transaction.calculate_hash(chain.account.chain_id)
-        record = record.but(pending=Pending(step=step.name, transaction=expected))
+        record = record.replace(pending=Pending(step=step.name, transaction=expected))
         write(path, record)
         progress(Progress(step.name, "signed", expected))
         await chain.send(step, transaction, expected)
@@ -341,7 +341,7 @@ async def _take(
             constructor=dict(step.constructor),
             deployed=sent,
         )
-    record = record.but(**{part: {**getattr(record, part), step.contract: made}, "pending": None})
+    record = record.replace(**{part: {**getattr(record, part), step.contract: made}, "pending": None})
     write(path, record)
     progress(Progress(step.name, "recorded", sent.transaction if sent else None))
     return record
@@ -424,7 +424,7 @@ async def _check_contract(
     return found + await _check_sent(chain, contract.deployed)
 
 
-async def _check_sent(chain: _Chain, sent: Sent | None) -> list[str]:
+async def _check_sent(chain: _Chain, sent: IncludedTransaction | None) -> list[str]:
     if sent is None:
         return []
     there = await chain.sent(sent.transaction)
@@ -498,12 +498,12 @@ class _Chain:
             )
         return class_hash is not None
 
-    async def sent(self, transaction: int) -> Sent | None:
+    async def sent(self, transaction: int) -> IncludedTransaction | None:
         """A transaction that succeeded, or None."""
         with _asking("a receipt", absent=_TRANSACTION_NOT_FOUND):
             receipt = await self.client.get_transaction_receipt(transaction)
             if receipt.execution_status is TransactionExecutionStatus.SUCCEEDED:
-                return Sent(transaction=transaction, block=receipt.block_number)
+                return IncludedTransaction(transaction=transaction, block=receipt.block_number)
         return None
 
     async def wiring(self, medsync: int, reward_pool: int) -> Wiring:
@@ -557,12 +557,12 @@ class _Sender(_Chain):
         with _asking(step.name):
             await hand_over(self.client, transaction, transaction_hash)
 
-    async def wait(self, transaction: int) -> Sent:
+    async def wait(self, transaction: int) -> IncludedTransaction:
         """Wait until a transaction is accepted on L2."""
         receipt = await self.account.confirm(transaction)
-        return Sent(transaction=transaction, block=receipt.block_number)
+        return IncludedTransaction(transaction=transaction, block=receipt.block_number)
 
-    async def fate(self, transaction: int) -> Sent | None:
+    async def fate(self, transaction: int) -> IncludedTransaction | None:
         """Wait for a transaction if the network knows it; None if it does not, or it was reverted."""
         with _asking("a transaction's status", absent=_TRANSACTION_NOT_FOUND):
             await self.client.get_transaction_status(transaction)

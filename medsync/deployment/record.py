@@ -104,7 +104,7 @@ class Tools(_Part):
     starknet: str = Field(description="Protocol version of the network when the deployment began.")
 
 
-class Sent(_Part):
+class IncludedTransaction(_Part):
     """A transaction that did its part, and the block it is in."""
 
     transaction: Felt
@@ -119,7 +119,9 @@ class DeclaredClass(_Part):
     artifacts: dict[str, Sha256] = Field(
         description="Files in medsync/artifacts/ it was made of, with SHA-256."
     )
-    declared: Sent | None = Field(description="Null if it had been declared before this deployment.")
+    declared: IncludedTransaction | None = Field(
+        description="Null if it had been declared before this deployment."
+    )
 
 
 class DeployedContract(_Part):
@@ -128,7 +130,9 @@ class DeployedContract(_Part):
     address: Felt
     class_hash: Felt
     constructor: dict[str, Felt] = Field(description="Constructor arguments by name, in order.")
-    deployed: Sent | None = Field(description="Null if it had been deployed before this deployment.")
+    deployed: IncludedTransaction | None = Field(
+        description="Null if it had been deployed before this deployment."
+    )
 
 
 class Wiring(_Part):
@@ -232,7 +236,7 @@ class Record(_Part):
             )
         return self.contracts[name].address
 
-    def but(self, **changes: Any) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """The record with some members changed, validated as a whole."""
         return type(self)(**{**dict(self), **changes})
 
@@ -317,7 +321,7 @@ def write(path: Path, record: Record) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     """Let one process at a time deploy into a folder. Raises InputError where no record can be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

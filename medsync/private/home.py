@@ -6,7 +6,7 @@ keys/             custodian, bridge, attestor: under one passphrase; and a new o
 vault.db          the records' keys, sealed under the custodian's
 node/             the in-process node's data, unless a real node is used
 login             user name and password of a real node that asks for them
-bridge/           book, key cards, tickets, attestation requests
+bridge/           journal, key cards, tickets, attestation requests
 erasures/         certificates, and erasures that were interrupted
 attestor.db       what was signed before
 ```
@@ -32,7 +32,7 @@ from medsync.errors import InputError, VerificationError
 from medsync.log.fetch import fetch_events
 from medsync.private.bridge.attestor import Attestor, Replica
 from medsync.private.bridge.bridge import OLDEST_ENTRY, Bridge
-from medsync.private.bridge.journal import Book
+from medsync.private.bridge.journal import Journal
 from medsync.private.keys.keyfiles import SCRYPT_N, public_parts, read_key, write_key
 from medsync.private.keys.keys import AttestorKey, BridgeKey, CustodianKey, KeptKey, KeyKind
 from medsync.private.node.calimero import CalimeroNode, Credentials
@@ -42,7 +42,7 @@ from medsync.private.records.application import RecordsApp, RecordStore
 from medsync.private.records.erasure import Certificate, Erasure, OnChain, PublicEntry
 from medsync.private.records.tickets import LIFE
 from medsync.private.records.vault import KeyVault, WrongCustodianKey
-from medsync.private.schema import Address, Felt, Wire
+from medsync.private.schema import Address, Felt, Schema
 from medsync.protocol.anchor import NodeKind
 from medsync.protocol.events import LogEntry, selector_of
 from medsync.starknet.anchor import PrivateAnchorClient
@@ -60,7 +60,7 @@ _LOGIN: Final = "login"
 K = TypeVar("K", bound=KeptKey)
 
 
-class Settings(Wire):
+class Settings(Schema):
     """What a home belongs to."""
 
     form: Literal["medsync.private-home/1"] = "medsync.private-home/1"
@@ -90,15 +90,15 @@ class Home:
         self.settings = Settings.read(read_bytes(path, "The home's settings"), str(path))
 
     @contextmanager
-    def used(self, *, alone: bool = False) -> Iterator[None]:
-        """Use it while nobody replaces a key of it, or `alone`, while nobody else uses it at all.
+    def used(self, *, exclusive: bool = False) -> Iterator[None]:
+        """Use it while nobody replaces a key of it, or `exclusive`, while nobody else uses it at all.
 
         Raises InputError if somebody else's use is in the way.
         """
         descriptor = os.open(self.folder / "home.json", os.O_RDONLY)
         try:
             try:
-                fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+                fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"{self.folder} is in use by another command.", hint="Try again.") from None
             yield
@@ -346,7 +346,7 @@ class Home:
             entries=tuple(map(PublicEntry.of, entries)),
             roots=() if anchor is None else (await self._root(client, anchor),),
         )
-        with self.vault(passphrase) as vault, Book(self.folder / "bridge" / "book.db") as book:
+        with self.vault(passphrase) as vault, Journal(self.folder / "bridge" / "journal.db") as journal:
             erasure = Erasure(
                 self.folder / "erasures",
                 record,
@@ -355,7 +355,7 @@ class Home:
                 vault=vault,
                 signer=custodian.signing,
                 tickets=self.folder / "bridge" / "tickets",
-                book=book,
+                journal=journal,
             )
             return await erasure.run(chain), erasure.certificate
 

@@ -89,7 +89,7 @@ Base64 = Annotated[
 RecordId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
-class Wire(BaseModel):
+class Schema(BaseModel):
     """A message or file of the private side: frozen, exact, and silent about its values in errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, strict=True)

@@ -1,7 +1,7 @@
 """The protocol's values as frozen dataclasses: what entry points take, what views answer, what events say.
 
 Addresses, hashes and salts are integers (felts), times are integers in unix seconds, amounts are integers in
-the token's smallest unit. Constructors refuse only what the wire cannot carry and name the field; whether a
+the token's smallest unit. Constructors refuse only what calldata cannot carry and name the field; whether a
 value is *allowed* is for the contracts to say, in one place, with their own error codes. Source: the structs
 and events of the contracts' sources.
 """
@@ -29,7 +29,7 @@ from medsync.protocol.vocabulary import (
 
 
 def unix_seconds(moment: datetime | int) -> int:
-    """`moment` in whole unix seconds, fractions cut off, as the wire carries times.
+    """`moment` in whole unix seconds, fractions cut off, as calldata carries times.
 
     Raises `InvalidValue` for a datetime without time zone and for moments that a `u64` cannot hold.
     """

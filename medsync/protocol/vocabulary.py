@@ -21,7 +21,7 @@ LOINC_SYSTEM: Final = "http://loinc.org"
 class Purpose(StrEnum):
     """What data is used for: an HL7 v3-ActReason code. Purposes match exactly, none includes another.
 
-    The wire carries the code as a short string (`felt`); `display` is HL7's display name.
+    Calldata carries the code as a short string (`felt`); `display` is HL7's display name.
     """
 
     display: str

@@ -90,7 +90,7 @@ async def _records(connection: Connection, folder: Path) -> list[Speed]:
         )
         store, note = private.hospital.store, Note(patient=patient.address)
         started = time.perf_counter()
-        kept = [await service.keep(store, private.vault, observation, note) for _ in range(_RECORDS)]
+        kept = [await service.put(store, private.vault, observation, note) for _ in range(_RECORDS)]
         putting = time.perf_counter() - started
         await private.open_bridge(record, payer)
         await private.step()
@@ -107,10 +107,10 @@ async def _records(connection: Connection, folder: Path) -> list[Speed]:
         await MedSyncClient(record.medsync, patient).add_consent(researcher.address, terms).send()
         commitments = [sealed.record.commitment for sealed in kept[:_TICKETS]]
         latencies = await _latencies(private, researcher, record.medsync, patient.address, commitments)
-        size = len(private.bridge.book.log)
+        size = len(private.bridge.journal.log)
         await private.step()
         anchor = private.bridge.anchor
-        proof = proofs.prove(private.bridge.book, anchor.chain_id, anchor.address, size, 7)
+        proof = proofs.prove(private.bridge.journal, anchor.chain_id, anchor.address, size, 7)
         private_bytes = sum(len(sealed.ciphertext) for sealed in kept) / len(kept)
         return [
             speed(

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from medsync.deployment.record import Quorum, QuorumNode, Record
 from medsync.errors import InputError, VerificationError
 from medsync.private.bridge import proofs
-from medsync.private.bridge.bridge import Bridge, Step
-from medsync.private.bridge.journal import Outcome
+from medsync.private.bridge.bridge import Bridge, BridgeStep
+from medsync.private.bridge.journal import EntryOutcome
 from medsync.private.bridge.leaves import leaf_value
 from medsync.private.home import EMBEDDED, Home
 from medsync.private.keys.cards import sign_card
@@ -114,7 +114,7 @@ class PrivateSide:
         )
         self._bridge = await self.stack.enter_async_context(opened)
 
-    async def step(self) -> Step:
+    async def step(self) -> BridgeStep:
         """One step of the bridge. Raises what kept the log from being anchored."""
         deadline = time.monotonic() + 60
         while (done := await self.bridge.step()).trouble is not None:
@@ -199,7 +199,7 @@ async def upload(narrator: Narrator, stage: Stage, private: PrivateSide) -> None
         with narrator.console.status(f"encrypting {patient.name}'s records"):
             for category, resource in _first_of_each(patient).items():
                 note = Note(patient=account.address)
-                sealed = await service.keep(private.hospital.store, private.vault, resource, note)
+                sealed = await service.put(private.hospital.store, private.vault, resource, note)
                 private.records[patient.id][category] = sealed
         names = ", ".join(category.name or "" for category in private.records[patient.id])
         narrator.check(
@@ -235,9 +235,9 @@ async def anchor(narrator: Narrator, stage: Stage, private: PrivateSide) -> None
         receipt.actual_fee.amount,
     )
     head = await private.bridge.anchor.head()
-    narrator.check("the anchored root is the log's", head.root, private.bridge.book.log.root())
-    log = private.bridge.book.log
-    (first,) = private.bridge.book.operations(0, 1)
+    narrator.check("the anchored root is the log's", head.root, private.bridge.journal.log.root())
+    log = private.bridge.journal.log
+    (first,) = private.bridge.journal.operations(0, 1)
     narrator.check(
         "the contract verifies that the first entry is included",
         await private.bridge.anchor.verify_inclusion(leaf_value(first), 0, log.inclusion_path(0)),
@@ -258,8 +258,8 @@ async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record
         done = await private.step()
     narrator.check(
         "the log was proven complete, and the one permit has a ticket",
-        [dealt.outcome for dealt in done.dealt if dealt.outcome is not Outcome.NOT_PERMITTED],
-        [Outcome.ISSUED],
+        [entry.outcome for entry in done.processed if entry.outcome is not EntryOutcome.NOT_PERMITTED],
+        [EntryOutcome.ISSUED],
     )
     (path,) = done.issued
     ticket = read_ticket(path)
@@ -289,12 +289,12 @@ async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record
     await private.step()
     index = next(
         place
-        for place, one in enumerate(private.bridge.book.operations())
+        for place, one in enumerate(private.bridge.journal.operations())
         if isinstance(one, RecordOperation) and one.commitment == record.record.commitment
     )
     contract = private.bridge.anchor
     size = (await contract.head()).size
-    proof = proofs.prove(private.bridge.book, contract.chain_id, contract.address, size, index)
+    proof = proofs.prove(private.bridge.journal, contract.chain_id, contract.address, size, index)
     found = await proofs.verify(proof, client, contract.chain_id)
     narrator.check(
         f"its inclusion proof holds for anyone: included, attested by nodes {found.signers}",
@@ -306,9 +306,9 @@ async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record
 async def after_revocation(narrator: Narrator, private: PrivateSide, patient: Account) -> None:
     """Nothing of the patient who revoked is released any more."""
     done = await private.step()
-    newest = max((one for one in done.dealt if one.patient == patient.address), key=lambda one: one.seq)
+    newest = max((one for one in done.processed if one.patient == patient.address), key=lambda one: one.seq)
     narrator.check(
-        "the bridge sees the request, and that it was refused", newest.outcome, Outcome.NOT_PERMITTED
+        "the bridge sees the request, and that it was refused", newest.outcome, EntryOutcome.NOT_PERMITTED
     )
     patients = [read_ticket(path).ticket.patient for path in done.issued]
     narrator.check("no ticket is issued for it", patient.address in patients, False)
@@ -341,7 +341,7 @@ async def erase(narrator: Narrator, stage: Stage, private: PrivateSide, record: 
     audit = await proofs.audit(
         stage.cast.relayer.client,
         private.bridge.anchor.address,
-        list(private.bridge.book.operations()),
+        list(private.bridge.journal.operations()),
     )
     narrator.check(
         f"an audit recomputes all {audit.anchors} anchored roots from the {audit.size} entries",

@@ -222,7 +222,7 @@ async def tell(console: Console) -> Narrator:
                 record = await _deploy(narrator, cast, place, record, private.quorum)
                 stage = Stage(devnet, record, cast)
                 await institutions.anchor(narrator, stage, private)
-                await _tell_the_rest(narrator, stage, private)
+                await _show_the_rest(narrator, stage, private)
     console.print()
     console.print(narrator.cost_table())
     console.print(f"[green]All {narrator.checks} statements hold.[/green]")
@@ -293,7 +293,7 @@ async def _register(narrator: Narrator, stage: Stage) -> None:
     await narrator.refused("nobody else can register anybody", forbidden.send(), "ENTITY/NOT_ADMIN")
 
 
-async def _tell_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
+async def _show_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
     cast = stage.cast
     first, second, third, fourth = cast.patients
     now = stage.devnet.latest_time()

@@ -23,7 +23,7 @@ class Private:
         self.said: list[str] = []
 
     def run(self, line: str, passphrase: str = PASSPHRASE) -> Done:
-        done = self.here.run(line, MEDSYNC_KEY_PASSPHRASE=passphrase, MEDSYNC_DEPLOYMENT=str(self.deployment))
+        done = self.here.run(line, MEDSYNC_PASSPHRASE=passphrase, MEDSYNC_DEPLOYMENT=str(self.deployment))
         self.said += [done.out, done.err]
         return done
 

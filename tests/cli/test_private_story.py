@@ -165,6 +165,6 @@ def test_no_home_and_no_passphrase(private: Private, here: Here) -> None:
     asked = here.run("private backup b.db --home clinic", **elsewhere)
     assert asked.code == ExitCode.BAD_INPUT
     assert "passphrase" in asked.err
-    wrong = here.run("private backup b.db --home clinic", MEDSYNC_KEY_PASSPHRASE="another", **elsewhere)
+    wrong = here.run("private backup b.db --home clinic", MEDSYNC_PASSPHRASE="another", **elsewhere)
     assert wrong.code == ExitCode.BAD_INPUT
     assert "does not open" in wrong.err

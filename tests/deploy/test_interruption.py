@@ -96,7 +96,7 @@ async def test_killed_process_is_resumed_by_another(
 
 async def test_one_deployment_at_a_time(account: Account, tmp_path: Path) -> None:
     path = tmp_path / "devnet.json"
-    with deployments.alone(path), pytest.raises(InputError, match="Another process is deploying"):
+    with deployments.exclusive(path), pytest.raises(InputError, match="Another process is deploying"):
         await deploy(account, path)
     assert files(tmp_path) == []
 

@@ -37,7 +37,7 @@ from medsync.log.exports import PatientExport, csv, fhir
 from medsync.log.exports import json as json_export
 from medsync.log.exports.receipt import consent_receipt
 from medsync.private.home import Home
-from medsync.private.keys.keyfiles import PASSPHRASE_VARIABLE, write_key
+from medsync.private.keys.keyfiles import write_key
 from medsync.private.records.tickets import LONGEST_LIFE
 from medsync.protocol.commitments import Domain, Opening, commitment
 from medsync.protocol.felt import decode_short_string
@@ -47,6 +47,7 @@ from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.signer import StarkSigner
 from medsync.starknet.signing import sign_consent, sign_revocation
 from medsync.starknet.transactions import Account
+from medsync.storage.passphrase import PASSPHRASE_VARIABLE
 from scripts import build, repository
 from tests.fuzz import institutions
 from tests.fuzz.institutions import Institutions
@@ -396,7 +397,7 @@ def _record(world: World) -> Record:
     began = datetime.fromtimestamp(NOW - DAY, UTC)
     classes, contracts = {}, {}
     for step in _deployed(request):
-        sent = record.Sent(transaction=0x5E47, block=9)
+        sent = record.IncludedTransaction(transaction=0x5E47, block=9)
         classes[step.contract] = record.DeclaredClass(
             class_hash=step.artifact.class_hash,
             compiled_class_hash=step.artifact.compiled_class_hash,

@@ -147,12 +147,12 @@ async def keep_records(
         for record in RECORDS:
             with patch.object(service, "new_record_id", lambda record=record: record):
                 note = Note(patient=PATIENT, label=LABEL)
-                sealed.append(await service.keep(store, bridge.vault, _observation(), note))
+                sealed.append(await service.put(store, bridge.vault, _observation(), note))
         with suppress(OSError), patch.object(Database, "copy", side_effect=OSError):
             bridge.vault.backup(work / GONE)
         shutil.copy(bridge.vault.path, work / VAULT_COPY)
         await bridge.collect()
-        head = AnchorHead(1, bridge.book.log.root(1), 0, 2, 2, 0)
+        head = AnchorHead(1, bridge.journal.log.root(1), 0, 2, 2, 0)
         await bridge.request(head, 2)
         first = sealed[0]
         data_key = bridge.vault.unwrap(first.record, first.keys)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from medsync.cli.commands.private import HOME_VARIABLE
 from medsync.errors import ExitCode
-from medsync.private.keys.keyfiles import PASSPHRASE_FILE_VARIABLE, PASSPHRASE_VARIABLE
 from medsync.starknet import accounts, network
 from medsync.starknet.network import URL_VARIABLE
+from medsync.storage.passphrase import PASSPHRASE_VARIABLE
 from tests.fuzz import institutions
 from tests.fuzz.bench import (
     ARTIFACTS,
@@ -186,7 +186,7 @@ TARGETS: Final = {
     "key vault": Target(
         f"{institutions.HOSPITAL}/vault.db", (["private", "list", HOME, f"--patient={PATIENT:#x}"],)
     ),
-    "book": Target(f"{institutions.HOSPITAL}/bridge/book.db", (RUN,)),
+    "journal": Target(f"{institutions.HOSPITAL}/bridge/journal.db", (RUN,)),
     "state of the devnet": Target(STATE, (["devnet", "status"], ["doctor"]), content=RUNNING),
 }
 
@@ -204,7 +204,7 @@ SETTINGS: Final = {
     network.DEVNET_URL_VARIABLE: ["entity", "list", "--rpc-url="],
     URL_VARIABLE: ["entity", "list", "--network=sepolia", "--rpc-url="],
     PASSPHRASE_VARIABLE: LISTING,
-    PASSPHRASE_FILE_VARIABLE: LISTING,
+    f"{PASSPHRASE_VARIABLE}_FILE": LISTING,
     HOME_VARIABLE: ["private", "list"],
     "XDG_STATE_HOME": ["devnet", "status"],
     "XDG_CACHE_HOME": ["devnet", "up"],

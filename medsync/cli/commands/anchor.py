@@ -10,13 +10,14 @@ import typer
 
 from medsync.cli import values
 from medsync.cli.commands.bridge import anchor_client
-from medsync.cli.commands.private import HomeOption, PassphraseFile, opened, passphrase
+from medsync.cli.commands.private import HomeOption, opened
 from medsync.cli.context import Context, command, paid
 from medsync.cli.output import Answer, Hex, Time
+from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import InputError
 
 if TYPE_CHECKING:
-    from medsync.private.bridge.journal import Book
+    from medsync.private.bridge.journal import Journal
     from medsync.protocol.types import AnchorNode
 
 app = typer.Typer(
@@ -153,18 +154,18 @@ async def prove(
     Example: medsync anchor prove --record 3f… --output proof.json
     """
     from medsync.private.bridge import proofs
-    from medsync.private.bridge.journal import Book
+    from medsync.private.bridge.journal import Journal
 
     if (index is None) == (record is None):
         raise InputError("One of --index and --record says which entry.")
     async with opened(context, home) as found:
         client = await anchor_client(context)
         head = await client.head()
-        with Book(found.folder / "bridge" / "book.db") as book:
-            book.check_prefix(head.size, head.root)
-            place = index if index is not None else _place(book, head.size, str(record))
+        with Journal(found.folder / "bridge" / "journal.db") as journal:
+            journal.check_prefix(head.size, head.root)
+            place = index if index is not None else _place(journal, head.size, str(record))
             with values.named("--index"):
-                proof = proofs.prove(book, found.settings.chain, client.address, head.size, place)
+                proof = proofs.prove(journal, found.settings.chain, client.address, head.size, place)
     context.write(output, proof.canonical().decode() + "\n", "--output")
     context.keep()
     return {
@@ -176,8 +177,8 @@ async def prove(
     }
 
 
-def _place(book: Book, size: int, record: str) -> int:
-    operations = book.operations(0, size)
+def _place(journal: Journal, size: int, record: str) -> int:
+    operations = journal.operations(0, size)
     places = [place for place, one in enumerate(operations) if getattr(one, "id", None) == record]
     if not places:
         raise InputError(f"--record: no anchored entry is about {record}.", hint="Is the bridge running?")
@@ -221,20 +222,20 @@ async def verify(
 async def audit(
     context: Context,
     entries: Annotated[
-        bool, typer.Option("--entries", help="Recompute every root from the entries in the bridge's book.")
+        bool, typer.Option("--entries", help="Recompute every root from the entries in the bridge's journal.")
     ] = False,
     home: HomeOption = None,
 ) -> Answer:
     """Replay all that the deployment's PrivateAnchor emitted, and find contradictions (exit code 7)."""
     from medsync.private.bridge import proofs
-    from medsync.private.bridge.journal import Book
+    from medsync.private.bridge.journal import Journal
 
     client = await anchor_client(context)
     operations = None
     if entries:
         async with opened(context, home) as found:
-            with Book(found.folder / "bridge" / "book.db") as book:
-                operations = list(book.operations())
+            with Journal(found.folder / "bridge" / "journal.db") as journal:
+                operations = list(journal.operations())
     with context.busy("Replaying"):
         result = await proofs.audit(client.client, client.address, operations)
     return {

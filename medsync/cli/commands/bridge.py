@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from medsync.cli import output, values
-from medsync.cli.commands.private import HomeOption, PassphraseFile, opened, passphrase
+from medsync.cli.commands.private import HomeOption, opened
 from medsync.cli.context import Context, command
 from medsync.cli.output import Answer, Hex
+from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import ExitCode, InputError, MedSyncError
 
 if TYPE_CHECKING:
-    from medsync.private.bridge.bridge import Bridge, Step
+    from medsync.private.bridge.bridge import Bridge, BridgeStep
     from medsync.starknet.anchor import PrivateAnchorClient
 
 app = typer.Typer(no_args_is_help=True, help="Anchor what a node did, issue tickets for what is permitted.")
@@ -56,7 +57,7 @@ async def run(
         # The node is only held for one step, so that records can be put meanwhile.
         try:
             step = await _step(context, home, also, secret, settings)
-            answer = _told(step)
+            answer = _describe(step)
         except MedSyncError as error:
             if once:
                 raise
@@ -72,7 +73,7 @@ async def run(
 
 async def _step(
     context: Context, home: Path | None, also: list[Path], secret: str, settings: dict[str, int]
-) -> Step:
+) -> BridgeStep:
     from medsync.private.home import Home
 
     record = await context.record()
@@ -102,13 +103,13 @@ async def _step(
             return await bridge.step()
 
 
-def _told(step: Step) -> dict[str, Any]:
+def _describe(step: BridgeStep) -> dict[str, Any]:
     return {
         "collected": step.collected,
         "anchored": step.anchored,
         "transaction": Hex(step.transaction) if step.transaction else None,
         "tickets": [str(path) for path in step.issued],
-        "entries": [f"{dealt.patient:#x} {dealt.seq}: {dealt.outcome}" for dealt in step.dealt],
+        "entries": [f"{entry.patient:#x} {entry.seq}: {entry.outcome}" for entry in step.processed],
         "trouble": step.trouble.message if step.trouble else None,
     }
 
@@ -130,20 +131,20 @@ async def anchor_client(context: Context, *, signing: bool = False) -> PrivateAn
 @command(app, "status")
 async def status(context: Context, home: HomeOption = None) -> Answer:
     """Say how far the log is anchored, and what became of the log entries."""
-    from medsync.private.bridge.journal import Book
+    from medsync.private.bridge.journal import Journal
 
     async with opened(context, home) as found:
         head = await (await anchor_client(context)).head()
-        with Book(found.folder / "bridge" / "book.db") as book:
-            book.check_prefix(head.size, head.root)
+        with Journal(found.folder / "bridge" / "journal.db") as journal:
+            journal.check_prefix(head.size, head.root)
             return {
-                "entries": len(book.log),
+                "entries": len(journal.log),
                 "anchored": head.size,
                 "root": Hex(head.root),
                 "epoch": head.epoch,
                 "threshold": head.threshold,
                 "nodes": head.nodes,
-                "outcomes": {outcome.value: count for outcome, count in book.outcomes().items()},
+                "outcomes": {outcome.value: count for outcome, count in journal.outcomes().items()},
             }
 
 
@@ -187,7 +188,7 @@ async def rotate_key(
     from medsync.private.keys.keys import BridgeKey
 
     secret = passphrase(passphrase_file)
-    async with opened(context, home, alone=True) as found, found.store() as store:
+    async with opened(context, home, exclusive=True) as found, found.store() as store:
         former = found.public(BridgeKey)["signing_key"]
         with context.busy("Replacing the bridge's key"):
             await found.rotate_bridge_key(store, secret)

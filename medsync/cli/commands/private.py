@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -14,6 +12,7 @@ import typer
 from medsync.cli import values
 from medsync.cli.context import Context, command
 from medsync.cli.output import Answer, Hex, Time
+from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import InputError
 from medsync.storage.files import NewFile, is_there, replace, write_new
 
@@ -37,13 +36,6 @@ HomeOption = Annotated[
         envvar=HOME_VARIABLE,
     ),
 ]
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file",
-        help="File whose first line is the passphrase; else MEDSYNC_KEY_PASSPHRASE, or it is asked for.",
-    ),
-]
 
 
 def home_path(context: Context, home: Path | None) -> Path:
@@ -53,26 +45,11 @@ def home_path(context: Context, home: Path | None) -> Path:
     return home or state_dir() / "private" / context.options.network
 
 
-def passphrase(file: Path | None, *, new: bool = False) -> str:
-    """The passphrase from a file, the environment, or the keyboard; a new one is asked for twice."""
-    import getpass
-
-    from medsync.private.keys import keyfiles
-
-    known = (keyfiles.PASSPHRASE_VARIABLE, keyfiles.PASSPHRASE_FILE_VARIABLE)
-    if file is not None or any(name in os.environ for name in known) or not sys.stdin.isatty():
-        return keyfiles.find_passphrase(file=file)
-    given = getpass.getpass("Passphrase of the keys: ")
-    if new and getpass.getpass("Once more: ") != given:
-        raise InputError("The two passphrases differ.")
-    return given
-
-
 @asynccontextmanager
-async def opened(context: Context, home: Path | None, *, alone: bool = False) -> AsyncIterator[Home]:
+async def opened(context: Context, home: Path | None, *, exclusive: bool = False) -> AsyncIterator[Home]:
     """The home that is meant, which must belong to the deployment that is meant.
 
-    `alone` is for who replaces a key: no other command uses the home meanwhile.
+    `exclusive` is for who replaces a key: no other command uses the home meanwhile.
     """
     from medsync.private.home import Home
 
@@ -84,7 +61,7 @@ async def opened(context: Context, home: Path | None, *, alone: bool = False) ->
             f"The home {found.folder} belongs to another deployment of MedSync.",
             hint="Choose another --home, --deployment or --network.",
         )
-    with found.used(alone=alone):
+    with found.used(exclusive=exclusive):
         yield found
 
 
@@ -235,13 +212,13 @@ async def put(
             for resource in resources:
                 if update is None:
                     note = Note(patient=whom, label=label)
-                    sealed = await service.keep(store, vault, resource, note, overrides=overrides)
+                    sealed = await service.put(store, vault, resource, note, overrides=overrides)
                 else:
                     with values.named("--update"):
                         note = vault.note(update)
                     if note.patient != whom:
                         raise InputError("--patient: the record is another patient's.")
-                    sealed = await service.replace(store, vault, update, resource, overrides=overrides)
+                    sealed = await service.update(store, vault, update, resource, overrides=overrides)
                 stored.append(
                     {
                         "record": sealed.record.id,
@@ -560,7 +537,7 @@ async def rekey(context: Context, home: HomeOption = None, passphrase_file: Pass
     from medsync.private.keys.keys import CustodianKey
 
     secret = passphrase(passphrase_file)
-    async with opened(context, home, alone=True) as found:
+    async with opened(context, home, exclusive=True) as found:
         former = found.public(CustodianKey)["signing_key"]
         with context.busy("Sealing the key vault anew"):
             found.rekey(secret)

@@ -19,7 +19,14 @@ from pydantic import Field
 
 from medsync.errors import VerificationError
 from medsync.private.bridge.leaves import leaf_value
-from medsync.private.node.interface import Claim, ClaimRequest, Context, PrivateNode, encode_id, verify_claim
+from medsync.private.node.interface import (
+    CalimeroContext,
+    Claim,
+    ClaimRequest,
+    PrivateNode,
+    encode_id,
+    verify_claim,
+)
 from medsync.private.records.application import (
     ErasedOperation,
     Operation,
@@ -28,7 +35,7 @@ from medsync.private.records.application import (
     RecordsApp,
     RecordView,
 )
-from medsync.private.schema import Base64, Felt, Hex32, Hex64, Wire
+from medsync.private.schema import Base64, Felt, Hex32, Hex64, Schema
 from medsync.protocol.anchor import NodeKind, node_identity
 from medsync.protocol.commitments import parse_json
 from medsync.protocol.merkle import Frontier
@@ -38,7 +45,7 @@ from medsync.starknet.signer import StarkSigner
 from medsync.storage.database import Database
 
 
-class AttestationRequest(Wire):
+class AttestationRequest(Schema):
     """What a bridge asks attestors to sign."""
 
     form: Literal["medsync.attestation-request/1"] = "medsync.attestation-request/1"
@@ -64,7 +71,7 @@ class AttestationRequest(Wire):
         return Statement(size=self.size, root=self.root, state=self.state, epoch=self.epoch)
 
 
-class Attestation(Wire):
+class Attestation(Schema):
     """One node's signature of a statement, and the claim of the node behind it."""
 
     form: Literal["medsync.attestation/1"] = "medsync.attestation/1"
@@ -145,7 +152,7 @@ class Attestor:
         self,
         *,
         node: PrivateNode,
-        context: Context,
+        context: CalimeroContext,
         signer: StarkSigner,
         anchor: PrivateAnchorClient,
         memory: Path,
@@ -242,7 +249,7 @@ def check_claim(attestation: Attestation, request: AttestationRequest, identity:
         Claim(attestation.signer, attestation.payload, attestation.signature),
         kind=attestation.kind,
         # Which context it was is the node's affair.
-        context=Context(
+        context=CalimeroContext(
             str(payload.get("context_id")), str(payload.get("group_id")), encode_id(attestation.signer)
         ),
         request=claim_request(request),

@@ -2,7 +2,7 @@
 
 One `step` does three things, each of which may be stopped anywhere and repeated:
 
-1. **collect**: the application's operations become entries of the log, in the book.
+1. **collect**: the application's operations become entries of the log, in the journal.
 2. **anchor**: attestors sign the new root, and `PrivateAnchor` checks that the log only grew.
 3. **issue**: patients' logs are fetched and proven complete; a permitted request becomes a ticket.
 """
@@ -22,7 +22,7 @@ from medsync.errors import ContractError, InputError, MedSyncError, Verification
 from medsync.log.completeness import entry_digests
 from medsync.log.fetch import AccessHistory, fetch_log, fetch_raw, newest_block
 from medsync.private.bridge.attestor import Attestation, AttestationRequest, Attestor, check_claim
-from medsync.private.bridge.journal import Book, Dealt, Kept, Outcome
+from medsync.private.bridge.journal import EntryOutcome, IssuedTicket, Journal, ProcessedEntry
 from medsync.private.keys.cards import KeyCard
 from medsync.private.keys.keys import BridgeKey, RecordVersion
 from medsync.private.records.application import Found, RecordStore
@@ -47,7 +47,7 @@ _PAGE: Final = 500
 
 
 @dataclass
-class Step:
+class BridgeStep:
     """What one step did."""
 
     #: Entries that were appended to the log.
@@ -61,7 +61,7 @@ class Step:
     #: Files of the tickets that were issued.
     issued: list[Path] = field(default_factory=list)
     #: What became of each log entry that was looked at.
-    dealt: list[Dealt] = field(default_factory=list)
+    processed: list[ProcessedEntry] = field(default_factory=list)
 
 
 class Bridge:
@@ -82,7 +82,7 @@ class Bridge:
         oldest_entry: int = OLDEST_ENTRY,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`folder` holds the book and the subfolders `cards`, `tickets`, `requests` and `attestations`.
+        """`folder` holds the journal and the subfolders `cards`, `tickets`, `requests` and `attestations`.
 
         `contract` is the MedSync contract, `first_block` any block before its first event. Raises InputError
         if another bridge has the folder.
@@ -90,7 +90,7 @@ class Bridge:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _lock(folder / "bridge.lock")
         try:
-            self.book = Book(folder / "book.db")
+            self.journal = Journal(folder / "journal.db")
         except BaseException:
             os.close(self._lock)
             raise
@@ -102,8 +102,8 @@ class Bridge:
             (folder / name).mkdir(exist_ok=True, mode=0o700)
 
     def close(self) -> None:
-        """Close the book and let another bridge have the folder."""
-        self.book.close()
+        """Close the journal and let another bridge have the folder."""
+        self.journal.close()
         os.close(self._lock)
 
     def __enter__(self) -> Bridge:
@@ -112,9 +112,9 @@ class Bridge:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    async def step(self) -> Step:
+    async def step(self) -> BridgeStep:
         """Collect, anchor, issue. What keeps the log from being anchored does not keep tickets waiting."""
-        done = Step()
+        done = BridgeStep()
         done.collected = await self.collect()
         try:
             await self.anchor_log(done)
@@ -132,7 +132,7 @@ class Bridge:
         """
         appended = 0
         for app in self.store.apps:
-            last = self.book.last(app.context.id)
+            last = self.journal.last(app.context.id)
             if last is not None and await app.operations(last.seq, 1) != [last]:
                 raise VerificationError(
                     f"The node's data is not what it was: operation {last.seq}, which is in the log, is"
@@ -143,23 +143,23 @@ class Bridge:
             while operations := await app.operations(following, _PAGE):
                 if [one.seq for one in operations] != list(range(following, following + len(operations))):
                     raise VerificationError(f"The node's operations from {following} on are out of order.")
-                self.book.append(app.context.id, operations)
+                self.journal.append(app.context.id, operations)
                 following += len(operations)
                 appended += len(operations)
         return appended
 
     # --- 2. anchor ------------------------------------------------------------------------------------------
 
-    async def anchor_log(self, done: Step) -> None:
+    async def anchor_log(self, done: BridgeStep) -> None:
         """Have the new root attested and anchored.
 
         Raises VerificationError if the chain's log is no beginning of this one, or too few attestors signed;
         ContractError and NetworkError as sending does. Nothing is lost then: the next step tries again.
         """
         head = await self.anchor.head()
-        self.book.check_prefix(head.size, head.root)
+        self.journal.check_prefix(head.size, head.root)
         done.anchored = head.size
-        size = min(len(self.book.log), head.size + MOST_ENTRIES)
+        size = min(len(self.journal.log), head.size + MOST_ENTRIES)
         if size == head.size:
             return
         request = await self.request(head, size)
@@ -172,7 +172,7 @@ class Bridge:
         chosen = sorted(attestations, key=lambda one: one.node)[: head.threshold]
         sending = self.anchor.anchor(
             request.statement,
-            self.book.log.consistency_path(head.size, size),
+            self.journal.log.consistency_path(head.size, size),
             [one.node_signature for one in chosen],
         )
         try:
@@ -180,7 +180,7 @@ class Bridge:
         except ContractError:
             # Another bridge of the same log may have been faster; a fork is found by the check.
             now = await self.anchor.head()
-            self.book.check_prefix(now.size, now.root)
+            self.journal.check_prefix(now.size, now.root)
             if now.size < size:
                 raise
             done.anchored = now.size
@@ -200,17 +200,17 @@ class Bridge:
             epoch=head.epoch,
             previous_size=head.size,
             previous_root=head.root,
-            peaks=self.book.log.peaks(head.size),
+            peaks=self.journal.log.peaks(head.size),
             size=size,
-            root=self.book.log.root(size),
+            root=self.journal.log.root(size),
             state=state_digest(states),
-            operations=list(self.book.operations(head.size, size)),
+            operations=list(self.journal.operations(head.size, size)),
         )
         path = self._request_path(request)
         with suppress(FileNotFoundError, ValueError):
-            kept = AttestationRequest.read(path.read_bytes(), "it")
-            if kept.model_copy(update={"state": request.state}) == request:
-                return kept
+            former = AttestationRequest.read(path.read_bytes(), "it")
+            if former.model_copy(update={"state": request.state}) == request:
+                return former
         replace(NewFile(path, request.canonical(), "The attestation request", private=True))
         return request
 
@@ -266,22 +266,22 @@ class Bridge:
 
     # --- 3. issue -------------------------------------------------------------------------------------------
 
-    async def issue(self, done: Step) -> None:
+    async def issue(self, done: BridgeStep) -> None:
         """Look at every new log entry of the node's patients, and issue tickets for what is permitted."""
         client = self.anchor.client
         newest, block = await self.anchor.now(), await newest_block(client)
         for patient in sorted(self.vault.patients() & await self._patients_until(block)):
             history = await fetch_log(client, self.contract, patient, from_block=self.first_block)
-            settled = self.book.settled(patient)
+            processed = self.journal.processed(patient)
             digests = entry_digests(history.chain_id, history.contract, history.entries)
             for entry, digest in zip(history.entries, digests, strict=True):
-                if entry.seq in settled:
+                if entry.seq in processed:
                     continue
-                outcome, kept = await self._judge(history, entry, digest, newest)
-                dealt = Dealt(patient, entry.seq, digest, outcome, entry.at)
-                self.book.deal(dealt, kept)
-                done.dealt.append(dealt)
-        self.book.advance(block)
+                outcome, issued = await self._judge(history, entry, digest, newest)
+                result = ProcessedEntry(patient, entry.seq, digest, outcome, entry.at)
+                self.journal.add(result, issued)
+                done.processed.append(result)
+        self.journal.advance(block)
         done.issued += self.deliver()
 
     async def _patients_until(self, block: int) -> set[int]:
@@ -290,34 +290,36 @@ class Bridge:
         A node that hides events here only delays tickets: whoever's log is looked at, it is proven complete.
         """
         # The block that was looked at last may have been growing then.
-        first = self.first_block if self.book.block is None else self.book.block
+        first = self.first_block if self.journal.block is None else self.journal.block
         keys = [[selector_of(LogEntry)]]
         events = await fetch_raw(self.anchor.client, self.contract, first, max(first, block), keys)
-        return {event.keys[1] for event in events} | self.book.waiting()
+        return {event.keys[1] for event in events} | self.journal.waiting()
 
     async def _judge(
         self, history: AccessHistory, entry: LogEntry, digest: int, newest: int
-    ) -> tuple[Outcome, Kept | None]:
+    ) -> tuple[EntryOutcome, IssuedTicket | None]:
         """What becomes of a log entry. The log it stands in was proven complete."""
         if entry.decision not in (Decision.PERMIT, Decision.EMERGENCY):
-            return Outcome.NOT_PERMITTED, None
+            return EntryOutcome.NOT_PERMITTED, None
         if newest - entry.at > self.oldest_entry:
-            return Outcome.TOO_OLD, None
+            return EntryOutcome.TOO_OLD, None
         found = await self.store.find(entry.record) if entry.record else None
         if found is None:
-            return Outcome.NO_RECORD, None
+            return EntryOutcome.NO_RECORD, None
         if refused := _mismatch(found, entry):
             return refused, None
         card = await self._card(entry.accessor)
         if card is None:
-            return Outcome.WAITING, None
+            return EntryOutcome.WAITING, None
         try:
             signed = await self._ticket(history, entry, digest, found, card)
         except UnknownRecord:
             # An erasure was interrupted: the key is the first that goes.
-            return Outcome.NOT_CURRENT, None
-        kept = Kept(digest, found.id, entry.accessor, signed.ticket.deadline, signed.canonical().decode())
-        return Outcome.ISSUED, kept
+            return EntryOutcome.NOT_CURRENT, None
+        issued = IssuedTicket(
+            digest, found.id, entry.accessor, signed.ticket.deadline, signed.canonical().decode()
+        )
+        return EntryOutcome.ISSUED, issued
 
     async def _card(self, accessor: int) -> KeyCard | None:
         """The accessor's key card that is good for longest, if a good one is in the folder."""
@@ -334,7 +336,7 @@ class Bridge:
         self, history: AccessHistory, entry: LogEntry, digest: int, found: Found, card: KeyCard
     ) -> SignedTicket:
         record = RecordVersion(found.id, found.version, found.commitment)
-        kept = await found.app.keys(found.id)
+        wrapped = await found.app.keys(found.id)
         return SignedTicket.issue(
             self.key,
             chain=history.chain_id,
@@ -344,7 +346,7 @@ class Bridge:
             digest=digest,
             record=record,
             card=card,
-            data_key=self.vault.unwrap(record, kept.keys),
+            data_key=self.vault.unwrap(record, wrapped.keys),
             now=int(self.clock()),
             life=self.ticket_life,
         )
@@ -353,32 +355,32 @@ class Bridge:
         """Write the files of tickets that are good and not there yet; remove those that have run out."""
         now = int(self.clock())
         folder = self.folder / "tickets"
-        wanted = {f"{kept.digest:#x}.json": kept for kept in self.book.tickets(after=now)}
+        wanted = {f"{ticket.digest:#x}.json": ticket for ticket in self.journal.tickets(after=now)}
         for path in folder.glob("*.json"):
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
         written = []
-        for name, kept in wanted.items():
+        for name, ticket in wanted.items():
             path = folder / name
             if not path.exists():
-                replace(NewFile(path, kept.text.encode(), "The ticket", private=True))
+                replace(NewFile(path, ticket.text.encode(), "The ticket", private=True))
                 written.append(path)
         return written
 
 
-def _mismatch(found: Found, entry: LogEntry) -> Outcome | None:
+def _mismatch(found: Found, entry: LogEntry) -> EntryOutcome | None:
     """What keeps a record from being what a log entry permitted."""
     if found.erased or not found.current:
-        return Outcome.NOT_CURRENT
+        return EntryOutcome.NOT_CURRENT
     if found.patient != entry.patient:
-        return Outcome.WRONG_PATIENT
+        return EntryOutcome.WRONG_PATIENT
     if Category(found.categories) & ~entry.categories:
-        return Outcome.NOT_COVERED
+        return EntryOutcome.NOT_COVERED
     return None
 
 
 def _lock(path: Path) -> int:
-    """Hold a file so that no second bridge writes the same book. Raises InputError if one does."""
+    """Hold a file so that no second bridge writes the same journal. Raises InputError if one does."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

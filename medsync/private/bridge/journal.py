@@ -1,4 +1,4 @@
-"""The bridge's book: the entries of its log, the patients' log entries it dealt with, the tickets it signed.
+"""The bridge's journal: entries of its log, patients' log entries it processed, tickets it issued.
 
 Everything the bridge does is first a transaction here, then an act outside that may be repeated: so it
 resumes wherever it was stopped. What it must never do, forget an entry that was anchored, would fork its own
@@ -57,7 +57,7 @@ _PLACE = sql.Table(
 )
 
 
-class Outcome(StrEnum):
+class EntryOutcome(StrEnum):
     """What the bridge made of a log entry."""
 
     ISSUED = "ISSUED"
@@ -79,23 +79,23 @@ class Outcome(StrEnum):
 
 
 #: Outcomes after which an entry is not looked at again.
-SETTLED = frozenset(Outcome) - {Outcome.WAITING}
+FINAL = frozenset(EntryOutcome) - {EntryOutcome.WAITING}
 
 
 @dataclass(frozen=True)
-class Dealt:
+class ProcessedEntry:
     """A log entry and what came of it."""
 
     patient: int
     seq: int
     digest: int
-    outcome: Outcome
+    outcome: EntryOutcome
     #: When it was logged, in unix seconds.
     at: int
 
 
 @dataclass(frozen=True)
-class Kept:
+class IssuedTicket:
     """A signed ticket that was issued."""
 
     digest: int
@@ -108,11 +108,11 @@ class Kept:
     text: str
 
 
-class Book:
+class Journal:
     """The database. One bridge at a time has it."""
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(path, _TABLES, what="The bridge's book")
+        self._database = Database(path, _TABLES, what="The bridge's journal")
         self.log = MerkleLog()
         for operation in self.operations():
             self.log.append(leaf_value(operation))
@@ -120,7 +120,7 @@ class Book:
     def close(self) -> None:
         self._database.close()
 
-    def __enter__(self) -> Book:
+    def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -167,45 +167,45 @@ class Book:
             raise VerificationError(
                 f"The chain has anchored a log of {size} entries that this bridge's {len(self.log)} entries"
                 " do not begin with.",
-                hint="Restore the book, or find the other bridge: two bridges must not share an anchor.",
+                hint="Restore the journal, or find the other bridge: two bridges must not share an anchor.",
             )
 
-    # --- what was dealt with --------------------------------------------------------------------------------
+    # --- what was processed --------------------------------------------------------------------------------
 
-    def settled(self, patient: int) -> set[int]:
+    def processed(self, patient: int) -> set[int]:
         """The places in a patient's log that need no further look."""
         question = sql.select(_ENTRIES.c.seq).where(
-            _ENTRIES.c.patient == hex(patient), _ENTRIES.c.outcome.in_([str(one) for one in SETTLED])
+            _ENTRIES.c.patient == hex(patient), _ENTRIES.c.outcome.in_([str(one) for one in FINAL])
         )
         with self._database.transaction() as connection:
             return set(connection.execute(question).scalars())
 
     def waiting(self) -> set[int]:
         """Addresses of the patients of whose log an entry waits."""
-        question = sql.select(_ENTRIES.c.patient).where(_ENTRIES.c.outcome == str(Outcome.WAITING))
+        question = sql.select(_ENTRIES.c.patient).where(_ENTRIES.c.outcome == str(EntryOutcome.WAITING))
         with self._database.transaction() as connection:
             return {int(patient, 16) for patient in connection.execute(question).scalars()}
 
     @property
     def block(self) -> int | None:
-        """The newest block whose entries were dealt with; None before the first."""
+        """The newest block whose entries were processed; None before the first."""
         with self._database.transaction() as connection:
             return connection.execute(sql.select(_PLACE.c.block)).scalar_one_or_none()
 
     def advance(self, block: int) -> None:
-        """Note that everything up to a block, that included, was dealt with."""
+        """Note that everything up to a block, that included, was processed."""
         with self._database.transaction() as connection:
             connection.execute(sql.delete(_PLACE))
             connection.execute(sql.insert(_PLACE).values(id=1, block=block))
 
-    def deal(self, dealt: Dealt, ticket: Kept | None = None) -> None:
+    def add(self, entry: ProcessedEntry, ticket: IssuedTicket | None = None) -> None:
         """Write down what came of an entry, and the ticket if one was issued, in one transaction."""
         row = {
-            "patient": hex(dealt.patient),
-            "seq": dealt.seq,
-            "digest": hex(dealt.digest),
-            "outcome": str(dealt.outcome),
-            "at": dealt.at,
+            "patient": hex(entry.patient),
+            "seq": entry.seq,
+            "digest": hex(entry.digest),
+            "outcome": str(entry.outcome),
+            "at": entry.at,
         }
         with self._database.transaction() as connection:
             connection.execute(
@@ -223,18 +223,18 @@ class Book:
                     )
                 )
 
-    def outcomes(self) -> dict[Outcome, int]:
+    def outcomes(self) -> dict[EntryOutcome, int]:
         """How many log entries had which outcome."""
         question = sql.select(_ENTRIES.c.outcome, sql.func.count()).group_by(_ENTRIES.c.outcome)
         with self._database.transaction() as connection:
-            return {Outcome(name): count for name, count in connection.execute(question).all()}
+            return {EntryOutcome(name): count for name, count in connection.execute(question).all()}
 
-    def tickets(self, *, after: int) -> list[Kept]:
+    def tickets(self, *, after: int) -> list[IssuedTicket]:
         """The tickets whose deadline (unix seconds) is not before `after`."""
         with self._database.transaction() as connection:
             rows = connection.execute(sql.select(_TICKETS).where(_TICKETS.c.deadline >= after)).all()
         return [
-            Kept(int(row.digest, 16), row.record, int(row.accessor, 16), row.deadline, row.text)
+            IssuedTicket(int(row.digest, 16), row.record, int(row.accessor, 16), row.deadline, row.text)
             for row in rows
         ]
 

@@ -1,4 +1,4 @@
-"""What the log's leaves are: one felt for each operation of a private node, computed from what it publishes.
+"""The encoding of the private log's entries: the leaf, one felt, of each operation of a private node.
 
 A leaf's value is `Poseidon("MEDSYNC/LEAF/1", kind, fields…)`, the fields in the order of `FIELDS`. None of
 them says anything about anybody: records appear as random ids and salted commitments.

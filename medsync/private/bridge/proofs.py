@@ -18,16 +18,16 @@ from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import InputError, VerificationError
 from medsync.log.fetch import fetch_events
-from medsync.private.bridge.journal import Book
+from medsync.private.bridge.journal import Journal
 from medsync.private.bridge.leaves import leaf_value
 from medsync.private.records.application import Operation
-from medsync.private.schema import Felt, Wire
+from medsync.private.schema import Felt, Schema
 from medsync.protocol.events import Anchored, NodesRotated
 from medsync.protocol.merkle import MerkleLog, verify_inclusion
 from medsync.starknet.anchor import PrivateAnchorClient
 
 
-class InclusionProof(Wire):
+class InclusionProof(Schema):
     """One entry and its path to an anchored root."""
 
     form: Literal["medsync.inclusion-proof/1"] = "medsync.inclusion-proof/1"
@@ -68,22 +68,22 @@ class Verdict:
     published: bool
 
 
-def prove(book: Book, chain: int, anchor: int, size: int, index: int) -> InclusionProof:
+def prove(journal: Journal, chain: int, anchor: int, size: int, index: int) -> InclusionProof:
     """The proof of the entry at a place of the log, under the root of that size.
 
     Raises InputError if that place is not anchored yet.
     """
     if not 0 <= index < size:
         raise InputError(f"There is no entry at place {index}: {size} are anchored, from 0.")
-    (operation,) = book.operations(index, index + 1)
+    (operation,) = journal.operations(index, index + 1)
     proof = InclusionProof(
         chain=chain,
         anchor=anchor,
         operation=operation,
         index=index,
         size=size,
-        root=book.log.root(size),
-        path=book.log.inclusion_path(index, size),
+        root=journal.log.root(size),
+        path=journal.log.inclusion_path(index, size),
     )
     proof.verify()
     return proof

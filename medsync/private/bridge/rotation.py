@@ -12,14 +12,14 @@ from typing import Literal
 from pydantic import Field
 
 from medsync.errors import InputError, VerificationError
-from medsync.private.schema import Felt, Wire
+from medsync.private.schema import Felt, Schema
 from medsync.protocol.anchor import rotation_message
 from medsync.protocol.types import AnchorHead, AnchorNode, NodeSignature
 from medsync.starknet.anchor import PrivateAnchorClient, is_signed_by, sign_rotation
 from medsync.starknet.signer import StarkSigner
 
 
-class RotationSignature(Wire):
+class RotationSignature(Schema):
     """One present node's signature of the next nodes and their threshold."""
 
     form: Literal["medsync.rotation-signature/1"] = "medsync.rotation-signature/1"

@@ -14,7 +14,7 @@ from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import ContractError, VerificationError
 from medsync.private.keys.keys import AccessorKey
-from medsync.private.schema import Address, Felt, Hex32, Wire
+from medsync.private.schema import Address, Felt, Hex32, Schema
 from medsync.protocol.felt import decode_short_string, encode_short_string
 from medsync.protocol.hashing import SNIP12_TYPES
 from medsync.protocol.messages import DOMAIN_NAME, DOMAIN_VERSION, message_hash
@@ -30,7 +30,7 @@ _VALID: Final = encode_short_string("VALID")
 _FIELDS: Final = (("encryption_key", "string"), ("signing_key", "string"), ("expires_at", "timestamp"))
 
 
-class KeyCard(Wire):
+class KeyCard(Schema):
     """An account's public keys, signed by the account."""
 
     #: The account.

@@ -1,4 +1,4 @@
-"""Key files: private keys encrypted with a passphrase, and where the passphrase comes from.
+"""Key files: private keys encrypted with a passphrase.
 
 A file is JSON with what its key is for, its public keys, and the private ones under ChaCha20Poly1305 with a
 key that scrypt (RFC 7914) makes of the passphrase. A checksum over all of it tells a damaged file from a
@@ -8,7 +8,6 @@ wrong passphrase; it keeps nobody from altering a file, which is what the authen
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,13 +18,11 @@ from pydantic import Field
 
 from medsync.errors import InputError
 from medsync.private.keys.keys import KEY_BYTES, KeptKey, KeyKind, seal, unseal
-from medsync.private.schema import Base64, Hex32, Wire
+from medsync.private.schema import Base64, Hex32, Schema
 from medsync.protocol.commitments import canonical_json
 from medsync.protocol.felt import InvalidValue
-from medsync.storage.files import NewFile, read_bytes, read_text, replace, write_new
-
-PASSPHRASE_VARIABLE: Final = "MEDSYNC_KEY_PASSPHRASE"
-PASSPHRASE_FILE_VARIABLE: Final = "MEDSYNC_KEY_PASSPHRASE_FILE"
+from medsync.storage.files import NewFile, read_bytes, replace, write_new
+from medsync.storage.passphrase import WrongPassphrase, new_passphrase, possible_passphrases
 
 #: scrypt's work factor for new files, as for keystores of accounts: about a second, and 256 MiB.
 SCRYPT_N: Final = 2**18
@@ -40,26 +37,20 @@ _MOST: Final = 2**53
 K = TypeVar("K", bound=KeptKey)
 
 
-class WrongPassphrase(InputError):
-    """The passphrase does not open the key file."""
-
-    code = "WRONG_PASSPHRASE"
-
-
 class DamagedKeyFile(InputError):
     """The key file is not as it was written."""
 
     code = "DAMAGED_KEY_FILE"
 
 
-class _Scrypt(Wire):
+class _Scrypt(Schema):
     n: int = Field(gt=1, lt=_MOST)
     r: int = Field(gt=0, lt=_MOST)
     p: int = Field(gt=0, lt=_MOST)
     salt: Base64
 
 
-class _Content(Wire):
+class _Content(Schema):
     form: Literal["medsync.key-file/1"] = "medsync.key-file/1"
     kind: str
     public: dict[str, str]
@@ -81,11 +72,11 @@ def write_key(
     """Write a new key file, which only its owner may read. `work` is scrypt's N.
 
     With `replacing` it may take another file's place; whatever happens meanwhile, there is a whole one.
-    Raises InputError if there is a file already, none can be written, or the passphrase is empty.
+    Raises InputError if there is a file already, none can be written, or the passphrase is too short.
     """
     scrypt = _Scrypt(n=work, r=8, p=1, salt=secrets.token_bytes(_SALT_BYTES))
     content = _Content(kind=key.kind.value, public=key.public_parts, scrypt=scrypt, sealed=b"")
-    sealed = seal(_derived(passphrase, scrypt), key.reveal(), content.bound())
+    sealed = seal(_derived(new_passphrase(passphrase), scrypt), key.reveal(), content.bound())
     content = content.model_copy(update={"sealed": sealed})
     content = content.model_copy(update={"checksum": content.sum()})
     text = content.model_dump_json(indent=2) + "\n"
@@ -109,7 +100,11 @@ def read_key(path: Path, kind: type[K], passphrase: str) -> K:
     # Not worth a try: it would take hours, or all memory there is.
     if scrypt.n.bit_count() != 1 or scrypt.n * scrypt.r * scrypt.p > _MOST_WORK:
         raise InputError(f"The key file {path} asks for more work than this program ever does for one.")
-    secret = unseal(_derived(passphrase, scrypt), content.sealed, content.bound())
+    opened = (
+        unseal(_derived(form, scrypt), content.sealed, content.bound())
+        for form in possible_passphrases(passphrase)
+    )
+    secret = next((secret for secret in opened if secret is not None), None)
     if secret is None:
         raise WrongPassphrase(f"The passphrase does not open the key file {path}.")
     try:
@@ -130,28 +125,6 @@ def public_parts(path: Path) -> tuple[KeyKind, Mapping[str, str]]:
     return KeyKind(content.kind), content.public
 
 
-def find_passphrase(
-    given: str | None = None, *, file: Path | None = None, environment: Mapping[str, str] = os.environ
-) -> str:
-    """The passphrase that was given, a file's first line, or what the environment says.
-
-    `MEDSYNC_KEY_PASSPHRASE` holds it, or `MEDSYNC_KEY_PASSPHRASE_FILE` names a file whose first line it is.
-    Raises InputError if there is none.
-    """
-    if given is not None:
-        return given
-    if file is None and PASSPHRASE_VARIABLE in environment:
-        return environment[PASSPHRASE_VARIABLE]
-    if file is None and PASSPHRASE_FILE_VARIABLE in environment:
-        file = Path(environment[PASSPHRASE_FILE_VARIABLE])
-    if file is None:
-        raise InputError(
-            "The key file needs its passphrase.",
-            hint=f"Set {PASSPHRASE_VARIABLE}, or {PASSPHRASE_FILE_VARIABLE} to the name of a file.",
-        )
-    return read_text(file, "The passphrase's file").partition("\n")[0].removesuffix("\r")
-
-
 def _read(path: Path) -> _Content:
     raw = read_bytes(path, "The key file")
     try:
@@ -166,11 +139,5 @@ def _read(path: Path) -> _Content:
     return content
 
 
-def _derived(passphrase: str, scrypt: _Scrypt) -> bytes:
-    if not passphrase:
-        raise InputError("A key file needs a passphrase.")
-    try:
-        text = passphrase.encode()
-    except UnicodeEncodeError:
-        raise InputError("The passphrase is not text that UTF-8 can hold.") from None
-    return Scrypt(scrypt.salt, KEY_BYTES, scrypt.n, scrypt.r, scrypt.p).derive(text)
+def _derived(passphrase: bytes, scrypt: _Scrypt) -> bytes:
+    return Scrypt(scrypt.salt, KEY_BYTES, scrypt.n, scrypt.r, scrypt.p).derive(passphrase)

@@ -86,12 +86,12 @@ class Bundle:
             if not (isinstance(version, str) and version):
                 raise ValueError
             # What begins with an underscore is not signed; nothing here reads it.
-            told = {
+            described = {
                 name: value
                 for name, value in manifest.items()
                 if name != "signature" and not name.startswith("_")
             }
-            digest = hashlib.sha256(canonical_json(told)).digest()
+            digest = hashlib.sha256(canonical_json(described)).digest()
             named, expected, size = manifest["signerId"], wasm["hash"], wasm["size"]
             code = files.get(wasm["path"])
         except (KeyError, TypeError, ValueError, AttributeError):

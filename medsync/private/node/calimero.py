@@ -38,9 +38,10 @@ from medsync.private.node.bundle import Bundle
 from medsync.private.node.interface import (
     ApplicationError,
     BadAnswer,
+    CalimeroContext,
     Claim,
     ClaimRequest,
-    Context,
+    ContextState,
     ExecutionFailed,
     Failure,
     Health,
@@ -48,7 +49,6 @@ from medsync.private.node.interface import (
     NodeEvent,
     NodeRefused,
     NodeUnavailable,
-    State,
     UnknownContext,
     check_group,
     check_method,
@@ -102,7 +102,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class GroupMember:
     """A member of a group."""
 
     #: ed25519 public key in base58.
@@ -172,7 +172,7 @@ class CalimeroNode:
             raise BadAnswer("The node gives the application another id than its package and signer do.")
         return answer.application_id
 
-    async def create_context(self, application: str, arguments: Mapping[str, Any]) -> Context:
+    async def create_context(self, application: str, arguments: Mapping[str, Any]) -> CalimeroContext:
         decode_id(application, "application")
         parameters = list(encode_arguments(arguments))
         body = {
@@ -184,9 +184,9 @@ class CalimeroNode:
         }
         answer = await self._admin("POST", "contexts", body, seconds=GOVERNANCE_TIMEOUT, quiet=True)
         made = _parse(_Created, answer)
-        return Context(made.context_id, made.group_id, made.member_public_key, application)
+        return CalimeroContext(made.context_id, made.group_id, made.member_public_key, application)
 
-    async def contexts(self) -> list[Context]:
+    async def contexts(self) -> list[CalimeroContext]:
         rows = _parse(_Contexts, await self._admin("GET", "contexts")).contexts
         found = [await self._context(row) for row in rows]
         return [context for context in found if context is not None]
@@ -199,10 +199,10 @@ class CalimeroNode:
         result = await self._call("execute", parameters, context, method)
         return result.get("output")
 
-    async def state(self, context: str) -> State:
+    async def state(self, context: str) -> ContextState:
         decode_id(context, "context")
         row = _parse(_ContextRow, await self._admin("GET", f"contexts/{context}", of=context))
-        return State(decode_id(row.context_state_hash, "root"), tuple(sorted(row.dag_heads)))
+        return ContextState(decode_id(row.context_state_hash, "root"), tuple(sorted(row.dag_heads)))
 
     async def events(self, context: str, after: int | None = None) -> AsyncIterator[NodeEvent]:
         """As `PrivateNode.events`. The node keeps no events: after a break in the connection, and where one
@@ -222,7 +222,7 @@ class CalimeroNode:
             if not self._closed:
                 await asyncio.sleep(self._reconnect_after)
 
-    async def attest(self, context: Context, claim: ClaimRequest) -> Claim:
+    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> Claim:
         check_group(context.group)
         # Asked first, because a node without the context refuses in words of its own.
         await self.state(context.id)
@@ -254,11 +254,11 @@ class CalimeroNode:
 
     # --- what only a node with peers does
 
-    async def members(self, group: str) -> list[Member]:
+    async def members(self, group: str) -> list[GroupMember]:
         """Who is in a group, this node included."""
         check_group(group)
         rows = _parse(_Members, await self._admin("GET", f"groups/{group}/members")).members
-        return [Member(row.identity, row.role) for row in rows]
+        return [GroupMember(row.identity, row.role) for row in rows]
 
     async def check_members(self, group: str, expected: Collection[str]) -> None:
         """Raise VerificationError unless exactly the expected identities are members: after an invitation,
@@ -345,7 +345,7 @@ class CalimeroNode:
         answer = await self._admin("POST", "namespaces", body, seconds=GOVERNANCE_TIMEOUT)
         return _parse(_NamespaceMade, answer).namespace_id
 
-    async def _context(self, row: _ContextRow) -> Context | None:
+    async def _context(self, row: _ContextRow) -> CalimeroContext | None:
         """What a row of the list stands for; None if this node was removed from it."""
         owned = _parse(_Identities, await self._admin("GET", f"contexts/{row.id}/identities-owned"))
         if not owned.identities:
@@ -353,7 +353,7 @@ class CalimeroNode:
         group = row.group_id
         if group is None:
             group = _parse_group(await self._admin("GET", f"contexts/{row.id}/group"))
-        return Context(row.id, group, owned.identities[0], row.application_id)
+        return CalimeroContext(row.id, group, owned.identities[0], row.application_id)
 
     async def _admin(
         self,

@@ -21,13 +21,13 @@ from medsync.errors import InputError
 from medsync.private.node.bundle import Bundle
 from medsync.private.node.host import DEFAULT_LIMITS, Call, Limits, Program
 from medsync.private.node.interface import (
+    CalimeroContext,
     Claim,
     ClaimRequest,
-    Context,
+    ContextState,
     Health,
     NodeEvent,
     NodeUnavailable,
-    State,
     UnknownContext,
     check_method,
     claim_payload,
@@ -87,10 +87,10 @@ class EmbeddedNode:
 
         return await self._in_turn(install)
 
-    async def create_context(self, application: str, arguments: Mapping[str, Any]) -> Context:
+    async def create_context(self, application: str, arguments: Mapping[str, Any]) -> CalimeroContext:
         encoded = encode_arguments(arguments)
 
-        def create() -> Context:
+        def create() -> CalimeroContext:
             context = secrets.token_bytes(32)
             with self._store.transaction() as transaction:
                 transaction.add_context(context, application)
@@ -99,8 +99,8 @@ class EmbeddedNode:
 
         return await self._in_turn(create)
 
-    async def contexts(self) -> list[Context]:
-        def read() -> list[Context]:
+    async def contexts(self) -> list[CalimeroContext]:
+        def read() -> list[CalimeroContext]:
             with self._store.transaction() as transaction:
                 return [self._context(*row) for row in transaction.contexts()]
 
@@ -120,13 +120,13 @@ class EmbeddedNode:
         self._wake()
         return output
 
-    async def state(self, context: str) -> State:
+    async def state(self, context: str) -> ContextState:
         raw = decode_id(context, "context")
 
-        def read() -> State:
+        def read() -> ContextState:
             with self._store.transaction() as transaction:
                 position = self._position(transaction, raw)
-            return State(position.root, (position.head,))
+            return ContextState(position.root, (position.head,))
 
         return await self._in_turn(read)
 
@@ -155,7 +155,7 @@ class EmbeddedNode:
         finally:
             self._watchers.discard(changed)
 
-    async def attest(self, context: Context, claim: ClaimRequest) -> Claim:
+    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> Claim:
         raw = decode_id(context.id, "context")
 
         def sign() -> Claim:
@@ -207,8 +207,8 @@ class EmbeddedNode:
         for watcher in self._watchers:
             watcher.set()
 
-    def _context(self, context: bytes, application: str) -> Context:
-        return Context(encode_id(context), self._store.group, self._store.member, application)
+    def _context(self, context: bytes, application: str) -> CalimeroContext:
+        return CalimeroContext(encode_id(context), self._store.group, self._store.member, application)
 
     def _position(self, transaction: Transaction, context: bytes) -> Position:
         found = transaction.context(context)

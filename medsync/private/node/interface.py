@@ -127,7 +127,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class CalimeroContext:
     """An instance of an application, and who this node is in it."""
 
     #: base58.
@@ -141,7 +141,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class ContextState:
     """What this node believes a context's replicated state to be, now. Members may differ for a moment."""
 
     #: 32 bytes.
@@ -216,10 +216,10 @@ class PrivateNode(Protocol):
         bundle that cannot be read or is not signed by who it says.
         """
 
-    async def create_context(self, application: str, arguments: Mapping[str, Any]) -> Context:
+    async def create_context(self, application: str, arguments: Mapping[str, Any]) -> CalimeroContext:
         """Start an instance, with the arguments of the application's `init`. Raises as `execute`."""
 
-    async def contexts(self) -> list[Context]:
+    async def contexts(self) -> list[CalimeroContext]:
         """All contexts this node is a member of."""
 
     async def execute(self, context: str, method: str, arguments: Mapping[str, Any]) -> Any:
@@ -229,7 +229,7 @@ class PrivateNode(Protocol):
         UnknownContext; ApplicationError if the application refused; ExecutionFailed if it got not so far.
         """
 
-    async def state(self, context: str) -> State:
+    async def state(self, context: str) -> ContextState:
         """The replicated state this node has. Raises InputError or UnknownContext."""
 
     def events(self, context: str, after: int | None = None) -> AsyncIterator[NodeEvent]:
@@ -239,7 +239,7 @@ class PrivateNode(Protocol):
         UnknownContext.
         """
 
-    async def attest(self, context: Context, claim: ClaimRequest) -> Claim:
+    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> Claim:
         """Have the node sign a claim. The caller verifies it, with `verify_claim`. Raises UnknownContext."""
 
     async def compact(self) -> bool:
@@ -312,7 +312,7 @@ _CLAIM_FIELDS: Final = {
 }
 
 
-def claim_payload(context: Context, request: ClaimRequest, issued_at_ms: int) -> bytes:
+def claim_payload(context: CalimeroContext, request: ClaimRequest, issued_at_ms: int) -> bytes:
     """The payload a node signs: the fields and their order are Calimero's, version 1."""
     return json.dumps(
         {
@@ -332,7 +332,7 @@ def claim_payload(context: Context, request: ClaimRequest, issued_at_ms: int) ->
 
 
 def verify_claim(
-    claim: Claim, *, kind: NodeKind, context: Context, request: ClaimRequest, now: float | None = None
+    claim: Claim, *, kind: NodeKind, context: CalimeroContext, request: ClaimRequest, now: float | None = None
 ) -> None:
     """Check that a node of that kind signed exactly what was requested, in that context, and not long ago.
 

@@ -152,36 +152,36 @@ class Store:
                     f"The node in {folder} is in use by another process.", hint="End that one first."
                 ) from None
             self._folder = folder
-            told = self._told()
-            self._key = self._given_or_kept(key, told)
+            described = self._description()
+            self._key = self._given_or_stored(key, described)
             self._database = Database(folder / "node.sqlite", _TABLES, what="The node's database")
-            self._open(told)
-            if told is None:
-                self._tell(key)
+            self._open(described)
+            if described is None:
+                self._describe(key)
         except BaseException:
             self.close()
             raise
 
-    def _told(self) -> dict[str, str] | None:
+    def _description(self) -> dict[str, str] | None:
         """What node.json says, or None where there is no node yet."""
         path = self._folder / "node.json"
         if not is_there(path):
             return None
         try:
-            told = json.loads(read_text(path, "The node's description"))
-            return {name: str(told[name]) for name in ("member", "key")}
+            described = json.loads(read_text(path, "The node's description"))
+            return {name: str(described[name]) for name in ("member", "key")}
         except (ValueError, TypeError, KeyError):
             raise self._damaged("node.json") from None
 
-    def _tell(self, key: bytes | None) -> None:
-        told = {"node": "in-process host for Calimero applications", "member": self.member}
-        told["key"] = "node.key" if key is None else "kept by the caller"
-        content = json.dumps(told, indent=2).encode() + b"\n"
+    def _describe(self, key: bytes | None) -> None:
+        described = {"node": "in-process host for Calimero applications", "member": self.member}
+        described["key"] = "node.key" if key is None else "kept by the caller"
+        content = json.dumps(described, indent=2).encode() + b"\n"
         replace(NewFile(self._folder / "node.json", content, "The node's description", private=True))
 
-    def _given_or_kept(self, given: bytes | None, told: dict[str, str] | None) -> bytes:
+    def _given_or_stored(self, given: bytes | None, described: dict[str, str] | None) -> bytes:
         path = self._folder / "node.key"
-        if told is not None and (told["key"] == "node.key") != (given is None):
+        if described is not None and (described["key"] == "node.key") != (given is None):
             raise InputError(
                 f"The node in {self._folder} "
                 + ("needs its store key." if given is None else "keeps its own key; none may be given.")
@@ -189,7 +189,7 @@ class Store:
         if given is not None:
             return given
         if not is_there(path):
-            if told is not None:
+            if described is not None:
                 raise self._damaged("node.key")
             content = secrets.token_hex(32).encode() + b"\n"
             replace(NewFile(path, content, "The node's key", private=True))
@@ -201,14 +201,14 @@ class Store:
             raise self._damaged("node.key")
         return kept
 
-    def _open(self, told: dict[str, str] | None) -> None:
+    def _open(self, described: dict[str, str] | None) -> None:
         """Read who the node is, or decide it."""
         with self._connection() as connection:
             if connection.execute(sql.text("PRAGMA quick_check(1)")).scalar_one() != "ok":
                 raise self._damaged("node.sqlite")
             row = connection.execute(sql.select(_NODE)).one_or_none()
             if row is None:
-                if told is not None:
+                if described is not None:
                     raise self._damaged("node.sqlite")
                 secret, group = Ed25519PrivateKey.generate().private_bytes_raw(), secrets.token_hex(32)
                 sealed = self._seal(b"node", group.encode(), secret)
@@ -217,7 +217,7 @@ class Store:
                 group, secret = row.group, self._unseal(b"node", row.group.encode(), row.secret)
         self.group, self.identity = group, Ed25519PrivateKey.from_private_bytes(secret)
         self.member = encode_id(self.identity.public_key().public_bytes_raw())
-        if told is not None and told["member"] != self.member:
+        if described is not None and described["member"] != self.member:
             raise self._damaged("node.sqlite")
 
     def _damaged(self, name: str) -> InputError:

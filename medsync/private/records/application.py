@@ -21,12 +21,12 @@ from medsync.private.keys.keys import RecordVersion
 from medsync.private.node.interface import (
     ApplicationError,
     BadAnswer,
-    Context,
+    CalimeroContext,
     PrivateNode,
     UnknownContext,
     decode_id,
 )
-from medsync.private.schema import Base64, Felt, Hex32, RecordId, Wire
+from medsync.private.schema import Base64, Felt, Hex32, RecordId, Schema
 
 if TYPE_CHECKING:
     from medsync.private.records.sealing import SealedRecord
@@ -41,7 +41,7 @@ _ROTATION_DOMAIN: Final = b"medsync.bridge-rotation.v1\0"
 # --- what the application answers ---------------------------------------------------------------------------
 
 
-class Status(Wire):
+class Status(Schema):
     """How an instance is set up, and how full it is. The counts are this node's own."""
 
     #: Of the application.
@@ -62,7 +62,7 @@ class Status(Wire):
     contract: Felt | None
 
 
-class WrappedKeys(Wire):
+class WrappedKeys(Schema):
     """A record's data key, wrapped for each recipient. Never replicated."""
 
     version: int
@@ -70,7 +70,7 @@ class WrappedKeys(Wire):
     keys: dict[str, Base64] = Field(repr=False)
 
 
-class RecordView(Wire):
+class RecordView(Schema):
     """A record as every member of the context knows it."""
 
     id: RecordId
@@ -84,7 +84,7 @@ class RecordView(Wire):
     erased: bool
 
 
-class Receipt(Wire):
+class Receipt(Schema):
     """That somebody asked for a record with a ticket, and what became of it."""
 
     #: SHA-256 of the ticket's text.
@@ -100,7 +100,7 @@ class Receipt(Wire):
     at: int
 
 
-class RecordOperation(Wire):
+class RecordOperation(Schema):
     """A version of a record was stored."""
 
     kind: Literal["RECORD"]
@@ -113,7 +113,7 @@ class RecordOperation(Wire):
     at: int
 
 
-class ErasedOperation(Wire):
+class ErasedOperation(Schema):
     """A record was erased."""
 
     kind: Literal["ERASED"]
@@ -134,7 +134,7 @@ class ReceiptOperation(Receipt):
 Operation = RecordOperation | ErasedOperation | ReceiptOperation
 
 
-class Released(Wire):
+class Released(Schema):
     """What became of a ticket."""
 
     outcome: Literal["RELEASED", "REFUSED"]
@@ -146,7 +146,7 @@ class Released(Wire):
     ciphertext: Base64 | None = Field(default=None, repr=False)
 
 
-class _Match(Wire):
+class _Match(Schema):
     id: RecordId
     version: int
     patient: Felt
@@ -209,7 +209,7 @@ def _parse(adapter: TypeAdapter[T], answer: Any, method: str) -> T:
 class RecordsApp:
     """One instance of the application."""
 
-    def __init__(self, node: PrivateNode, context: Context) -> None:
+    def __init__(self, node: PrivateNode, context: CalimeroContext) -> None:
         self.node, self.context = node, context
 
     async def configure(self, bridge_key: bytes, chain: int, contract: int) -> None:
@@ -300,7 +300,7 @@ class RecordsApp:
 
 def _record(sealed: SealedRecord, patient: int, consent: int) -> dict[str, Any]:
     """A sealed record as the application takes it."""
-    wire = _NewRecord(
+    record = _NewRecord(
         id=sealed.record.id,
         patient=patient,
         commitment=sealed.record.commitment,
@@ -309,10 +309,10 @@ def _record(sealed: SealedRecord, patient: int, consent: int) -> dict[str, Any]:
         ciphertext=sealed.ciphertext,
         keys=dict(sealed.keys),
     )
-    return wire.model_dump(mode="json")
+    return record.model_dump(mode="json")
 
 
-class _NewRecord(Wire):
+class _NewRecord(Schema):
     id: RecordId
     patient: Felt
     commitment: Felt

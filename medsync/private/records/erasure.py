@@ -23,7 +23,7 @@ from medsync.errors import InputError, VerificationError
 from medsync.private.keys.keys import RecordVersion, SigningKey, is_signed
 from medsync.private.records.tickets import delete_tickets
 from medsync.private.records.vault import KeyVault
-from medsync.private.schema import Address, Felt, Hex32, Hex64, RecordId, Wire
+from medsync.private.schema import Address, Felt, Hex32, Hex64, RecordId, Schema
 from medsync.protocol.events import LogEntry
 from medsync.storage.files import NewFile, is_there, read_bytes, replace
 
@@ -63,8 +63,8 @@ class EncryptedStore(Protocol):
         """Delete a record's ciphertext, keys and private metadata; whether there was anything."""
 
 
-class TicketBook(Protocol):
-    """What keeps tickets beside their files: the bridge's book."""
+class TicketJournal(Protocol):
+    """What keeps tickets beside their files: the bridge's journal."""
 
     def forget_tickets(self, record: str) -> None:
         """Delete a record's tickets."""
@@ -79,14 +79,14 @@ class ErasureIncomplete(VerificationError):
 Place = Literal["vault", "backup", "node", "bridge", "ticket"]
 
 
-class Version(Wire):
+class Version(Schema):
     """A version of the record, by what the chain knows."""
 
     version: int = Field(ge=1)
     commitment: Felt
 
 
-class Deleted(Wire):
+class Deleted(Schema):
     """What was deleted in one place."""
 
     place: Place
@@ -99,7 +99,7 @@ class Deleted(Wire):
     at: int = Field(ge=0)
 
 
-class PublicEntry(Wire):
+class PublicEntry(Schema):
     """A log entry that names the record, as everybody can read it on the chain."""
 
     patient: Address
@@ -126,7 +126,7 @@ class PublicEntry(Wire):
         )
 
 
-class OnChain(Wire):
+class OnChain(Schema):
     """Where the chain still speaks of the record."""
 
     #: Chain id, MedSync contract and, if the record is in an anchored log, the anchor contract.
@@ -139,7 +139,7 @@ class OnChain(Wire):
     roots: tuple[Felt, ...] = ()
 
 
-class _State(Wire):
+class _State(Schema):
     """What was done so far: the file an interrupted erasure is resumed from."""
 
     form: Literal["medsync.erasure/1"] = "medsync.erasure/1"
@@ -149,7 +149,7 @@ class _State(Wire):
     deleted: tuple[Deleted, ...] = ()
 
 
-class Statement(Wire):
+class ErasureStatement(Schema):
     """What a certificate states."""
 
     form: Literal["medsync.erasure-certificate/1"] = "medsync.erasure-certificate/1"
@@ -166,13 +166,13 @@ class Statement(Wire):
     still_identifies: tuple[str, ...]
 
 
-class Certificate(Wire):
+class Certificate(Schema):
     """A statement that a record was erased, signed by who erased it."""
 
-    statement: Statement
+    statement: ErasureStatement
     signature: Hex64
 
-    def verify(self, signer: bytes) -> Statement:
+    def verify(self, signer: bytes) -> ErasureStatement:
         """What it states, if that ed25519 key signed it. Raises VerificationError otherwise.
 
         That nothing was kept it does not prove: it holds its signer to the statement.
@@ -206,7 +206,7 @@ class Erasure:
         vault: KeyVault,
         signer: SigningKey,
         tickets: Path | None = None,
-        book: TicketBook | None = None,
+        journal: TicketJournal | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`folder` gets the certificate, and holds what was done so far until then. `versions` are the
@@ -219,7 +219,7 @@ class Erasure:
         self.certificate = certificate_path(folder, record)
         self._progress = folder / f"{record}.erasing.json"
         self._record, self._clock, self._signer = record, clock, signer
-        self._store, self._vault, self._tickets, self._book = store, vault, tickets, book
+        self._store, self._vault, self._tickets, self._journal = store, vault, tickets, journal
         self._versions = versions
 
     async def run(self, chain: OnChain) -> Certificate:
@@ -237,9 +237,9 @@ class Erasure:
         found = await self._store.erase(self._record)
         self._done("node", found, "ciphertext, wrapped keys, private metadata")
         unreached = [f"the backup {path}: {why}" for path, why in deletion.unreached.items()]
-        if self._book is not None:
-            self._book.forget_tickets(self._record)
-            self._done("bridge", False, "tickets in the bridge's book, if there were any")
+        if self._journal is not None:
+            self._journal.forget_tickets(self._record)
+            self._done("bridge", False, "tickets in the bridge's journal, if there were any")
         if self._tickets is not None:
             tickets, unread = delete_tickets(self._tickets, self._record)
             for path in tickets:
@@ -284,7 +284,7 @@ class Erasure:
             # By whose key it is: the custodian's may have been replaced since.
             certificate.verify(certificate.statement.by)
         else:
-            statement = Statement(
+            statement = ErasureStatement(
                 record=state.record,
                 versions=state.versions,
                 begun_at=state.begun_at,
@@ -302,6 +302,6 @@ class Erasure:
         self._progress.unlink()
         return certificate
 
-    def _write(self, path: Path, content: Wire) -> None:
+    def _write(self, path: Path, content: Schema) -> None:
         text = content.model_dump_json(indent=2) + "\n"
         replace(NewFile(path, text.encode(), "The erasure", private=True))

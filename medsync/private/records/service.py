@@ -1,4 +1,4 @@
-"""Keeping records: what a hospital does with one, from FHIR JSON to ciphertext on its node, and back again.
+"""The record service: what a hospital does with a record, from FHIR JSON to ciphertext and back.
 
 The key vault comes first, so that no ciphertext is ever kept without the key whose deletion erases it.
 """
@@ -49,7 +49,7 @@ class NotReleased(NodeError):
         super().__init__(f"The record was not released: {reason}.", hint=HINTS.get(reason, ""))
 
 
-async def keep(
+async def put(
     store: RecordStore,
     vault: KeyVault,
     resource: Mapping[str, Any],
@@ -73,7 +73,7 @@ async def keep(
     return sealed
 
 
-async def replace(
+async def update(
     store: RecordStore,
     vault: KeyVault,
     record: str,
@@ -84,7 +84,7 @@ async def replace(
 ) -> SealedRecord:
     """Store a new version of a record, with a new data key and salt; the version before is gone.
 
-    Raises as `keep`, and UnknownRecord.
+    Raises as `put`, and UnknownRecord.
     """
     note = vault.note(record)
     version = await store.version(record) + 1

@@ -29,13 +29,13 @@ from medsync.private.keys.keys import (
     is_signed,
     wrap,
 )
-from medsync.private.schema import Address, Base64, Felt, Hex32, Hex64, RecordId, Wire
+from medsync.private.schema import Address, Base64, Felt, Hex32, Hex64, RecordId, Schema
 from medsync.protocol.events import LogEntry
 from medsync.protocol.felt import InvalidValue
 from medsync.protocol.vocabulary import Decision
 from medsync.storage.files import is_there, read_bytes
 
-#: Seconds a ticket is good for, unless told otherwise, and at most.
+#: Seconds a ticket is good for, unless said otherwise, and at most.
 LIFE: Final = 900
 LONGEST_LIFE: Final = 3600
 #: Seconds by which a ticket may be issued ahead of the clock of who checks it.
@@ -92,7 +92,7 @@ _Seconds = Annotated[int, Field(ge=0, lt=2**53)]
 _Count = Annotated[int, Field(ge=1, lt=2**32)]
 
 
-class Ticket(Wire):
+class Ticket(Schema):
     """What a ticket says."""
 
     v: Literal[1] = 1
@@ -125,7 +125,7 @@ class Ticket(Wire):
         return RecordVersion(self.record, self.version, self.commitment)
 
 
-class Presentation(Wire):
+class Presentation(Schema):
     """A ticket as the node's application takes it, with the accessor's signature. It opens nothing."""
 
     #: The ticket's text, and the bridge's signature of it.
@@ -144,7 +144,7 @@ class Presentation(Wire):
         return self.model_dump(mode="json")
 
 
-class SignedTicket(Wire):
+class SignedTicket(Schema):
     """A ticket as it is handed over: its text, and a signature of it that is for `verify` to judge."""
 
     text: str = Field(max_length=LONGEST_TEXT, repr=False)

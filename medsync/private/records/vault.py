@@ -38,7 +38,7 @@ from medsync.private.keys.keys import (
     unpad,
     unseal,
 )
-from medsync.private.schema import Address, Base64, Wire
+from medsync.private.schema import Address, Base64, Schema
 from medsync.protocol.commitments import Opening
 from medsync.protocol.felt import InvalidValue
 from medsync.storage.database import Database, unfinished_copy
@@ -96,7 +96,7 @@ class BackupsOutOfReach(VerificationError):
     code = "BACKUPS_OUT_OF_REACH"
 
 
-class Note(Wire):
+class Note(Schema):
     """What the hospital knows of a record beside its key."""
 
     #: Whom it is about.
@@ -107,7 +107,7 @@ class Note(Wire):
     consent: Opening | None = None
 
 
-class _Row(Wire):
+class _Row(Schema):
     secret: Base64 = Field(repr=False)
     note: Note
 

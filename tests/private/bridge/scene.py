@@ -176,7 +176,7 @@ class Scene:
     async def put(self, text: str = "a finding", *, patient: int | None = None) -> SealedRecord:
         """Have the hospital keep an observation."""
         note = Note(patient=patient or self.world.patient)
-        return await service.keep(self.store, self.vault, observation(text), note)
+        return await service.put(self.store, self.vault, observation(text), note)
 
     def ask(self, record: SealedRecord | int, **changes: Any) -> None:
         """Have the researcher ask for a record, with the patient's consent."""

@@ -22,7 +22,7 @@ async def request_of(scene: Scene) -> AttestationRequest:
     with scene.bridge(attestors=()) as bridge:
         await bridge.collect()
         head = await scene.anchor.head()
-        return await bridge.request(head, len(bridge.book.log))
+        return await bridge.request(head, len(bridge.journal.log))
 
 
 def forked(request: AttestationRequest, operations: Sequence[Operation]) -> AttestationRequest:
@@ -72,7 +72,7 @@ async def test_what_is_altered_is_not_signed(scene: Scene, request_: Attestation
 
 
 async def test_a_fork_is_never_signed(scene: Scene) -> None:
-    """What was signed once and not anchored binds for ever, also after the bridge lost its book."""
+    """What was signed once and not anchored binds for ever, also after the bridge lost its journal."""
     attestor = scene.attestors["clinic"]
     await scene.put()
     first = await request_of(scene)

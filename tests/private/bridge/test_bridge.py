@@ -11,8 +11,8 @@ import pytest
 
 from medsync.errors import InputError, VerificationError
 from medsync.private.bridge import bridge as module
-from medsync.private.bridge.bridge import Bridge, Step
-from medsync.private.bridge.journal import Book, Outcome
+from medsync.private.bridge.bridge import Bridge, BridgeStep
+from medsync.private.bridge.journal import EntryOutcome, Journal
 from medsync.private.keys.cards import sign_card
 from medsync.private.keys.keys import AccessorKey, BridgeKey
 from medsync.private.records import service
@@ -27,33 +27,33 @@ from tests.harness.words import felt
 from tests.private.bridge.scene import PASSPHRASE, Scene
 
 
-async def step(scene: Scene, **settings: Any) -> Step:
+async def step(scene: Scene, **settings: Any) -> BridgeStep:
     """One step of a bridge that is opened for it and closed again."""
     with scene.bridge(**settings) as bridge:
         return await bridge.step()
 
 
-async def outcome_of(scene: Scene, record: SealedRecord | int, **asked: Any) -> Outcome:
+async def outcome_of(scene: Scene, record: SealedRecord | int, **asked: Any) -> EntryOutcome:
     """What becomes of a request for a record."""
     scene.ask(record, **asked)
-    return (await step(scene)).dealt[-1].outcome
+    return (await step(scene)).processed[-1].outcome
 
 
 # --- the whole way ------------------------------------------------------------------------------------------
 
 
 async def test_from_a_record_to_the_researcher(scene: Scene) -> None:
-    """Kept, anchored, asked for, ticketed, released, decrypted, and shown to be what was asked for."""
-    kept = await scene.put("sodium 140")
-    scene.ask(kept)
+    """Stored, anchored, asked for, ticketed, released, decrypted, and shown to be what was asked for."""
+    stored = await scene.put("sodium 140")
+    scene.ask(stored)
     done = await step(scene)
     assert done.trouble is None
     assert (done.collected, done.anchored) == (1, 1)
-    assert done.dealt[-1].outcome is Outcome.ISSUED
+    assert done.processed[-1].outcome is EntryOutcome.ISSUED
     (ticket,) = scene.tickets()
     record = await scene.fetch(ticket)
     assert record.resource["code"] == {"text": "sodium 140"}
-    record.opening.verify(kept.record.commitment)
+    record.opening.verify(stored.record.commitment)
     # The release is an entry of the log, too.
     done = await step(scene)
     assert (done.collected, done.anchored, done.issued) == (1, 2, [])
@@ -61,7 +61,7 @@ async def test_from_a_record_to_the_researcher(scene: Scene) -> None:
 
 
 async def test_emergency_access_gets_a_ticket(scene: Scene) -> None:
-    kept = await scene.put()
+    stored = await scene.put()
     world = scene.world
     scene.card(world.hospital)
     world.send(
@@ -69,7 +69,7 @@ async def test_emergency_access_gets_a_ticket(scene: Scene) -> None:
         "request_emergency_access",
         patient=world.patient,
         categories=int(Category.OBSERVATION),
-        record=kept.record.commitment,
+        record=stored.record.commitment,
         justification_commitment=1,
     )
     await step(scene)
@@ -82,97 +82,97 @@ async def test_emergency_access_gets_a_ticket(scene: Scene) -> None:
 
 
 async def test_a_refused_request(scene: Scene) -> None:
-    kept = await scene.put()
+    stored = await scene.put()
     world = scene.world
     world.send(world.patient, "add_consent", grantee=world.researcher, terms=world.terms())
     world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=felt("HRESCH"))
-    world.ask(record=kept.record.commitment, categories=int(Category.OBSERVATION))
-    assert (await step(scene)).dealt[-1].outcome is Outcome.NOT_PERMITTED
+    world.ask(record=stored.record.commitment, categories=int(Category.OBSERVATION))
+    assert (await step(scene)).processed[-1].outcome is EntryOutcome.NOT_PERMITTED
     assert scene.tickets() == []
 
 
 async def test_another_patients_record(scene: Scene) -> None:
     """A colluding patient consents to the record of another, whose commitment it read off the chain."""
-    kept = await scene.put(patient=scene.world.neighbour)
+    stored = await scene.put(patient=scene.world.neighbour)
     await scene.put()
-    assert await outcome_of(scene, kept) is Outcome.WRONG_PATIENT
+    assert await outcome_of(scene, stored) is EntryOutcome.WRONG_PATIENT
 
 
 async def test_a_category_that_was_not_asked_for(scene: Scene) -> None:
-    kept = await scene.put()
+    stored = await scene.put()
     asked = int(Category.LABORATORY)
-    assert await outcome_of(scene, kept, categories=asked) is Outcome.NOT_COVERED
+    assert await outcome_of(scene, stored, categories=asked) is EntryOutcome.NOT_COVERED
 
 
 @pytest.mark.parametrize("commitment", [0, 0xEC04D])
 async def test_no_record_here(scene: Scene, commitment: int) -> None:
     await scene.put()
-    assert await outcome_of(scene, commitment) is Outcome.NO_RECORD
+    assert await outcome_of(scene, commitment) is EntryOutcome.NO_RECORD
 
 
 async def test_an_older_version(scene: Scene) -> None:
     old = await scene.put("before")
-    await service.replace(scene.store, scene.vault, old.record.id, observation("after"))
-    assert await outcome_of(scene, old) is Outcome.NOT_CURRENT
+    await service.update(scene.store, scene.vault, old.record.id, observation("after"))
+    assert await outcome_of(scene, old) is EntryOutcome.NOT_CURRENT
 
 
 async def test_an_erasure_that_was_interrupted(scene: Scene) -> None:
     """Its key is the first that goes: there is no ticket for it, and nobody waits because of it."""
-    gone, kept = await scene.put(), await scene.put()
+    gone, stored = await scene.put(), await scene.put()
     scene.vault.erase(gone.record.id)
     scene.ask(gone)
-    scene.ask(kept)
-    dealt = (await step(scene)).dealt[-2:]
-    assert [one.outcome for one in dealt] == [Outcome.NOT_CURRENT, Outcome.ISSUED]
+    scene.ask(stored)
+    processed = (await step(scene)).processed[-2:]
+    assert [one.outcome for one in processed] == [EntryOutcome.NOT_CURRENT, EntryOutcome.ISSUED]
 
 
 async def test_an_entry_that_is_too_old(scene: Scene) -> None:
-    kept = await scene.put()
-    scene.ask(kept)
+    stored = await scene.put()
+    scene.ask(stored)
     scene.world.wait(3_601)
     scene.world.ask(record=0)  # Devnet's newest block tells the time.
-    outcomes = {dealt.seq: dealt.outcome for dealt in (await step(scene)).dealt}
-    assert outcomes[max(outcomes) - 1] is Outcome.TOO_OLD
+    outcomes = {entry.seq: entry.outcome for entry in (await step(scene)).processed}
+    assert outcomes[max(outcomes) - 1] is EntryOutcome.TOO_OLD
 
 
 async def test_an_accessor_without_a_card_waits(scene: Scene) -> None:
-    kept = await scene.put()
+    stored = await scene.put()
     scene.forget_cards()
-    assert await outcome_of(scene, kept) is Outcome.WAITING
+    assert await outcome_of(scene, stored) is EntryOutcome.WAITING
     scene.card(scene.world.researcher)
-    assert (await step(scene)).dealt[-1].outcome is Outcome.ISSUED
+    assert (await step(scene)).processed[-1].outcome is EntryOutcome.ISSUED
 
 
 async def test_a_card_in_anothers_name(scene: Scene) -> None:
     """An account that signs a card for the researcher's address does not get the researcher's data."""
-    kept = await scene.put()
+    stored = await scene.put()
     scene.forget_cards()
     world = scene.world
     key = AccessorKey.generate()
     card = sign_card(scene.accounts[world.stranger].stark_signer, world.researcher, key, 2**31)
     scene.hand_in(card)
-    assert await outcome_of(scene, kept) is Outcome.WAITING
+    assert await outcome_of(scene, stored) is EntryOutcome.WAITING
 
 
 async def test_an_expired_card(scene: Scene) -> None:
-    kept = await scene.put()
+    stored = await scene.put()
     scene.forget_cards()
     scene.card(scene.world.researcher, life=-1)
-    assert await outcome_of(scene, kept) is Outcome.WAITING
+    assert await outcome_of(scene, stored) is EntryOutcome.WAITING
 
 
 async def test_a_card_that_is_none(scene: Scene) -> None:
-    kept = await scene.put()
+    stored = await scene.put()
     (scene.bridge_folder / "cards" / "0.json").write_text("{}")
-    assert await outcome_of(scene, kept) is Outcome.ISSUED
+    assert await outcome_of(scene, stored) is EntryOutcome.ISSUED
 
 
 # --- what releases nothing, and is logged -------------------------------------------------------------------
 
 
 async def ticket_for(scene: Scene, **settings: Any) -> SignedTicket:
-    kept = await scene.put()
-    scene.ask(kept)
+    stored = await scene.put()
+    scene.ask(stored)
     await step(scene, **settings)
     (ticket,) = scene.tickets()
     return ticket
@@ -192,15 +192,15 @@ async def test_a_ticket_works_once(scene: Scene) -> None:
 
 
 async def test_a_second_ticket_for_the_same_entry(scene: Scene) -> None:
-    """A bridge that lost its book issues again what it issued before; the application knows better."""
+    """A bridge that lost its journal issues again what it issued before; the application knows better."""
     ticket = await ticket_for(scene)
     await scene.fetch(ticket)
     await step(scene)
-    (scene.bridge_folder / "book.db").unlink()
+    (scene.bridge_folder / "journal.db").unlink()
     for path in (scene.bridge_folder / "tickets").iterdir():
         path.unlink()
     done = await step(scene, attestors=())
-    assert done.dealt[-1].outcome is Outcome.ISSUED
+    assert done.processed[-1].outcome is EntryOutcome.ISSUED
     (again,) = scene.tickets()
     assert again.ticket.digest == ticket.ticket.digest
     with pytest.raises(NotReleased, match="USED"):
@@ -302,11 +302,11 @@ async def test_a_log_that_is_not_the_chains(
     scene: Scene, forge: Callable[[list[Any]], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A Starknet node that leaves out, or alters, gets nobody a ticket."""
-    kept = await scene.put()
+    stored = await scene.put()
     world = scene.world
-    scene.ask(kept)
+    scene.ask(stored)
     world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=felt("HRESCH"))
-    world.ask(record=kept.record.commitment, categories=int(Category.OBSERVATION))
+    world.ask(record=stored.record.commitment, categories=int(Category.OBSERVATION))
     get_events = scene.anchor.client.get_events
 
     async def lying(*args: Any, **kwargs: Any) -> Any:
@@ -329,12 +329,12 @@ def _permitted(event: Any) -> Any:
 # --- stopped anywhere ---------------------------------------------------------------------------------------
 
 STOPS = {
-    "before the operations are in the book": (Book, "append"),
+    "before the operations are in the journal": (Journal, "append"),
     "before the head is read": (Bridge, "anchor_log"),
     "before the request is written": (Bridge, "request"),
     "before anybody attests": (Bridge, "attested"),
     "before entries are looked at": (Bridge, "issue"),
-    "before an entry is dealt with": (Book, "deal"),
+    "before an entry is processed": (Journal, "add"),
     "before tickets are delivered": (Bridge, "deliver"),
 }
 
@@ -347,8 +347,8 @@ class Stopped(BaseException):
 async def test_it_goes_on_where_it_was_stopped(
     scene: Scene, stop: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = await scene.put()
-    scene.ask(kept)
+    stored = await scene.put()
+    scene.ask(stored)
 
     def stopped(*_: object, **__: object) -> None:
         raise Stopped
@@ -397,34 +397,34 @@ async def test_two_bridges_on_one_anchor(scene: Scene) -> None:
     await step(scene)
     shutil.rmtree(scene.bridge_folder)
     scene.card(scene.world.researcher)
-    await service.replace(
+    await service.update(
         scene.store, scene.vault, (await scene.store.records())[0].id, observation("meanwhile")
     )
     with scene.bridge() as second:
-        # Its book begins with what it found first, in another order than the first bridge's.
+        # Its journal begins with what it found first, in another order than the first bridge's.
         operations = await scene.store.apps[0].operations()
-        second.book.append("another", [operations[1].model_copy(update={"seq": 0})])
+        second.journal.append("another", [operations[1].model_copy(update={"seq": 0})])
         done = await second.step()
     assert isinstance(done.trouble, VerificationError)
     assert "do not begin with" in done.trouble.message
     assert (await scene.anchor.head()).size == 1
 
 
-async def test_a_book_from_a_backup(scene: Scene) -> None:
-    """A book that has forgotten what was anchored makes the same entries again from the node, and goes on."""
+async def test_a_journal_from_a_backup(scene: Scene) -> None:
+    """A journal that lost anchored entries makes the same ones again from the node, and goes on."""
     await scene.put()
     await step(scene)
-    backup = (scene.bridge_folder / "book.db").read_bytes()
+    backup = (scene.bridge_folder / "journal.db").read_bytes()
     await scene.put()
     await step(scene)
-    (scene.bridge_folder / "book.db").write_bytes(backup)
+    (scene.bridge_folder / "journal.db").write_bytes(backup)
     done = await step(scene)
     assert (done.trouble, done.anchored) == (None, 2)
 
 
 async def test_a_node_that_was_set_back(scene: Scene) -> None:
     """Its operations are not those that were anchored: nothing is collected, anchored or issued."""
-    kept = await scene.put()
+    stored = await scene.put()
     folder = scene.folder / "hospital" / "node"
     await scene.close_node("hospital")
     backup = scene.folder / "backup"
@@ -436,7 +436,7 @@ async def test_a_node_that_was_set_back(scene: Scene) -> None:
     shutil.rmtree(folder)
     shutil.copytree(backup, folder)
     await scene.open_node("hospital")
-    scene.ask(kept)
+    scene.ask(stored)
     with pytest.raises(VerificationError, match="not what it was"):
         await step(scene)
     await scene.put("another instead")
@@ -447,10 +447,10 @@ async def test_a_node_that_was_set_back(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda _: b"no database"])
-async def test_a_damaged_book(scene: Scene, damage: Callable[[bytes], bytes]) -> None:
+async def test_a_damaged_journal(scene: Scene, damage: Callable[[bytes], bytes]) -> None:
     await scene.put()
     await step(scene)
-    path = scene.bridge_folder / "book.db"
+    path = scene.bridge_folder / "journal.db"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(InputError, match=r"damaged|cannot be used"):
         await step(scene)
@@ -460,8 +460,8 @@ async def test_a_damaged_book(scene: Scene, damage: Callable[[bytes], bytes]) ->
 
 
 async def test_trouble_with_anchoring_does_not_keep_tickets_waiting(scene: Scene) -> None:
-    kept = await scene.put()
-    scene.ask(kept)
+    stored = await scene.put()
+    scene.ask(stored)
     done = await step(scene, attestors=["clinic"])
     assert isinstance(done.trouble, VerificationError)
     assert "1 of the 2 attestations" in done.trouble.message

@@ -24,7 +24,7 @@ async def anchored(scene: Scene, count: int = 3) -> list[InclusionProof]:
     with scene.bridge() as bridge:
         assert (await bridge.step()).anchored == count
         return [
-            proofs.prove(bridge.book, scene.anchor.chain_id, scene.anchor.address, count, index)
+            proofs.prove(bridge.journal, scene.anchor.chain_id, scene.anchor.address, count, index)
             for index in range(count)
         ]
 
@@ -73,11 +73,11 @@ async def test_a_root_that_was_never_anchored(scene: Scene) -> None:
     await scene.put()
     with scene.bridge(attestors=()) as bridge:
         await bridge.collect()
-        proof = proofs.prove(bridge.book, scene.anchor.chain_id, scene.anchor.address, 2, 1)
+        proof = proofs.prove(bridge.journal, scene.anchor.chain_id, scene.anchor.address, 2, 1)
     with pytest.raises(VerificationError, match="never anchored"):
         await proofs.verify(proof, scene.anchor.client, scene.anchor.chain_id)
     with scene.bridge() as bridge, pytest.raises(InputError, match="no entry at place 1"):
-        proofs.prove(bridge.book, scene.anchor.chain_id, scene.anchor.address, 1, 1)
+        proofs.prove(bridge.journal, scene.anchor.chain_id, scene.anchor.address, 1, 1)
 
 
 async def test_an_audit(scene: Scene) -> None:
@@ -85,7 +85,7 @@ async def test_an_audit(scene: Scene) -> None:
     await scene.put()
     with scene.bridge() as bridge:
         await bridge.step()
-        operations = list(bridge.book.operations())
+        operations = list(bridge.journal.operations())
     found = await proofs.audit(scene.anchor.client, scene.anchor.address)
     assert (found.anchors, found.epochs, found.size, found.signers) == (2, 1, 4, {2: 2})
     assert (found.published, found.recomputed) == (True, False)
@@ -166,7 +166,7 @@ async def test_erasure_closes_it(scene: Scene) -> None:
     with scene.bridge() as bridge:
         done = await bridge.step()
         assert done.trouble is None
-        assert [one.kind for one in bridge.book.operations()].count("ERASED") == 1
+        assert [one.kind for one in bridge.journal.operations()].count("ERASED") == 1
     # Once more, and for what never was.
     assert (await erase(kept.record.id))[0] == certificate
     with pytest.raises(InputError, match="never"):

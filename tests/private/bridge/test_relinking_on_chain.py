@@ -35,7 +35,7 @@ async def test_what_stays_public_links_nobody(scene: Scene) -> None:
     kept = []
     for place in drawn.sample(range(PEOPLE), PEOPLE):
         note = Note(patient=addresses[place])
-        sealed = await service.keep(scene.store, scene.vault, people[place].resources[0], note)
+        sealed = await service.put(scene.store, scene.vault, people[place].resources[0], note)
         truth[sealed.record.id] = place
         kept.append(sealed)
     for sealed in drawn.sample(kept, PEOPLE):
@@ -56,8 +56,8 @@ async def test_what_stays_public_links_nobody(scene: Scene) -> None:
         )
     with scene.bridge() as bridge:
         assert (await bridge.step()).trouble is None
-        operations = list(bridge.book.operations())
-        hashes = [*map(leaf_value, operations), bridge.book.log.root()]
+        operations = list(bridge.journal.operations())
+        hashes = [*map(leaf_value, operations), bridge.journal.log.root()]
     contracts = {world.medsync.address: "MedSync", scene.anchor.address: "PrivateAnchor"}
     events = await fetch_events(scene.anchor.client, contracts, timestamps=False)
     put_at = {one.id: one.at for one in operations if one.kind == "RECORD"}

@@ -107,7 +107,7 @@ EXPECTED: dict[str, set[str]] = {
         "update: refused",
     },
     "request": {"ISSUED", "NOT_PERMITTED", "NO_RECORD", "NOT_CURRENT", "WRONG_PATIENT"},
-    "died in": {"process", "node", "vault", "vault-backup", "book", "attestor", "file", "chain"},
+    "died in": {"process", "node", "vault", "vault-backup", "journal", "attestor", "file", "chain"},
     "died": {
         *(f"before {act}" for act in ("a statement", "a commit", "it says so")),
         *(f"before it is {act}" for act in ("replaced", "deleted", "synced", "sent", "answered")),
@@ -152,10 +152,10 @@ class Hospital(RuleBasedStateMachine):
         self.pending: Pending | None = None
         #: Whether operations were compared since the last rule, and records since there was a new operation.
         self.settled = self.viewed = False
-        #: The bridge's log, and what it dealt with, as its book had them when they were last looked at.
+        #: The bridge's log, and what it processed, as its journal had them when they were last looked at.
         self.log: list[tuple[str, int]] = []
         self.leaves: list[int] = []
-        self.dealt: dict[tuple[int, int], str] = {}
+        self.processed: dict[tuple[int, int], str] = {}
         self.anchors_checked = 0
         #: How many blocks the bridge has looked at.
         self.looked = 0
@@ -333,12 +333,12 @@ class Hospital(RuleBasedStateMachine):
         assert grown == (outcome in ("anchored", "unheard")), f"{outcome}, and {grown} anchors"
         assert self.chain.size == (total if grown else size), "not everything is anchored, once"
         self.has(f"bridge: {outcome}")
-        self.compare_book()
-        assert len(self.log) == total, "not all operations are in the book"
+        self.compare_journal()
+        assert len(self.log) == total, "not all operations are in the journal"
         # Patients of whom there is no record any more are not looked at.
         asked = set(self.chain.blocks[self.looked :]) & self.model.patients()
         due = {(patient, one.seq) for patient in asked for one in self.chain.logs[patient]}
-        assert due <= set(self.dealt), "requests were not dealt with"
+        assert due <= set(self.processed), "requests were not processed"
         self.looked = len(self.chain.blocks)
         self.assert_tickets_are_out()
 
@@ -419,7 +419,7 @@ class Hospital(RuleBasedStateMachine):
         self.viewed = False
         self.has(f"start: {'in good order' if orderly else 'after it died'}")
         self.settle(acknowledged=False)
-        self.compare_book()
+        self.compare_journal()
         self.assert_gone(self.folder / "hospital")
 
     # ---------------------------------------------------------------- what became of it
@@ -518,10 +518,10 @@ class Hospital(RuleBasedStateMachine):
         assert views == known, "the node has other records than it must"
         self.viewed = True
 
-    def compare_book(self) -> None:
+    def compare_journal(self) -> None:
         """The bridge's log only grows, has nothing twice, and is the node's; so are requests and tickets."""
-        leaves, dealt, tickets = self.read_book()
-        assert leaves[: len(self.log)] == self.log, "the book forgot or renumbered leaves"
+        leaves, processed, tickets = self.read_journal()
+        assert leaves[: len(self.log)] == self.log, "the journal forgot or renumbered leaves"
         assert len(set(leaves)) == len(leaves), "a leaf is in the log twice"
         for context in self.process.contexts:
             numbers = [seq for of, seq in leaves if of == context]
@@ -530,41 +530,41 @@ class Hospital(RuleBasedStateMachine):
             self.leaves.append(leaf_value(self.model.operations[context][seq]))
         self.log = leaves
         self.compare_anchors()
-        for place, outcome in self.dealt.items():
-            assert dealt.get(place) == outcome, "the book forgot what it dealt with"
-        for patient, seq in sorted(dealt.keys() - self.dealt.keys()):
+        for place, outcome in self.processed.items():
+            assert processed.get(place) == outcome, "the journal forgot what it processed"
+        for patient, seq in sorted(processed.keys() - self.processed.keys()):
             logged = self.chain.logs[patient][seq - 1]
             outcome = self.model.outcome(patient, logged.record, logged.decision is Decision.PERMIT)
-            assert dealt[patient, seq] == outcome, f"{dealt[patient, seq]} instead of {outcome}"
+            assert processed[patient, seq] == outcome, f"{processed[patient, seq]} instead of {outcome}"
             self.reached["request", outcome] += 1
-        self.dealt = dealt
+        self.processed = processed
         self.fetch_tickets(tickets)
 
     def compare_anchors(self) -> None:
         """What is anchored is where the node's log of operations begins, and each of them is provable."""
         assert not self.chain.refused, f"the contract refused: {self.chain.refused}"
         assert all(len(roots) == 1 for roots in self.chain.submitted.values()), "two trees of one size"
-        assert self.chain.size <= len(self.leaves), "more is anchored than is in the book"
+        assert self.chain.size <= len(self.leaves), "more is anchored than is in the journal"
         for size, root in self.chain.history[self.anchors_checked :]:
             assert rfc9162.tree_hash(self.leaves[:size]) == root, "another tree is anchored"
         self.anchors_checked = len(self.chain.history)
-        log, size = self.process.bridge.book.log, self.chain.size
+        log, size = self.process.bridge.journal.log, self.chain.size
         for index in range(size):
             path = log.inclusion_path(index, size)
             proven = rfc9162.root_by_inclusion(self.leaves[index], index, size, path)
             assert proven == self.chain.root, "an anchored leaf cannot be proven"
 
-    def read_book(self) -> tuple[list[tuple[str, int]], dict[tuple[int, int], str], list[tuple[str, str]]]:
+    def read_journal(self) -> tuple[list[tuple[str, int]], dict[tuple[int, int], str], list[tuple[str, str]]]:
         """The log, the requests and their outcomes, and digests and texts of tickets, past the package."""
-        path = self.folder / "hospital" / "bridge" / "book.db"
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as book:
-            leaves = book.execute("SELECT position, context, seq FROM leaves ORDER BY position").fetchall()
-            entries = book.execute("SELECT patient, seq, outcome FROM entries").fetchall()
-            tickets = book.execute("SELECT digest, text FROM tickets").fetchall()
+        path = self.folder / "hospital" / "bridge" / "journal.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as journal:
+            leaves = journal.execute("SELECT position, context, seq FROM leaves ORDER BY position").fetchall()
+            entries = journal.execute("SELECT patient, seq, outcome FROM entries").fetchall()
+            tickets = journal.execute("SELECT digest, text FROM tickets").fetchall()
         places = [position for position, _, _ in leaves]
-        assert places == list(range(len(leaves))), "the book forgot or renumbered leaves"
-        dealt = {(int(patient, 16), seq): outcome for patient, seq, outcome in entries}
-        return [(context, seq) for _, context, seq in leaves], dealt, tickets
+        assert places == list(range(len(leaves))), "the journal forgot or renumbered leaves"
+        processed = {(int(patient, 16), seq): outcome for patient, seq, outcome in entries}
+        return [(context, seq) for _, context, seq in leaves], processed, tickets
 
     # ---------------------------------------------------------------- tickets
 
@@ -587,7 +587,7 @@ class Hospital(RuleBasedStateMachine):
                 "a second ticket for one entry"
             )
             self.secrets[said.record].add(json.loads(ticket.text)["wrapped_key"].encode())
-        issued = Counter(self.dealt.values())["ISSUED"]
+        issued = Counter(self.processed.values())["ISSUED"]
         assert len(self.model.tickets) == issued, "tickets are not one for each permitted request"
 
     def assert_tickets_are_out(self) -> None:

@@ -257,10 +257,10 @@ class Process:
     # --- what it does
 
     async def put(self, text: str, patient: int) -> SealedRecord:
-        return await service.keep(self.store, self.vault, observation(text), Note(patient=patient))
+        return await service.put(self.store, self.vault, observation(text), Note(patient=patient))
 
     async def update(self, record: str, text: str) -> SealedRecord:
-        return await service.replace(self.store, self.vault, record, observation(text))
+        return await service.update(self.store, self.vault, record, observation(text))
 
     async def erase(self, record: str) -> Certificate:
         certificate, _ = await self.home.erase(

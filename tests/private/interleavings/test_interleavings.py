@@ -162,12 +162,12 @@ def forgets_backups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KeyVault, "erase", erase)
 
 
-def forgets_its_book(monkeypatch: pytest.MonkeyPatch) -> None:
+def forgets_its_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bridge that begins its log anew whenever it starts, context by context."""
     start = Bridge.__init__
 
     def forgetful(bridge: Bridge, folder: Path, **settings: Any) -> None:
-        (folder / "book.db").unlink(missing_ok=True)
+        (folder / "journal.db").unlink(missing_ok=True)
         start(bridge, folder, **settings)
 
     monkeypatch.setattr(Bridge, "__init__", forgetful)
@@ -221,7 +221,7 @@ NOTICED: dict[Callable[[pytest.MonkeyPatch], None], str] = {
     leaves_the_ciphertext: "instead of",
     does_not_overwrite: "something erased is still in a file",
     forgets_backups: "something erased is still in a file",
-    forgets_its_book: "the book forgot or renumbered leaves",
+    forgets_its_journal: "the journal forgot or renumbered leaves",
     releases_without_a_receipt: "instead of",
 }
 

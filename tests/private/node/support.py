@@ -15,7 +15,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from medsync.private.keys.keys import RecordVersion
-from medsync.private.node.interface import Context, PrivateNode
+from medsync.private.node.interface import CalimeroContext, PrivateNode
 from medsync.private.records.application import RecordsApp
 from medsync.private.records.sealing import SealedRecord
 from medsync.protocol.vocabulary import Category
@@ -151,9 +151,9 @@ async def replay(*script: Exchange) -> AsyncIterator[Replay]:
     assert not node.script
 
 
-def context_of(exchange: Exchange) -> Context:
+def context_of(exchange: Exchange) -> CalimeroContext:
     """The context of a recorded `create context`."""
     made = json.loads(exchange.answer)["data"]
-    return Context(
+    return CalimeroContext(
         made["contextId"], made["groupId"], made["memberPublicKey"], exchange.body["applicationId"]
     )

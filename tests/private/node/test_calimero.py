@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from medsync.errors import InputError, VerificationError
 from medsync.private.node import calimero
 from medsync.private.node.bundle import pack
-from medsync.private.node.calimero import CalimeroNode, Credentials, Invitation, Member
+from medsync.private.node.calimero import CalimeroNode, Credentials, GroupMember, Invitation
 from medsync.private.node.interface import (
     ApplicationError,
     BadAnswer,
+    CalimeroContext,
     ClaimRequest,
-    Context,
     ExecutionFailed,
     Failure,
     NodeError,
@@ -85,7 +85,7 @@ async def test_a_context_is_made_in_the_applications_namespace(recordings: Recor
         recordings["10"], body=recordings["10"].body | {"initializationParams": parameters}
     )
 
-    async def create(node: CalimeroNode) -> Context:
+    async def create(node: CalimeroNode) -> CalimeroContext:
         return await node.create_context(expected.application, {"capacity": 5})
 
     assert await answer(create, recordings["07"], recordings["15"], made) == expected
@@ -197,7 +197,7 @@ async def test_kinds_of_errors(
 async def test_a_node_that_does_not_sign(recordings: Recordings, number: str, said: str) -> None:
     exchange, known = recordings[number], recordings["12"]
     request = ClaimRequest(exchange.body["audience"], exchange.body["subject"], "ab" * 16)
-    context = Context(exchange.body["contextId"], exchange.path.split("/")[3], encode_id(bytes(32)))
+    context = CalimeroContext(exchange.body["contextId"], exchange.path.split("/")[3], encode_id(bytes(32)))
     exchange = dataclasses.replace(exchange, body=exchange.body | {"nonce": request.nonce})
     known = dataclasses.replace(known, path=f"/admin-api/contexts/{context.id}")
     with pytest.raises(NodeRefused, match=re.escape(said)):
@@ -221,7 +221,7 @@ async def test_members_and_invitations(recordings: Recordings) -> None:
             await answer(lambda node: node.group_contexts(group), malformed)
     members = await answer(lambda node: node.members(group), recordings["76"])
     administrator = next(member.identity for member in members if member.role == "Admin")
-    assert Member(identity, "Member") in members
+    assert GroupMember(identity, "Member") in members
     both = {identity, administrator}
     await answer(lambda node: node.check_members(group, both), recordings["76"])
     for expected, said in (({administrator}, "is one"), (both | {encode_id(bytes(32))}, "is none")):
@@ -402,7 +402,9 @@ CALLS: dict[str, Call] = {
     "no JSON": lambda node: node.execute("1" * 32, "put", {"id": float("nan")}),
     "state": lambda node: node.state(NO_ID),
     "path": lambda node: node.state("../../groups"),
-    "attest": lambda node: node.attest(Context(NO_ID, "ab" * 32, NO_ID), ClaimRequest("a", "s", "ab" * 16)),
+    "attest": lambda node: node.attest(
+        CalimeroContext(NO_ID, "ab" * 32, NO_ID), ClaimRequest("a", "s", "ab" * 16)
+    ),
     "group": lambda node: node.members("AB" * 32),
     "join": lambda node: node.join_context(NO_ID),
     "contexts of a group": lambda node: node.group_contexts("../contexts"),

@@ -9,9 +9,9 @@ import pytest
 from medsync.errors import InputError, VerificationError
 from medsync.private.node.calimero import CalimeroNode
 from medsync.private.node.interface import (
+    CalimeroContext,
     Claim,
     ClaimRequest,
-    Context,
     claim_payload,
     decode_id,
     encode_id,
@@ -23,7 +23,7 @@ from tests.private.node.support import Recordings, context_of, replay
 
 REQUEST = ClaimRequest("starknet:SN_DEVNET:0x1", "medsync:1:0x2a:state:1", "ab" * 16)
 KEY = SIGNER.public_key().public_bytes_raw()
-CONTEXT = Context(encode_id(b"\x01" * 32), "cd" * 32, encode_id(KEY))
+CONTEXT = CalimeroContext(encode_id(b"\x01" * 32), "cd" * 32, encode_id(KEY))
 ISSUED = 1_795_339_861_973
 
 

@@ -15,8 +15,8 @@ from medsync.private.node.bundle import Bundle
 from medsync.private.node.interface import (
     MAX_ARGUMENTS,
     ApplicationError,
+    CalimeroContext,
     ClaimRequest,
-    Context,
     ExecutionFailed,
     Failure,
     NodeEvent,
@@ -188,7 +188,7 @@ async def test_a_claim_holds_for_its_kind_only(node: PrivateNode, app: RecordsAp
 
 
 async def test_a_claim_for_a_group_it_is_not_in(node: PrivateNode, app: RecordsApp) -> None:
-    elsewhere = Context(app.context.id, "ab" * 32, app.context.member)
+    elsewhere = CalimeroContext(app.context.id, "ab" * 32, app.context.member)
     with pytest.raises(Exception, match=r"no member|refused"):
         await node.attest(elsewhere, ClaimRequest("audience", "subject", "ab" * 16))
 

@@ -16,7 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from medsync.artifacts import BUNDLE
 from medsync.errors import InputError
 from medsync.private.node.embedded import EmbeddedNode
-from medsync.private.node.interface import ApplicationError, BadAnswer, Context, UnknownContext, encode_id
+from medsync.private.node.interface import (
+    ApplicationError,
+    BadAnswer,
+    CalimeroContext,
+    UnknownContext,
+    encode_id,
+)
 from medsync.private.records.application import (
     ErasedOperation,
     ReceiptOperation,
@@ -210,7 +216,7 @@ async def test_an_answer_that_is_not_the_applications(method: str) -> None:
     for answer in ANSWERS:
         if any(answer is one for one in good):
             continue
-        app = RecordsApp(Parrot(answer), Context("1" * 32, "", ""))  # type: ignore[arg-type]
+        app = RecordsApp(Parrot(answer), CalimeroContext("1" * 32, "", ""))  # type: ignore[arg-type]
         with pytest.raises(BadAnswer, match=f"answer to {method} is not understood"):
             await call(app)
 

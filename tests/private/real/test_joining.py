@@ -29,7 +29,7 @@ class People(Here):
         self.given = {
             "MEDSYNC_DEVNET_URL": url.removesuffix("/rpc"),
             "MEDSYNC_ACCOUNT": ACCOUNT,
-            "MEDSYNC_KEY_PASSPHRASE": "a passphrase of tests",
+            "MEDSYNC_PASSPHRASE": "a passphrase of tests",
         }
 
     async def do(self, line: str) -> Done:

@@ -42,7 +42,7 @@ async def hospital(tmp_path: Path) -> Home:
     async with home.store() as store:
         with home.vault(PASSPHRASE) as vault:
             for _ in range(CONTEXTS):
-                await service.keep(store, vault, observation(), Note(patient=PATIENT))
+                await service.put(store, vault, observation(), Note(patient=PATIENT))
             vault.backup(tmp_path / "backup.db")
     return home
 
@@ -77,7 +77,7 @@ async def test_every_context_knows_the_new_bridge_key(hospital: Home) -> None:
     # A context that is begun afterwards knows it as well.
     async with hospital.store() as store:
         with hospital.vault(PASSPHRASE) as vault:
-            await service.keep(store, vault, observation(), Note(patient=PATIENT))
+            await service.put(store, vault, observation(), Note(patient=PATIENT))
     assert await known(hospital) == [new.signing.public] * (CONTEXTS + 1)
 
 
@@ -257,11 +257,11 @@ async def test_who_replaces_a_key_is_alone(hospital: Home) -> None:
         hospital.used(),
         other.used(),
         pytest.raises(InputError, match="in use by another command") as refused,
-        third.used(alone=True),
+        third.used(exclusive=True),
     ):
         pass
     assert refused.value.hint == "Try again."
-    with third.used(alone=True), pytest.raises(InputError, match="in use"), other.used():
+    with third.used(exclusive=True), pytest.raises(InputError, match="in use"), other.used():
         pass
-    with third.used(alone=True):
+    with third.used(exclusive=True):
         pass

@@ -1,4 +1,4 @@
-"""Key files: what opens them and what does not, that no key shows, and where a passphrase is found."""
+"""Key files: what opens them and what does not, and that no key shows."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import stat
 import traceback
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -14,11 +15,8 @@ from hypothesis import strategies as st
 from medsync.errors import InputError
 from medsync.private.keys import keyfiles
 from medsync.private.keys.keyfiles import (
-    PASSPHRASE_FILE_VARIABLE,
-    PASSPHRASE_VARIABLE,
     DamagedKeyFile,
     WrongPassphrase,
-    find_passphrase,
     public_parts,
     read_key,
     write_key,
@@ -152,8 +150,8 @@ def test_a_kind_nobody_knows_is_refused(path: Path) -> None:
         public_parts(path)
 
 
-def test_a_key_file_is_never_overwritten_and_needs_a_passphrase(path: Path) -> None:
-    for passphrase in ("", "\udcff"):
+def test_a_key_file_is_never_overwritten_and_needs_a_long_passphrase(path: Path) -> None:
+    for passphrase in ("", "seven c", "\udcff" * 8):
         with pytest.raises(InputError, match="passphrase"):
             write_key(path, BridgeKey.generate(), passphrase, work=WORK)
     assert not path.exists()
@@ -174,23 +172,25 @@ def test_a_forged_secret_that_is_no_key_is_a_damaged_file(path: Path) -> None:
     content = keyfiles._Content.read(path.read_text(), "it")
     for secret, public in ((bytes(32), key.public_parts), (key.reveal(), {"stark_key": "0x1"})):
         content = content.model_copy(update={"public": public})
-        derived = keyfiles._derived(PASSPHRASE, content.scrypt)
+        derived = keyfiles._derived(PASSPHRASE.encode(), content.scrypt)
         altered(path, public=public, sealed=keyfiles.seal(derived, secret, content.bound()))
         with pytest.raises(DamagedKeyFile):
             read_key(path, AttestorKey, PASSPHRASE)
 
 
-def test_where_a_passphrase_is_found(tmp_path: Path) -> None:
-    file = tmp_path / "passphrase"
-    file.write_text("from a file\r\nand not this\n")
-    environment = {PASSPHRASE_VARIABLE: "from the environment", PASSPHRASE_FILE_VARIABLE: str(file)}
-    assert find_passphrase("given", file=file, environment=environment) == "given"
-    assert find_passphrase(file=file, environment=environment) == "from a file"
-    assert find_passphrase(environment=environment) == "from the environment"
-    del environment[PASSPHRASE_VARIABLE]
-    assert find_passphrase(environment=environment) == "from a file"
-    with pytest.raises(InputError, match="needs its passphrase") as refused:
-        find_passphrase(environment={})
-    assert PASSPHRASE_VARIABLE in refused.value.hint
-    with pytest.raises(InputError, match="cannot be read"):
-        find_passphrase(file=tmp_path / "none", environment={})
+def test_a_passphrase_typed_on_another_system_opens_the_key(path: Path) -> None:
+    """One system composes the accented letter, another one types two characters for it."""
+    key = BridgeKey.generate()
+    write_key(path, key, "caf\u00e9 noir", work=WORK)
+    assert read_key(path, BridgeKey, "cafe\u0301 noir") == key
+
+
+def test_a_key_encrypted_with_the_text_as_typed_opens(path: Path) -> None:
+    """Keys made before passphrases were normalised, or with short ones, stay usable."""
+    for typed in ("cafe\u0301 noir", "short"):
+        key = BridgeKey.generate()
+        with patch.object(keyfiles, "new_passphrase", str.encode):
+            write_key(path, key, typed, work=WORK, replacing=True)
+        assert read_key(path, BridgeKey, typed) == key
+        with pytest.raises(WrongPassphrase):
+            read_key(path, BridgeKey, "another one")

@@ -57,8 +57,8 @@ class Crash(BaseException):
 
 
 @dataclass
-class Book:
-    """What the bridge's book does."""
+class Journal:
+    """What the bridge's journal does."""
 
     tickets: set[str] = field(default_factory=set)
 
@@ -73,7 +73,7 @@ class Hospital:
     folder: Path
     vault: KeyVault
     store: Store
-    book: Book
+    journal: Journal
     records: list[RecordVersion]
     salts: list[int]
 
@@ -83,7 +83,7 @@ class Hospital:
             "vault": self.vault,
             "signer": KEY.signing,
             "tickets": self.folder / "tickets",
-            "book": self.book,
+            "journal": self.journal,
             "clock": lambda: NOW + 5.5,
         }
         record = self.records[0]
@@ -101,7 +101,7 @@ class Hospital:
         with KeyVault(self.folder / "backup.db", KEY) as backup:
             assert backup.records() == [kept.id]
         assert [path.name for path in (self.folder / "tickets").iterdir()] == ["1.json"]
-        assert self.book.tickets == {kept.id}
+        assert self.journal.tickets == {kept.id}
         assert sorted(path.name for path in (self.folder / "erasures").iterdir()) == [
             f"{gone.id}.erased.json"
         ]
@@ -110,7 +110,7 @@ class Hospital:
 def hospital(folder: Path) -> Hospital:
     folder.mkdir(exist_ok=True)
     vault = KeyVault(folder / "keys.db", KEY, create=True)
-    store, book, records, salts = Store(), Book(), [], []
+    store, journal, records, salts = Store(), Journal(), [], []
     for number in range(2):
         sealed = put(store, vault, observation())
         data_key = vault.unwrap(sealed.record, sealed.keys)
@@ -131,10 +131,10 @@ def hospital(folder: Path) -> Hospital:
         replace(
             NewFile(folder / "tickets" / f"{number}.json", ticket.canonical(), "The ticket", private=True)
         )
-        book.tickets.add(sealed.record.id)
+        journal.tickets.add(sealed.record.id)
         records.append(sealed.record)
     vault.backup(folder / "backup.db")
-    return Hospital(folder, vault, store, book, records, salts)
+    return Hospital(folder, vault, store, journal, records, salts)
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ async def test_an_erasure_that_is_stopped_anywhere_is_completed(
 
     monkeypatch.setattr(scene.store, "erase", erase)
     monkeypatch.setattr(scene.vault, "erase", stopping("vault", scene.vault.erase))
-    monkeypatch.setattr(scene.book, "forget_tickets", stopping("bridge", scene.book.forget_tickets))
+    monkeypatch.setattr(scene.journal, "forget_tickets", stopping("bridge", scene.journal.forget_tickets))
     monkeypatch.setattr(erasure, "delete_tickets", stopping("tickets", erasure.delete_tickets))
     monkeypatch.setattr(erasure, "replace", write)
     monkeypatch.setattr(Path, "unlink", stopping("unlink", Path.unlink)) if step == "unlink" else None
