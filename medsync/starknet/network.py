@@ -19,7 +19,7 @@ from starknet_py.net.full_node_client import FullNodeClient
 from medsync.errors import InputError, NetworkError, PublicNetworkError, VerificationError
 from medsync.protocol.felt import InvalidValue, decode_short_string, parse_felt
 from medsync.starknet.rpc import asking, rpc_code
-from medsync.starknet.transport import NOTHING_LISTENS, NodeFailure, Transport, shown_url
+from medsync.starknet.transport import CONNECTION_REFUSED, NodeFailure, Transport, shown_url
 
 #: Version of the JSON-RPC specification that MedSync is tested with.
 RPC_VERSION: Final = "0.10.2"
@@ -212,7 +212,7 @@ class _Unreachable(NetworkError):
             else f"No node answers at {where}: {failure}.",
             hint=failure.hint,
         )
-        self.nothing_listens = str(failure) == NOTHING_LISTENS
+        self.nothing_listens = str(failure) == CONNECTION_REFUSED
 
 
 async def _answering(transport: Transport, network: str) -> list[_Node]:

@@ -26,8 +26,8 @@ PAUSES: Final = (0.5, 1.0, 2.0)
 #: Longest wait in seconds that a node may ask for; beyond it the request fails at once.
 LONGEST_PAUSE: Final = 30.0
 
-#: Why a request failed whose connection was refused.
-NOTHING_LISTENS: Final = "nothing listens there"
+#: Reason of a failure where nothing listens at the node's address.
+CONNECTION_REFUSED: Final = "the connection was refused"
 
 #: Characters from which on a part of a URL may be an API key, not a word.
 _KEY_LENGTH: Final = 12
@@ -242,7 +242,7 @@ def _connection_failure(error: Exception) -> NodeFailure:
         case aiohttp.ClientConnectorCertificateError():
             return NodeFailure("the node's TLS certificate is not valid", connected=False)
         case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
-            return NodeFailure(NOTHING_LISTENS, connected=False)
+            return NodeFailure(CONNECTION_REFUSED, connected=False)
         case aiohttp.ClientConnectorError():
             return NodeFailure("no connection could be made", connected=False)
         case TimeoutError():
