@@ -100,11 +100,26 @@ class ContractError(MedSyncError):
     """A contract refused a call with `code`, such as `CONSENT/BAD_PURPOSE`; `UNKNOWN` if it gave none.
 
     `function` is the entry point that was called, as `Contract.function` where the contract is known.
+    `message` replaces the usual `<function> refused: <code>`.
     """
 
     exit_code = ExitCode.REFUSED
 
-    def __init__(self, code: str, function: str, hint: str = "") -> None:
+    def __init__(self, code: str, function: str, hint: str = "", *, message: str = "") -> None:
         self.code = code
         self.function = function
-        super().__init__(f"{function} refused: {code}", hint=hint)
+        super().__init__(message or f"{function} refused: {code}", hint=hint)
+
+
+class NonceConflict(MedSyncError):
+    """A transaction was refused because another one of the same account has its nonce. Nothing was sent."""
+
+    code = "NONCE_CONFLICT"
+    exit_code = ExitCode.REFUSED
+
+    def __init__(self, function: str) -> None:
+        super().__init__(
+            f"{function[:1].upper()}{function[1:]} was not sent: other transactions of the same account took "
+            "its nonce.",
+            hint="Trying again is safe. It helps to send from one process at a time.",
+        )

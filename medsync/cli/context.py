@@ -19,7 +19,7 @@ import typer
 from medsync.cli import output, values
 from medsync.cli.options import Options, current
 from medsync.cli.output import Amount, Answer, Hex
-from medsync.errors import ExitCode, InputError, MedSyncError, NetworkError
+from medsync.errors import ExitCode, InputError, MedSyncError, NetworkError, VerificationError
 from medsync.starknet import network
 from medsync.storage.files import NewFile, write_new
 
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 E = TypeVar("E", bound="Event")
-
-#: The contracts take no later time than the second before.
-_END_OF_TIME: Final = 2**40
 
 #: Stands for an account's own address where an address is asked for.
 ME: Final = "me"
@@ -67,6 +64,8 @@ class Context:
         self.exit_code = ExitCode.OK
         self._stack = AsyncExitStack()
         self._connection: Connection | None = None
+        #: Whether the recorded contracts were found on a devnet, which may have been restarted since.
+        self._is_on_chain = False
         self._account: Account | None = None
 
     async def __aenter__(self) -> Self:
@@ -126,8 +125,10 @@ class Context:
         if text.startswith("devnet:"):
             from medsync.starknet.accounts import load_account
 
+            # Outside of the block: what is wrong with the network is not wrong with this address.
+            connection = await self.connection()
             try:
-                return (await load_account(await self.connection(), text)).address
+                return (await load_account(connection, text)).address
             except InputError as error:
                 raise InputError(f"{name}: {error.message}", hint=error.hint) from None
         try:
@@ -160,18 +161,10 @@ class Context:
 
     async def now(self) -> int:
         """The present in unix seconds: the clock's, or the latest block's where a devnet was set ahead."""
-        from starknet_py.net.client_errors import ClientError
+        from medsync.starknet.rpc import newest_block
 
-        from medsync.starknet.rpc import TRANSPORT_ERRORS
-
-        client = (await self.connection()).client
-        try:
-            latest = (await client.get_block_with_tx_hashes(block_number="latest")).timestamp
-        except (ClientError, *TRANSPORT_ERRORS) as error:
-            raise NetworkError(f"The node did not say what time it is ({type(error).__name__}).") from None
-        if not 0 <= latest < _END_OF_TIME:
-            raise NetworkError("The node's latest block was made at no time there is.")
-        return max(int(time.time()), latest)
+        newest = await newest_block((await self.connection()).client)
+        return max(int(time.time()), newest.timestamp)
 
     # --- contracts ------------------------------------------------------------------------------------------
 
@@ -183,21 +176,32 @@ class Context:
         if self.options.deployment:
             return path_of(self.options.deployment)
         if self.options.network not in NETWORKS:
-            raise InputError(f"{self.options.network!r} is no network; known are {', '.join(NETWORKS)}.")
+            known = ", ".join(NETWORKS)
+            raise InputError(f"{self.options.network!r} is not a known network; known are {known}.")
         return path_of(self.options.network)
 
     async def record(self) -> Record:
         """The deployment that is meant, which must be on the node's chain."""
         from medsync.deployment.record import read
         from medsync.protocol.felt import decode_short_string
+        from medsync.starknet.rpc import is_deployed
 
         record = read(self.record_path())
-        chain = decode_short_string((await self.connection()).chain_id)
+        connection = await self.connection()
+        chain = decode_short_string(connection.chain_id)
         if record.chain_id != chain:
             raise InputError(
                 f"{self.record_path()} is a deployment on {record.chain_id}; the node is on {chain}.",
                 hint="Choose another --deployment or --network.",
             )
+        if connection.is_local and not self._is_on_chain:
+            self._is_on_chain = await is_deployed(connection.client, record.medsync)
+            if not self._is_on_chain:
+                raise VerificationError(
+                    f"The contracts of {self.record_path()} are not on this chain: the devnet was probably "
+                    "restarted.",
+                    hint="`medsync deploy` makes them anew; `medsync deployments check` shows what is gone.",
+                )
         return record
 
     async def medsync(self, *, signing: bool = False) -> MedSyncClient:

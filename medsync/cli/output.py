@@ -85,10 +85,10 @@ def _escaped(char: str) -> str:
 def discreet(text: str) -> str:
     """Printable text in which every URL has lost what may be secret, and no line is longer than `LINE`."""
     if ":/" in text:
-        from medsync.starknet.network import shown_url
+        from medsync.starknet.transport import shown_url
 
         # One slash is what is left of two where a URL was taken for a path.
-        urls = r"\b(https?|wss?|ftp):/+([^\s'\"]*)"
+        urls = r"\b(https?|wss?|ftp):/+(?!/)([^\s'\"]+)"
         text = re.sub(urls, lambda found: shown_url(f"{found[1]}://{found[2]}"), text)
     return "\n".join(line if len(line) <= LINE else f"{line[:LINE]}…" for line in printable(text).split("\n"))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,6 @@ from typing import Any, Final, Literal
 from starknet_py.common import create_casm_class
 from starknet_py.hash.address import compute_address
 from starknet_py.hash.casm_class_hash import compute_casm_class_hash
-from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import (
     EstimatedFee,
     ResourceBoundsMapping,
@@ -50,12 +49,17 @@ from medsync.deployment.record import (
     read_if_there,
     write,
 )
-from medsync.errors import ContractError, InputError, NetworkError, VerificationError
+from medsync.errors import ContractError, InputError, VerificationError
 from medsync.protocol.felt import decode_short_string
 from medsync.protocol.src5 import interface_id
 from medsync.starknet.anchor import PrivateAnchorClient
 from medsync.starknet.clients import ContractClient, MedSyncClient, RewardPoolClient
-from medsync.starknet.rpc import TRANSPORT_ERRORS, refusal
+from medsync.starknet.rpc import (
+    CLASS_NOT_FOUND,
+    TRANSACTION_NOT_FOUND,
+    asking,
+    class_hash_at,
+)
 from medsync.starknet.transactions import Account, hand_over
 
 #: SRC-5 interfaces that each contract must answer for.
@@ -73,11 +77,6 @@ _CLIENTS: Final[Mapping[ContractName, type[ContractClient]]] = {
 
 #: Salt of a deployment that names none. Another one gives the same contracts other addresses.
 DEFAULT_SALT: Final = 0
-
-# Errors of the JSON-RPC specification.
-_CONTRACT_NOT_FOUND: Final = 20
-_CLASS_NOT_FOUND: Final = 28
-_TRANSACTION_NOT_FOUND: Final = 29
 
 
 # --- what is to be done -------------------------------------------------------------------------------------
@@ -457,15 +456,15 @@ class _Chain:
         self.client = client
 
     async def chain_id(self) -> str:
-        with _asking("the chain id"):
+        with asking("request for the chain id"):
             return decode_short_string(int(await self.client.get_chain_id(), 16))
 
     async def protocol_version(self) -> str:
-        with _asking("the latest block"):
+        with asking("request for the newest block"):
             return (await self.client.get_block_with_tx_hashes(block_number="latest")).starknet_version
 
     async def class_of(self, class_hash: int) -> SierraContractClass | None:
-        with _asking("a class", absent=_CLASS_NOT_FOUND):
+        with asking("request for a class", absent=CLASS_NOT_FOUND):
             found = await self.client.get_class_by_hash(class_hash, block_number="latest")
             assert isinstance(found, SierraContractClass)
             return found
@@ -474,15 +473,12 @@ class _Chain:
     async def compiled_class_hash(self, class_hash: int) -> int:
         """The compiled class hash of what the node runs for a class."""
         # Not by `client.get_compiled_casm`: it cannot read this compiler's hints. The hash needs none.
-        with _asking("a compiled class"):
+        with asking("request for a compiled class"):
             casm = await self.client._client.call("getCompiledCasm", {"class_hash": hex(class_hash)})
             return compute_casm_class_hash(create_casm_class(json.dumps({**casm, "hints": []})))
-        raise AssertionError("unreachable")
 
     async def class_hash_at(self, address: int) -> int | None:
-        with _asking("a contract's class", absent=_CONTRACT_NOT_FOUND):
-            return await self.client.get_class_hash_at(address, block_number="latest")
-        return None
+        return await class_hash_at(self.client, address)
 
     async def has(self, step: Step) -> bool:
         """Whether a step's work is on the chain, whoever did it.
@@ -500,7 +496,7 @@ class _Chain:
 
     async def sent(self, transaction: int) -> IncludedTransaction | None:
         """A transaction that succeeded, or None."""
-        with _asking("a receipt", absent=_TRANSACTION_NOT_FOUND):
+        with asking("request for a receipt", absent=TRANSACTION_NOT_FOUND):
             receipt = await self.client.get_transaction_receipt(transaction)
             if receipt.execution_status is TransactionExecutionStatus.SUCCEEDED:
                 return IncludedTransaction(transaction=transaction, block=receipt.block_number)
@@ -526,14 +522,14 @@ class _Sender(_Chain):
         """What each step will cost when all are sent in this order."""
         if not todo:
             return []
-        with _asking("a nonce"):
+        with asking("request for the account's nonce"):
             nonce = await self.account.get_nonce()
         unbounded = ResourceBoundsMapping.init_with_zeros()  # type: ignore[no-untyped-call]
         transactions: list[AccountTransaction] = [
             await self.sign(step, nonce=nonce + index, resource_bounds=unbounded)
             for index, step in enumerate(todo)
         ]
-        with _asking("an estimate"):
+        with asking("fee estimate"):
             fees = await self.account.estimate_fee(transactions)
         assert isinstance(fees, list)
         return fees
@@ -542,7 +538,7 @@ class _Sender(_Chain):
         """A step's transaction, its fee estimated unless `options` say otherwise."""
         options = options or {"auto_estimate": True}
         artifact = step.artifact
-        with _asking(step.name):
+        with asking(step.name):
             if step.action == "declare":
                 return await self.account.sign_declare_v3(
                     artifact.sierra, artifact.compiled_class_hash, **options
@@ -554,7 +550,7 @@ class _Sender(_Chain):
 
     async def send(self, step: Step, transaction: DeclareV3 | InvokeV3, transaction_hash: int) -> None:
         """Give a transaction to the network, unless it has it already."""
-        with _asking(step.name):
+        with asking(step.name):
             await hand_over(self.client, transaction, transaction_hash)
 
     async def wait(self, transaction: int) -> IncludedTransaction:
@@ -564,23 +560,11 @@ class _Sender(_Chain):
 
     async def fate(self, transaction: int) -> IncludedTransaction | None:
         """Wait for a transaction if the network knows it; None if it does not, or it was reverted."""
-        with _asking("a transaction's status", absent=_TRANSACTION_NOT_FOUND):
+        with asking("request for a transaction's status", absent=TRANSACTION_NOT_FOUND):
             await self.client.get_transaction_status(transaction)
             with contextlib.suppress(ContractError):
                 return await self.wait(transaction)
         return None
-
-
-@contextlib.contextmanager
-def _asking(what: str, absent: int = 0) -> Iterator[None]:
-    """Raise MedSync's errors for a node's; go on after the block if its answer is the error `absent`."""
-    try:
-        yield
-    except ClientError as error:
-        if error.code != absent:  # type: ignore[comparison-overlap]  # it is an int
-            raise refusal(error, function=what) from error
-    except TRANSPORT_ERRORS as error:
-        raise NetworkError(f"The node did not answer: {what} ({type(error).__name__}).") from None
 
 
 def _as_int(felt: int | str) -> int:

@@ -2,7 +2,7 @@
 
 A node is not trusted: it may drop, repeat, reorder or cut off. Paging is checked as far as it can be (see
 `fetch_raw`), and a log is believed only if its entries recompute to the count and head that the contract
-keeps. The head itself comes from a node too: whoever distrusts that one asks several.
+keeps. The head itself comes from a node as well: `connect` can compare several.
 """
 
 import asyncio
@@ -10,17 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import EmittedEvent
 from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import InputError, NetworkError, VerificationError
 from medsync.log.completeness import log_faults
 from medsync.protocol.events import Event, EventLocation, LogEntry, decode_event, selector_of
-from medsync.protocol.felt import check_uint
 from medsync.protocol.types import LogHead
 from medsync.starknet.clients import MedSyncClient
-from medsync.starknet.rpc import TRANSPORT_ERRORS, refusal
+from medsync.starknet.rpc import asking, newest_block
 
 #: Events asked for in one page. Providers set limits of their own, most of them at 1,024 or above.
 CHUNK_SIZE: Final = 512
@@ -57,12 +55,12 @@ async def fetch_log(
     in. Raises VerificationError as `prove_complete` does, NetworkError if the node fails or contradicts
     itself.
     """
-    block = await newest_block(client) if to_block == "latest" else to_block
+    block = await _last_block(client, from_block, to_block)
     # First the head: a devnet without archive answers only for the newest block.
     head = await MedSyncClient(contract, client).log_head(patient, block=block)
     keys = [[selector_of(LogEntry)], [patient]]
     raw = await fetch_raw(client, contract, from_block, block, keys, chunk_size)
-    decoded = [decode_event(one, "MedSync") for one in raw]
+    decoded = [decode_event(event, "MedSync") for event in raw]
     entries = [event for event in decoded if isinstance(event, LogEntry)]
     chain_id = await _chain_id(client)
     history = AccessHistory(chain_id, contract, patient, tuple(entries), head, block)
@@ -105,19 +103,19 @@ async def fetch_events(
     What a node leaves out, alters or invents is not found here: only a patient's log has a hash chain that
     tells, see `fetch_log`.
     """
-    end = await newest_block(client) if to_block == "latest" else to_block
+    end = await _last_block(client, from_block, to_block)
     found = [
-        (position(one), contract, one)
+        (position(event), contract, event)
         for address, contract in contracts.items()
-        for one in await fetch_raw(client, address, from_block, end, keys, chunk_size)
+        for event in await fetch_raw(client, address, from_block, end, keys, chunk_size)
     ]
     found.sort(key=lambda item: item[0])
     times: Mapping[int, int] = {}
     if timestamps:
         times = await _block_times(client, sorted({place[0] for place, _, _ in found}))
     return [
-        decode_event(one, contract, EventLocation(place[0], one.transaction_hash, times.get(place[0])))
-        for place, contract, one in found
+        decode_event(event, contract, EventLocation(place[0], event.transaction_hash, times.get(place[0])))
+        for place, contract, event in found
     ]
 
 
@@ -141,7 +139,7 @@ async def fetch_raw(
     seen: set[str] = set()
     token: str | None = None
     while True:
-        try:
+        with asking("request for events"):
             page = await client.get_events(
                 address=address,
                 keys=[list(alternatives) for alternatives in keys],
@@ -150,11 +148,6 @@ async def fetch_raw(
                 continuation_token=token,
                 chunk_size=chunk_size,
             )
-        except ClientError as error:
-            raise refusal(error, function="the request for events") from error
-        except TRANSPORT_ERRORS as error:
-            trouble = f"The node did not answer a request for events ({type(error).__name__})."
-            raise NetworkError(trouble) from None
         for event in page.events:
             if not _was_asked_for(event, address, from_block, to_block, keys):
                 raise NetworkError("The node sent an event that was not asked for.")
@@ -186,23 +179,24 @@ def _was_asked_for(
     )
 
 
-async def newest_block(client: FullNodeClient) -> int:
-    """Number of the newest block. Raises NetworkError if the node does not say."""
-    try:
-        number = int(await client.get_block_number())
-        check_uint(number, 64, "block number")
-        return number
-    except ClientError as error:
-        raise refusal(error, function="the request for the newest block") from error
-    except TRANSPORT_ERRORS as error:
-        raise NetworkError(f"The node did not say its newest block ({type(error).__name__}).") from None
+async def _last_block(client: FullNodeClient, first: int, last: int | Literal["latest"]) -> int:
+    """The last block of a range. Raises NetworkError if the node's chain ends before the first."""
+    if last != "latest":
+        return last
+    newest = (await newest_block(client)).number
+    if newest < first:
+        raise NetworkError(
+            f"The node's newest block is {newest}; block {first}, from which events were asked for, is not "
+            "there.",
+            hint="The node lags behind, or it is a devnet that was restarted: then the contracts are gone, "
+            "`medsync deployments check` shows it, and `medsync deploy` makes them anew.",
+        )
+    return newest
 
 
 async def _chain_id(client: FullNodeClient) -> int:
-    try:
+    with asking("request for the chain id"):
         return int(await client.get_chain_id(), 16)
-    except (ClientError, *TRANSPORT_ERRORS) as error:
-        raise NetworkError(f"The node did not say its chain ({type(error).__name__}).") from None
 
 
 async def _block_times(client: FullNodeClient, numbers: Sequence[int]) -> dict[int, int]:
@@ -210,10 +204,7 @@ async def _block_times(client: FullNodeClient, numbers: Sequence[int]) -> dict[i
 
     async def time_of(number: int) -> int:
         async with slots:
-            try:
+            with asking(f"request for block {number}"):
                 return (await client.get_block_with_tx_hashes(block_number=number)).timestamp
-            except (ClientError, *TRANSPORT_ERRORS) as error:
-                trouble = f"The node did not give block {number} ({type(error).__name__})."
-                raise NetworkError(trouble) from None
 
     return dict(zip(numbers, await asyncio.gather(*map(time_of, numbers)), strict=True))

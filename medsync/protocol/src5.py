@@ -47,7 +47,7 @@ def type_name(abi: Sequence[Mapping[str, Any]], cairo_type: str) -> str:
     if cairo_type.startswith("@"):
         return "@" + type_name(abi, cairo_type[1:])
     if cairo_type.startswith("("):
-        return f"({','.join(type_name(abi, part) for part in _split_types(cairo_type[1:-1]))})"
+        return f"({','.join(type_name(abi, part) for part in split_types(cairo_type[1:-1]))})"
     for entry in abi:
         if entry.get("name") == cairo_type and entry["type"] == "struct":
             return f"({','.join(type_name(abi, member['type']) for member in entry['members'])})"
@@ -57,10 +57,10 @@ def type_name(abi: Sequence[Mapping[str, Any]], cairo_type: str) -> str:
     name = path.rpartition("::")[2]
     if not generic:
         return name
-    return f"{name}<{','.join(type_name(abi, part) for part in _split_types(arguments[:-1]))}>"
+    return f"{name}<{','.join(type_name(abi, part) for part in split_types(arguments[:-1]))}>"
 
 
-def _split_types(text: str) -> list[str]:
+def split_types(text: str) -> list[str]:
     """The types of a comma-separated list, split only where no bracket is open."""
     parts, depth, start = [], 0, 0
     for index, character in enumerate(text):

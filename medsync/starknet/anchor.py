@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 
 from starknet_py.hash.utils import verify_message_signature
-from starknet_py.net.client_errors import ClientError
 
-from medsync.errors import NetworkError
 from medsync.protocol.anchor import anchor_message, rotation_message
 from medsync.protocol.types import AnchorHead, AnchorNode, NodeSignature, Statement
 from medsync.starknet.clients import BlockId, ContractClient
-from medsync.starknet.rpc import TRANSPORT_ERRORS
 from medsync.starknet.signer import StarkSigner
 from medsync.starknet.transactions import Invocation
 
@@ -75,13 +72,6 @@ class PrivateAnchorClient(ContractClient):
         """The chain of the account that signs. Raises InputError for a client that only reads."""
         return self.account.chain_id
 
-    async def now(self) -> int:
-        """Unix seconds of the newest block: the chain's own clock."""
-        try:
-            return (await self.client.get_block_with_tx_hashes(block_number="latest")).timestamp
-        except (ClientError, *TRANSPORT_ERRORS) as error:
-            raise NetworkError(f"The node did not give its newest block ({type(error).__name__}).") from None
-
     def anchor(
         self, statement: Statement, consistency: Sequence[int], signatures: Sequence[NodeSignature]
     ) -> Invocation[None]:
@@ -119,5 +109,5 @@ class PrivateAnchorClient(ContractClient):
 
 
 def _signatures(signatures: Sequence[NodeSignature]) -> list[int]:
-    ordered = sorted(signatures, key=lambda one: one.node)
-    return [len(ordered), *(felt for one in ordered for felt in one.calldata())]
+    ordered = sorted(signatures, key=lambda signature: signature.node)
+    return [len(ordered), *(felt for signature in ordered for felt in signature.calldata())]

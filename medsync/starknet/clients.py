@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import ClassVar, Final, Literal, TypeVar, overload
 
-from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import Call
 from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync import artifacts
-from medsync.errors import InputError, NetworkError
+from medsync.errors import InputError
 from medsync.protocol.felt import check_address, check_uint
 from medsync.protocol.hashing import starknet_keccak
 from medsync.protocol.serde import decode
@@ -35,7 +34,7 @@ from medsync.protocol.types import (
     PendingAdmin,
 )
 from medsync.protocol.vocabulary import Category, Power, Purpose, Role
-from medsync.starknet.rpc import TRANSPORT_ERRORS, refusal
+from medsync.starknet.rpc import asking, class_hash_at
 from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, sign_revocation
 from medsync.starknet.transactions import Account, Invocation, TransactionResult
 
@@ -76,12 +75,9 @@ class ContractClient:
         """
         name = f"{self.name}.{function}"
         call = Call(self.address, starknet_keccak(function), list(calldata))
-        try:
-            return decode(answer, await self.client.call_contract(call, block_number=block))
-        except ClientError as error:
-            raise refusal(error, function=name) from error
-        except TRANSPORT_ERRORS as error:
-            raise NetworkError(f"The node did not answer {name} ({type(error).__name__}).") from None
+        with asking(name):
+            felts = await self.client.call_contract(call, block_number=block)
+        return decode(answer, felts)
 
     def invoke(
         self,
@@ -102,16 +98,7 @@ class ContractClient:
 
         MedSync knows that a pool answers like one, not that it pays: ask before a patient agrees to a pool.
         """
-        try:
-            class_hash = await self.client.get_class_hash_at(self.address, block_number="latest")
-        except ClientError as error:
-            refused = refusal(error, function=f"the request for the class of {self.name}")
-            if refused.code == "CONTRACT_NOT_FOUND":
-                return False
-            raise refused from error
-        except TRANSPORT_ERRORS as error:
-            raise NetworkError(f"The node did not answer ({type(error).__name__}).") from None
-        return class_hash == artifacts.load(self.name).class_hash
+        return await class_hash_at(self.client, self.address) == artifacts.load(self.name).class_hash
 
 
 class MedSyncClient(ContractClient):

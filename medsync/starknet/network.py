@@ -1,28 +1,25 @@
-"""Networks by name, and the connection to a node: checked, and never a public one by accident.
-
-A node's URL may hold a password or an API key, even in its path, so no message ever shows more of it than
-scheme, host and port.
-"""
+"""Networks by name, and the connection to their nodes: checked, and never a public one by accident."""
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.full_node_client import FullNodeClient
-from starknet_py.net.http_client import RpcHttpClient, ServerError
 
-from medsync.errors import InputError, NetworkError, PublicNetworkError
+from medsync.errors import InputError, NetworkError, PublicNetworkError, VerificationError
 from medsync.protocol.felt import InvalidValue, decode_short_string, parse_felt
+from medsync.starknet.rpc import asking, rpc_code
+from medsync.starknet.transport import CONNECTION_REFUSED, NodeFailure, Transport, shown_url
 
 #: Version of the JSON-RPC specification that MedSync is tested with.
 RPC_VERSION: Final = "0.10.2"
@@ -30,7 +27,7 @@ RPC_VERSION: Final = "0.10.2"
 #: Environment variable naming a devnet that already runs; it is used instead of starting one.
 DEVNET_URL_VARIABLE: Final = "MEDSYNC_DEVNET_URL"
 
-#: Environment variable with the URL of the node to use for a public network.
+#: Environment variable with the URLs of the nodes to use for a public network.
 URL_VARIABLE: Final = "MEDSYNC_RPC_URL"
 
 #: Seconds a node gets for one answer.
@@ -39,8 +36,13 @@ TIMEOUT: Final = 60.0
 #: Error code of JSON-RPC 2.0.
 _METHOD_NOT_FOUND: Final = -32601
 
-#: Characters from which on a part of a URL may be an API key, not a word.
-_KEY_LENGTH: Final = 12
+#: Blocks by which a node may be behind another one before it is left out; minutes on a public network.
+_LAG: Final = 50
+
+#: What can be quoted of a text that should be a URL and is not: a short word, or this machine's address.
+_QUOTABLE: Final = re.compile(r"[a-z]{1,11}|(localhost|[0-9.]{1,15})(:[0-9]{1,5})?")
+
+_log = logging.getLogger(__name__)
 
 #: The STRK token's address, the same on every network.
 STRK_TOKEN: Final = 0x04718F5A0FC34CC1AF16A1CDEE98FFB20C31F5CD61D6AB07201858F4287C938D
@@ -67,7 +69,13 @@ NETWORKS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A node that answered, speaks the right protocol version and is allowed to be used."""
+    """A node that answered, speaks the right protocol version and is allowed to be used, or several.
+
+    Example:
+
+        async with connect("sepolia", "https://node.example/rpc/v0_10", allow_public=True) as connection:
+            medsync = MedSyncClient(address, connection.client)
+    """
 
     #: The network's name, which is also the name of its deployment record.
     network: str
@@ -75,59 +83,60 @@ class Connection:
     #: Whether it is a devnet on this machine, whose keys and history are worth nothing.
     is_local: bool
     client: FullNodeClient = field(repr=False)
-    #: The node's URL as it may be shown.
+    #: The URL of the first node as it may be shown.
     shown_url: str
 
     async def devnet_rpc(self, method: str, **params: Any) -> Any:
         """Call a `devnet_…` method and return its result. Raises PublicNetworkError off a local devnet."""
         if not self.is_local:
             raise PublicNetworkError(f"{method} exists on a local devnet only.")
-        session = self.client._client.session
-        assert session is not None
-        return await _call(session, self.client.url, method, params)
+        transport = self.client._client
+        assert isinstance(transport, Transport)
+        with asking(method):
+            return await transport.ask(method, params)
 
 
-def node_url(network: str, url: str | None = None) -> str:
-    """The URL of the node to use: `url`, else the environment's, else the network's own.
+def node_urls(network: str, urls: str | None = None) -> list[str]:
+    """The URLs of the nodes to use: `urls`, else the environment's, else the network's own.
 
-    The environment's is `MEDSYNC_DEVNET_URL` for devnet, which leaves out the path of its RPC, and
-    `MEDSYNC_RPC_URL` for all others. Raises InputError for a name that is no network's, and where there is no
-    URL.
+    `urls` holds one or several, separated by commas or spaces, the preferred one first. The environment's are
+    `MEDSYNC_DEVNET_URL` for devnet, which leaves out the path of its RPC, and `MEDSYNC_RPC_URL` for all
+    others. Raises InputError for an unknown network, where there is no URL, and for what is not a URL.
     """
     if network not in NETWORKS:
-        raise InputError(f"{network!r} is no network; known are {', '.join(NETWORKS)}.")
-    found = url or NETWORKS[network].url
-    if not url and network != "devnet":
-        found = os.environ.get(URL_VARIABLE)
-    elif not url and (devnet := os.environ.get(DEVNET_URL_VARIABLE)):
-        found = f"{devnet.rstrip('/')}/rpc"
+        raise InputError(f"{network!r} is not a known network; known are {', '.join(NETWORKS)}.")
+    text = urls or NETWORKS[network].url
+    if not urls and network != "devnet":
+        text = os.environ.get(URL_VARIABLE)
+    elif not urls and (devnet := os.environ.get(DEVNET_URL_VARIABLE)):
+        text = f"{devnet.rstrip('/')}/rpc"
+    found = list(dict.fromkeys(filter(None, re.split(r"[\s,]+", text or ""))))
     if not found:
         raise InputError(
             f"There is no node for {network}.", hint=f"Name yours with --rpc-url or in {URL_VARIABLE}."
         )
+    for url in found:
+        if not _is_http_url(url):
+            raise InputError(
+                f"The node's URL must be an http or https URL; {_quoted(url)} is not.",
+                hint="An example is http://127.0.0.1:5050/rpc.",
+            )
     return found
 
 
-def shown_url(url: str) -> str:
-    """A URL without what may be secret in it: only scheme, host and port."""
+def _is_http_url(text: str) -> bool:
     try:
-        parts = urlsplit(url)
-        port = f":{parts.port}" if parts.port else ""
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        return "(malformed URL)"
-    return f"{parts.scheme}://{host}{port}" if host else "(malformed URL)"
+        return False
 
 
-def without_secrets(text: str, url: str) -> str:
-    """What a node said, without what may be secret in its URL: nodes like to quote the key they refuse."""
-    parts = urlsplit(url)
-    secret = {parts.username, parts.password} | {
-        part for part in re.split(r"[/&=?#]", url.partition(parts.netloc)[2]) if len(part) >= _KEY_LENGTH
-    }
-    for part in sorted(filter(None, secret), key=len, reverse=True):
-        text = re.sub(re.escape(part), "…", text, flags=re.IGNORECASE)
-    return text
+def _quoted(text: str) -> str:
+    """A text that should be a URL, as far as it may be shown: a key may have been given in its place."""
+    if _QUOTABLE.fullmatch(text):
+        return repr(text)
+    return shown_url(text) if "://" in text else "what was given (not shown: it may hold a key)"
 
 
 def is_loopback(url: str) -> bool:
@@ -143,68 +152,137 @@ def is_loopback(url: str) -> bool:
 async def connect(
     network: str = "devnet", url: str | None = None, *, allow_public: bool = False
 ) -> AsyncIterator[Connection]:
-    """A checked connection to a node, closed at the end of the block. `url`: see `node_url`.
+    """A checked connection to one node or several, closed at the end of the block. `url`: see `node_urls`.
 
     Local is what listens on this machine's loopback interface *and* knows devnet's own methods; a tunnel to a
     public node is not. Anything else needs `allow_public`.
 
+    Of several nodes, those that do not answer or lag far behind are left out with a warning. The others must
+    agree on the hash of the newest block that all of them have; when one fails later, the next one is asked
+    (see `Transport`).
+
     Raises InputError for an unusable URL, PublicNetworkError for a network that is not local without
-    `allow_public`, NetworkError if no node answers, it speaks another version of the JSON-RPC protocol, or it
-    is on another chain than the network's.
+    `allow_public`, NetworkError if no node answers, one speaks another version of the JSON-RPC protocol, or
+    one is on another chain than the network's; VerificationError if nodes disagree on a block.
     """
-    target = node_url(network, url)
-    if urlsplit(target).scheme not in ("http", "https"):
-        raise InputError(f"A node's URL begins with http:// or https://; {shown_url(target)} does not.")
-    loopback = is_loopback(target)
-    if not loopback and not allow_public:
-        _refuse(target)
+    urls = node_urls(network, url)
+    for target in urls:
+        if not is_loopback(target) and not allow_public:
+            _refuse(target)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(timeout=timeout) as session:
-        version = await _call(session, target, "starknet_specVersion", [])
-        if not _is_compatible(version):
-            raise NetworkError(
-                f"The node at {shown_url(target)} speaks JSON-RPC {str(version)[:20]}, not {RPC_VERSION}."
-            )
-        is_local = loopback and await _is_devnet(session, target)
-        if not is_local and not allow_public:
-            _refuse(target)
-        chain_id, chain = _chain(await _call(session, target, "starknet_chainId", []), target)
-        wanted = NETWORKS[network].chain
-        if wanted is not None and chain != wanted:
-            raise NetworkError(f"The node at {shown_url(target)} is on {chain}, not on {wanted}.")
-        client = FullNodeClient(target, session)
-        client._client = _DiscreetRpc(target, session)
-        # Checked above; its own check would print the whole URL in a warning.
-        client._client._is_spec_version_verified = True
-        yield Connection(network, chain_id, is_local, client, shown_url(target))
+        transport = Transport(urls, session)
+        nodes = await _answering(transport, network)
+        for node in nodes:
+            if not node.is_devnet and not allow_public:
+                _refuse(node.url)
+        if len(nodes) > 1:
+            nodes = await _agreeing(transport, nodes)
+        transport.urls = tuple(node.url for node in nodes)
+        transport.url = nodes[0].url
+        client = FullNodeClient(transport.url, session)
+        client._client = transport
+        is_local = all(node.is_devnet for node in nodes)
+        yield Connection(network, nodes[0].chain_id, is_local, client, shown_url(transport.url))
 
 
-class _DiscreetRpc(RpcHttpClient):
-    """starknet-py's transport, whose errors have the protocol's form and do not give the node's URL away."""
+# --- checking nodes -----------------------------------------------------------------------------------------
 
-    def handle_rpc_error(self, result: Any) -> None:  # type: ignore[override]  # there it needs no `self`
-        error = result.get("error")
-        code, message = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
-        if type(code) is not int or not isinstance(message, str):
-            raise ServerError(body=result)
-        raise ClientError(
-            message=without_secrets(message, self.url),
-            code=code,  # type: ignore[arg-type]  # starknet-py's own passes the number, too
-            data=_discreet_data(error.get("data"), self.url),
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    url: str
+    chain_id: int
+    #: Whether it listens on this machine and has devnet's methods.
+    is_devnet: bool
+
+
+class _UnknownMethod(NetworkError):
+    """The node does not have the method that it was asked for."""
+
+
+class _Unreachable(NetworkError):
+    """A node did not answer, or not in JSON-RPC."""
+
+    def __init__(self, url: str, failure: NodeFailure) -> None:
+        where = shown_url(url)
+        super().__init__(
+            f"The node at {where} failed: {failure}."
+            if failure.connected
+            else f"No node answers at {where}: {failure}.",
+            hint=failure.hint,
         )
-
-    async def handle_request_error(self, request: aiohttp.ClientResponse) -> None:
-        if request.status >= HTTPStatus.MULTIPLE_CHOICES:
-            # The page that comes along tells nothing, and may quote anything.
-            raise ClientError(message=HTTPStatus(request.status).phrase, code=str(request.status))
+        self.nothing_listens = str(failure) == CONNECTION_REFUSED
 
 
-def _discreet_data(data: Any, url: str) -> Any:
-    if isinstance(data, str):
-        return without_secrets(data, url)
-    if isinstance(data, dict):
-        return {name: _discreet_data(value, url) for name, value in data.items()}
-    return data
+async def _answering(transport: Transport, network: str) -> list[_Node]:
+    """The nodes that answer, checked. Raises NetworkError if none does, or one is not the right one."""
+    nodes: list[_Node] = []
+    failures: list[_Unreachable] = []
+    for url in transport.urls:
+        try:
+            nodes.append(await _check_node(transport, url, network))
+        except _Unreachable as failure:
+            failures.append(failure)
+    if not nodes:
+        if network == "devnet" and failures[0].nothing_listens and is_loopback(transport.urls[0]):
+            failures[0].hint = "Start a devnet with `medsync devnet up`."
+        raise failures[0]
+    for silent in failures:
+        _log.warning("%s It is left out.", silent)
+    return nodes
+
+
+async def _check_node(transport: Transport, url: str, network: str) -> _Node:
+    version = await _ask(transport, url, "starknet_specVersion", [])
+    if not _is_compatible(version):
+        raise NetworkError(
+            f"The node at {shown_url(url)} speaks JSON-RPC {str(version)[:20]}, not {RPC_VERSION}.",
+            hint="Providers serve each version at a path of its own, such as /rpc/v0_10: check the path.",
+        )
+    is_devnet = is_loopback(url) and await _has_devnet_methods(transport, url)
+    chain_id, chain = _chain(await _ask(transport, url, "starknet_chainId", []), url)
+    wanted = NETWORKS[network].chain
+    if wanted is not None and chain != wanted:
+        raise NetworkError(f"The node at {shown_url(url)} is on {chain}, not on {wanted}.")
+    return _Node(url, chain_id, is_devnet)
+
+
+async def _agreeing(transport: Transport, nodes: Sequence[_Node]) -> list[_Node]:
+    """The nodes that are up to date. Raises VerificationError if they disagree on their chain."""
+    heights: dict[_Node, int] = {}
+    for node in nodes:
+        height = await _ask(transport, node.url, "starknet_blockNumber", [])
+        if type(height) is not int or height < 0:
+            raise NetworkError(f"The node at {shown_url(node.url)} does not say how many blocks it has.")
+        heights[node] = height
+    highest = max(heights.values())
+    for node, height in heights.items():
+        if highest - height > _LAG:
+            behind = highest - height
+            _log.warning("The node at %s is %d blocks behind: it is left out.", shown_url(node.url), behind)
+    current = {node: height for node, height in heights.items() if highest - height <= _LAG}
+    common = min(current.values())
+    hashes = {node: await _block_hash(transport, node.url, common) for node in current}
+    chains = {node.chain_id for node in current}
+    if len(set(hashes.values())) > 1 or len(chains) > 1:
+        raise VerificationError(
+            f"The nodes disagree on block {common}:",
+            findings=[f"{shown_url(node.url)} has the hash {found:#x}" for node, found in hashes.items()],
+            hint="At least one of them is on another chain or answers wrongly. Use only nodes you trust.",
+        )
+    return list(current)
+
+
+async def _block_hash(transport: Transport, url: str, number: int) -> int:
+    params = {"block_id": {"block_number": number}}
+    block = await _ask(transport, url, "starknet_getBlockWithTxHashes", params)
+    try:
+        return parse_felt(block["block_hash"], "block hash")
+    except (TypeError, LookupError, InvalidValue):
+        raise NetworkError(
+            f"The node at {shown_url(url)} does not give the hash of block {number}."
+        ) from None
 
 
 def _chain(answer: Any, url: str) -> tuple[int, str]:
@@ -218,7 +296,7 @@ def _chain(answer: Any, url: str) -> tuple[int, str]:
 
 def _refuse(url: str) -> None:
     raise PublicNetworkError(
-        f"{shown_url(url)} is no local devnet.",
+        f"{shown_url(url)} is not a local devnet.",
         hint="What is sent to a public network is seen by all and stays. If that is intended, say so with "
         "--allow-public-network.",
     )
@@ -229,14 +307,10 @@ def _is_compatible(version: object) -> bool:
     return str(version).split(".")[:2] == RPC_VERSION.split(".")[:2]
 
 
-class _UnknownMethod(NetworkError):
-    """The node does not have the method that it was asked for."""
-
-
-async def _is_devnet(session: aiohttp.ClientSession, url: str) -> bool:
-    """Whether the node has devnet's methods. Raises NetworkError if it neither shows nor denies it."""
+async def _has_devnet_methods(transport: Transport, url: str) -> bool:
+    """Whether the node is a devnet. Raises NetworkError if it neither shows nor denies it."""
     try:
-        config = await _call(session, url, "devnet_getConfig", {})
+        config = await _ask(transport, url, "devnet_getConfig", {})
     except _UnknownMethod:
         return False
     if not isinstance(config, dict):
@@ -244,25 +318,12 @@ async def _is_devnet(session: aiohttp.ClientSession, url: str) -> bool:
     return True
 
 
-async def _call(session: aiohttp.ClientSession, url: str, method: str, params: Any) -> Any:
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-    answer: Any = None
-    trouble = ""
+async def _ask(transport: Transport, url: str, method: str, params: Any) -> Any:
+    """The result of a method from one node. Raises NetworkError that names the node."""
     try:
-        async with session.post(url, json=body) as response:
-            answer = await response.json(content_type=None)
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, RecursionError) as error:
-        # Only the kind is kept, and not as the cause either: some of them quote the URL.
-        trouble = type(error).__name__
-    if trouble:
-        raise NetworkError(
-            f"No node answers at {shown_url(url)} ({trouble}).",
-            hint="Start a devnet with `medsync devnet up`." if is_loopback(url) else "",
-        )
-    if not isinstance(answer, dict) or "result" not in answer:
-        detail = answer.get("error") if isinstance(answer, dict) else answer
-        said = without_secrets(str(detail), url)[:300]
-        is_unknown = isinstance(detail, dict) and detail.get("code") == _METHOD_NOT_FOUND
-        kind = _UnknownMethod if is_unknown else NetworkError
-        raise kind(f"The node at {shown_url(url)} refused {method}: {said}.")
-    return answer["result"]
+        return await transport.ask_node(url, method, params)
+    except NodeFailure as failure:
+        raise _Unreachable(url, failure) from None
+    except ClientError as error:
+        kind = _UnknownMethod if rpc_code(error) == _METHOD_NOT_FOUND else NetworkError
+        raise kind(f"The node at {shown_url(url)} refused {method}: {error.message[:300]}") from None

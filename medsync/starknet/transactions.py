@@ -1,10 +1,14 @@
 """Transactions: an account with many of them in flight, what came of each, and why one was refused."""
 
 import asyncio
+import logging
+import random
 import secrets
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from types import NoneType
 from typing import Any, Final, Generic, TypeVar, cast
 
 from starknet_py.net.account.account import Account as StarknetAccount
@@ -13,10 +17,12 @@ from starknet_py.net.client_models import (
     Call,
     EstimatedFee,
     FunctionInvocation,
+    Hash,
     InvokeTransactionTrace,
     ResourceBounds,
     ResourceBoundsMapping,
     RevertedFunctionInvocation,
+    Tag,
     TransactionExecutionStatus,
     TransactionFinalityStatus,
     TransactionReceiptWithBlockInfo,
@@ -24,17 +30,24 @@ from starknet_py.net.client_models import (
 from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.models.transaction import DeclareV3, InvokeV3
 
-from medsync.errors import MedSyncError, NetworkError
+from medsync.errors import ContractError, InputError, MedSyncError, NetworkError
 from medsync.protocol.events import EVENTS, Event, events_of
+from medsync.protocol.felt import decode_short_string
+from medsync.protocol.hashing import starknet_keccak
 from medsync.protocol.serde import decode
+from medsync.starknet.abi import answer_fits
+from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.rpc import (
-    NOT_FOUND,
+    CONTRACT_NOT_FOUND,
+    INSUFFICIENT_BALANCE,
+    REPLACEMENT,
+    TRANSACTION_NOT_FOUND,
     TRANSPORT_ERRORS,
-    UNEXPECTED,
+    asking,
     contract_error,
-    is_http_status,
-    is_nonce_refusal,
-    kind_of,
+    failure_reason,
+    is_nonce_conflict,
+    is_refused_transaction,
     refusal,
     rpc_code,
 )
@@ -48,9 +61,15 @@ CONFIRMATION_TIMEOUT: Final = 120.0
 #: Seconds for which sending the same calls again, after an unknown outcome, counts as a second try.
 RETRY_WINDOW: Final = 600.0
 
+#: Longest pauses in seconds before a transaction is tried again whose nonce another one took. The actual ones
+#: are random, so that processes that collided do not collide again.
+NONCE_PAUSES: Final = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+
+_log = logging.getLogger(__name__)
+
 
 class UnknownOutcome(NetworkError):
-    """A transaction was handed over, or perhaps so, and the node did not tell what became of it."""
+    """A transaction was handed over, or perhaps so, and the node did not say what became of it."""
 
     def __init__(self, transaction: int, trouble: str) -> None:
         super().__init__(
@@ -130,8 +149,8 @@ class Account(StarknetAccount):
 
     It counts nonces itself, hands transactions over one after the other and waits for them side by side.
     After a failure the count is read from the chain again, with the transactions that are still in flight
-    left out. Share one object per account: two would count on their own (and recover, at the price of a
-    refusal each).
+    left out. Share one object per account: two would count on their own. They recover, as several processes
+    do, by trying again with another nonce after a random pause, a few times (`NonceConflict` after that).
 
     A transaction whose outcome was not learnt (`UnknownOutcome`, or the task was cancelled) is remembered.
     Sending the same calls again within `RETRY_WINDOW` is a second try: if the first one arrived, it is the
@@ -175,8 +194,10 @@ class Account(StarknetAccount):
         is asked for an estimate and half as much again is allowed. `tip` is in FRI per unit of L2 gas,
         `within` in seconds. The result's `value` has the answer of each invocation.
 
-        Raises ContractError if it is refused or reverted, UnknownOutcome if the node does not say in time
-        what became of it, another NetworkError if the node fails before anything is sent.
+        Raises InputError if an answer's type does not fit the contract's interface, ContractError if it is
+        refused or reverted, NonceConflict if other processes keep taking the account's nonces, UnknownOutcome
+        if the node does not say in time what became of it, another NetworkError if the node fails before
+        anything is sent.
         """
         transaction_hash = await self.submit(*invocations, bounds=bounds, tip=tip)
         sent = self._in_flight[transaction_hash]
@@ -195,35 +216,63 @@ class Account(StarknetAccount):
 
         The first half of `send`, with the same parameters and errors; `confirm` is the second.
         """
+        for invocation in invocations:
+            if not answer_fits(invocation.contract, invocation.entry_point, invocation.answer):
+                name = getattr(invocation.answer, "__name__", None) or str(invocation.answer)
+                raise InputError(f"{invocation.function} does not return a {name}; nothing was sent.")
         calls = [invocation.call for invocation in invocations]
         async with self._handing_over:
             earlier = self._tries_of(calls)
             try:
-                for attempts_left in (2, 1, 0):
-                    for one in earlier:
-                        if await _is_known(self.client, one):
-                            return self._arrived(one)
+                for pause in (*NONCE_PAUSES, None):
+                    for transaction in earlier:
+                        if await _is_known(self.client, transaction):
+                            return self._arrived(transaction)
                     nonce = self._unsettled[earlier[0]].nonce if earlier else await self._free_nonce()
                     try:
                         return await self._hand_over(await self._sign(calls, nonce, bounds, tip), calls)
                     except ClientError as error:
-                        if not (attempts_left and is_nonce_refusal(error)):
+                        # While an earlier try may wait with this nonce, only that nonce is safe.
+                        may_wait = earlier and rpc_code(error) == REPLACEMENT
+                        if pause is None or may_wait or not is_nonce_conflict(error):
                             raise
                     # What was refused for its nonce is not and never will be on the chain: it is signed anew.
-                    # That goes for earlier tries of this nonce too, unless one of them is what took it.
+                    # That goes for earlier tries of this nonce as well, unless one of them is what took it.
                     self._next_nonce = None
-                    earlier = [one for one in earlier if await _is_known(self.client, one)]
+                    earlier = [known for known in earlier if await _is_known(self.client, known)]
+                    if not earlier:
+                        _log.info("Nonce %d of %#x was taken; trying again.", nonce, self.address)
+                        await asyncio.sleep(random.uniform(0, pause))
             except MedSyncError:
                 raise
             except (ClientError, *TRANSPORT_ERRORS) as error:
                 self._next_nonce = None
-                if isinstance(error, ClientError) and not is_http_status(error):
+                if isinstance(error, ClientError) and rpc_code(error) < 300:
                     raise refusal(error, *invocations) from error
+                reason = failure_reason(error)
                 if earlier:
-                    trouble = f"at another try, the node did not answer ({kind_of(error)})"
-                    raise UnknownOutcome(earlier[0], trouble) from None
-                raise NetworkError(f"The node did not answer ({kind_of(error)}); nothing was sent.") from None
+                    raise UnknownOutcome(earlier[0], f"at another try, {reason}") from None
+                hint = getattr(error, "hint", "")
+                raise NetworkError(
+                    f"{reason[:1].upper()}{reason[1:]}; nothing was sent.", hint=hint
+                ) from None
         raise AssertionError("unreachable")
+
+    async def get_nonce(
+        self, *, block_hash: Hash | Tag | None = None, block_number: int | Tag | None = None
+    ) -> int:
+        """The account's next nonce. Raises ContractError if no account is deployed at its address."""
+        try:
+            return await super().get_nonce(block_hash=block_hash, block_number=block_number)
+        except ClientError as error:
+            if rpc_code(error) != CONTRACT_NOT_FOUND:
+                raise
+        raise ContractError(
+            "ACCOUNT_NOT_FOUND",
+            "account",
+            "Deploy the account first, or check its address and the network.",
+            message=f"No account is deployed at {self.address:#x} on {decode_short_string(self.chain_id)}.",
+        )
 
     async def confirm(
         self, transaction_hash: int, *invocations: Invocation[Any], within: float = CONFIRMATION_TIMEOUT
@@ -256,13 +305,13 @@ class Account(StarknetAccount):
         NetworkError, naming the transaction, if it gives none.
         """
         values: list[Any] = [None] * len(invocations)
-        if any(invocation.answer is not type(None) for invocation in invocations):
+        if any(invocation.answer is not NoneType for invocation in invocations):
             frames = await self._frames(receipt.transaction_hash, invocations)
             values = [
-                decode(invocation.answer, frame.result)
+                None if invocation.answer is NoneType else decode(invocation.answer, frame.result)
                 for invocation, frame in zip(invocations, frames, strict=True)
             ]
-        contracts = {one.call.to_addr: one.contract for one in invocations if one.contract in EVENTS}
+        contracts = {call.call.to_addr: call.contract for call in invocations if call.contract in EVENTS}
         return TransactionResult(
             hash=receipt.transaction_hash,
             block_number=receipt.block_number,
@@ -277,16 +326,18 @@ class Account(StarknetAccount):
     def _tries_of(self, calls: list[Call]) -> list[int]:
         """The unsettled transactions that sending these calls is another try of, all of one nonce."""
         oldest = time.time() - RETRY_WINDOW
-        self._unsettled = {one: sent for one, sent in self._unsettled.items() if sent.at > oldest}
-        same = {one: sent.nonce for one, sent in self._unsettled.items() if sent.calls == calls}
-        return [one for one, nonce in same.items() if nonce == min(same.values())]
+        self._unsettled = {tx_hash: sent for tx_hash, sent in self._unsettled.items() if sent.at > oldest}
+        same = {tx_hash: sent.nonce for tx_hash, sent in self._unsettled.items() if sent.calls == calls}
+        return [tx_hash for tx_hash, nonce in same.items() if nonce == min(same.values())]
 
     async def _free_nonce(self) -> int:
         if self._next_nonce is None:
             nonce = await self.get_nonce(block_number="pre_confirmed")
             taken = {sent.nonce for sent in self._in_flight.values()}
             taken |= {
-                sent.nonce for one, sent in self._unsettled.items() if await _is_known(self.client, one)
+                sent.nonce
+                for tx_hash, sent in self._unsettled.items()
+                if await _is_known(self.client, tx_hash)
             }
             while nonce in taken:
                 nonce += 1
@@ -310,14 +361,18 @@ class Account(StarknetAccount):
 
     async def _hand_over(self, transaction: InvokeV3, calls: list[Call]) -> int:
         transaction_hash = transaction.calculate_hash(self.chain_id)
+        earlier = self._unsettled.get(transaction_hash)
         # Noted before it is sent: whatever happens from here on, it may be on its way.
         self._unsettled[transaction_hash] = Sent(transaction.nonce, calls, time.time())
         is_next = self._next_nonce == transaction.nonce
         self._next_nonce = None
         try:
             await hand_over(self.client, transaction, transaction_hash)
-        except ClientError:
+        except (ClientError, ContractError):
             del self._unsettled[transaction_hash]
+            if earlier is not None:
+                # With fixed bounds it is the same as at an earlier try, which may still arrive.
+                self._unsettled[transaction_hash] = earlier
             raise
         self._next_nonce = transaction.nonce + 1 if is_next else None
         return self._arrived(transaction_hash)
@@ -325,7 +380,9 @@ class Account(StarknetAccount):
     def _arrived(self, transaction_hash: int) -> int:
         """Count an unsettled transaction as in flight; others of its nonce will never happen."""
         sent = self._in_flight[transaction_hash] = self._unsettled[transaction_hash]
-        self._unsettled = {one: other for one, other in self._unsettled.items() if other.nonce != sent.nonce}
+        self._unsettled = {
+            tx_hash: other for tx_hash, other in self._unsettled.items() if other.nonce != sent.nonce
+        }
         return transaction_hash
 
     async def _frames(
@@ -335,7 +392,7 @@ class Account(StarknetAccount):
         try:
             trace = await self.client.trace_transaction(transaction_hash)
         except (ClientError, *TRANSPORT_ERRORS) as error:
-            raise NetworkError(f"{trouble} ({kind_of(error)}).") from None
+            raise NetworkError(f"{trouble}: {failure_reason(error)}.") from None
         assert isinstance(trace, InvokeTransactionTrace)
         frames = _walk(trace.execute_invocation)
         # In order: an account may call other contracts before and in between.
@@ -352,7 +409,8 @@ class Account(StarknetAccount):
 async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, transaction_hash: int) -> None:
     """Give a signed transaction to the node.
 
-    Raises ClientError if the node refuses it, UnknownOutcome if it does not say whether it has it.
+    Raises ClientError if the node refuses it, ContractError if the account cannot pay for it, UnknownOutcome
+    if the node does not say whether it has it.
     """
     try:
         if isinstance(transaction, DeclareV3):
@@ -361,16 +419,50 @@ async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, t
             await client.send_transaction(transaction)
     except (ClientError, *TRANSPORT_ERRORS) as error:
         # It may have arrived all the same: its answer was lost, or what was refused is a second copy of it.
-        refused = isinstance(error, ClientError) and 0 < rpc_code(error) < UNEXPECTED
+        refused = is_refused_transaction(error)
         try:
             if await _is_known(client, transaction_hash):
                 return
         except (ClientError, *TRANSPORT_ERRORS):
             refused = False
-        if refused:
-            raise
-        trouble = f"when it was handed over, the node did not answer ({kind_of(error)})"
-        raise UnknownOutcome(transaction_hash, trouble) from None
+        if not refused:
+            trouble = f"when it was handed over, {failure_reason(error)}"
+            raise UnknownOutcome(transaction_hash, trouble) from None
+        if isinstance(error, ClientError) and rpc_code(error) == INSUFFICIENT_BALANCE:
+            raise await _insufficient_balance(client, transaction) from None
+        raise
+
+
+async def _insufficient_balance(client: FullNodeClient, transaction: InvokeV3 | DeclareV3) -> ContractError:
+    """The error for an account that cannot pay, with what is there and what is needed, if the node says."""
+    needed = max_fee(transaction.resource_bounds, transaction.tip)
+    hint = f"The transaction may cost up to {_strk(needed, ROUND_UP)}"
+    call = Call(STRK_TOKEN, starknet_keccak("balance_of"), [transaction.sender_address])
+    try:
+        low, high = await client.call_contract(call, block_number="latest")
+        hint += f"; the account has {_strk(low + (high << 128), ROUND_DOWN)}"
+    except (ClientError, *TRANSPORT_ERRORS):
+        pass
+    return ContractError(
+        "INSUFFICIENT_BALANCE",
+        "fee",
+        f"{hint}. Fund the account; what is not used is not paid.",
+        message=f"The account {transaction.sender_address:#x} has too little STRK; nothing was sent.",
+    )
+
+
+def _strk(fri: int, rounding: str) -> str:
+    return f"{(Decimal(fri) / 10**18).quantize(Decimal('0.000001'), rounding)} STRK"
+
+
+def max_fee(bounds: ResourceBoundsMapping, tip: int = 0) -> int:
+    """The highest fee in FRI that a transaction with these bounds can cost, which its account must have.
+
+    What an estimate leads to when `Account` sends is `max_fee(estimate.to_resource_bounds())`: half as much
+    again of each amount, at half as much again of each price.
+    """
+    kinds = (bounds.l1_gas, bounds.l1_data_gas, bounds.l2_gas)
+    return sum(kind.max_amount * kind.max_price_per_unit for kind in kinds) + tip * bounds.l2_gas.max_amount
 
 
 async def bounds_for(
@@ -381,12 +473,8 @@ async def bounds_for(
     They save the estimate, which costs about as much as the transaction itself, and a refusal is then found
     out on the chain and paid for.
     """
-    try:
+    with asking("request for gas prices"):
         block = await client.get_block_with_tx_hashes(block_number="latest")
-    except ClientError as error:
-        raise refusal(error, function="the request for gas prices") from error
-    except TRANSPORT_ERRORS as error:
-        raise NetworkError(f"The node did not say its gas prices ({kind_of(error)}).") from None
 
     def bound(amount: int, price: int) -> ResourceBounds:
         return ResourceBounds(max_amount=amount, max_price_per_unit=2 * price)
@@ -412,8 +500,8 @@ async def _receipt(
                 return receipt
             trouble = "its block is not confirmed"
         except (ClientError, *TRANSPORT_ERRORS) as error:
-            if not (isinstance(error, ClientError) and rpc_code(error) == NOT_FOUND):
-                trouble = f"the node did not answer ({kind_of(error)})"
+            if not (isinstance(error, ClientError) and rpc_code(error) == TRANSACTION_NOT_FOUND):
+                trouble = failure_reason(error)
         if time.monotonic() + delay > deadline:
             raise UnknownOutcome(transaction_hash, f"after {within:.0f} s, {trouble}")
         await asyncio.sleep(delay)
@@ -425,7 +513,7 @@ async def _is_known(client: FullNodeClient, transaction_hash: int) -> bool:
     try:
         await client.get_transaction_status(transaction_hash)
     except ClientError as error:
-        if rpc_code(error) != NOT_FOUND:
+        if rpc_code(error) != TRANSACTION_NOT_FOUND:
             raise
         return False
     return True

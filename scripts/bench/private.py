@@ -21,6 +21,7 @@ from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.anchor import sign_statement
 from medsync.starknet.clients import MedSyncClient
 from medsync.starknet.network import STRK_TOKEN, Connection, connect
+from medsync.starknet.rpc import newest_block
 from medsync.starknet.signer import StarkSigner
 from medsync.starknet.transactions import Account
 from scripts.bench.lab import NODE_KEYS, THRESHOLD, Metering, open_lab
@@ -94,7 +95,7 @@ async def _records(connection: Connection, folder: Path) -> list[Speed]:
         putting = time.perf_counter() - started
         await private.open_bridge(record, payer)
         await private.step()
-        now = (await connection.client.get_block("latest")).timestamp
+        now = (await newest_block(connection.client)).timestamp
         terms = ConsentTerms(
             Purpose.HRESCH,
             Category.OBSERVATION,

@@ -14,6 +14,7 @@ from medsync.deployment.devnet import Devnet
 from medsync.errors import InputError, NetworkError
 from medsync.starknet.network import Connection
 from medsync.starknet.transactions import Account
+from medsync.starknet.transport import Transport
 from tests.deploy.support import STEPS, Death, deaths_at, deploy, files, read
 
 
@@ -55,7 +56,7 @@ async def test_dies_at_every_step_and_resumes(
 DEPLOY_UNTIL = """
 import asyncio, os, sys
 from pathlib import Path
-from medsync import deployer
+from medsync.deployment import deployer
 from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.network import STRK_TOKEN, connect
 
@@ -122,12 +123,15 @@ async def test_mishaps_around_the_record(
 
     # The node goes away in the middle.
     def unplug(one: Progress) -> None:
-        account.client._client.url = "http://127.0.0.1:1/rpc"
+        node.url = "http://127.0.0.1:1/rpc"
+        node.urls = (node.url,)
 
-    url = account.client._client.url
-    with pytest.raises(NetworkError, match="The node did not answer"):
+    node = account.client._client
+    assert isinstance(node, Transport)
+    url = node.url
+    with pytest.raises(NetworkError, match="the connection was refused"):
         await deploy(account, path, unplug)
-    account.client._client.url = url
+    node.url, node.urls = url, (url,)
     assert path.read_bytes() == written
 
     # The artifacts are others by now.

@@ -197,8 +197,8 @@ def _error(**error: Any) -> Reply:
         ("starknet_call", _result([hex(2**251)]), ["pool", "status", "0x1"]),
         ("starknet_call", _error(code=20, message=f"no project {API_KEY}"), ["entity", "show", "0x1"]),
         ("starknet_call", _error(code=1, message=f"\x1b[31m{API_KEY}"), ["entity", "show", "0x1"]),
-        ("starknet_blockNumber", Reply(b'{"result":1e400}'), ["entity", "list"]),
-        ("starknet_blockNumber", _result(-1), ["entity", "list"]),
+        ("starknet_getBlockWithTxHashes", Reply(b'{"result":1e400}'), ["entity", "list"]),
+        ("starknet_getBlockWithTxHashes", _result({"block_number": -1}), ["entity", "list"]),
         (
             "starknet_getBlockWithTxHashes",
             _error(code=24, message="Block not found"),

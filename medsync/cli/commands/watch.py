@@ -83,9 +83,9 @@ class _Source:
 
     async def events(self, url: str | None, from_block: int | None) -> AsyncIterator[Event]:
         """What happens from a block on, by default the next; over a WebSocket at `url` if possible."""
-        from medsync.log.fetch import newest_block
+        from medsync.starknet.rpc import newest_block
 
-        newest = await newest_block(self._client)
+        newest = (await newest_block(self._client)).number
         self._first = self._block = newest + 1 if from_block is None else from_block
         if url is not None:
             try:
@@ -137,9 +137,10 @@ class _Source:
 
     async def _page(self) -> AsyncIterator[Event]:
         """What the node has from the block that was told of last."""
-        from medsync.log.fetch import fetch_raw, newest_block, position
+        from medsync.log.fetch import fetch_raw, position
+        from medsync.starknet.rpc import newest_block
 
-        newest = await newest_block(self._client)
+        newest = (await newest_block(self._client)).number
         if newest < self._block:
             return
         found = [

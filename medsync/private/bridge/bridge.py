@@ -20,7 +20,7 @@ from typing import Final
 
 from medsync.errors import ContractError, InputError, MedSyncError, VerificationError
 from medsync.log.completeness import entry_digests
-from medsync.log.fetch import AccessHistory, fetch_log, fetch_raw, newest_block
+from medsync.log.fetch import AccessHistory, fetch_log, fetch_raw
 from medsync.private.bridge.attestor import Attestation, AttestationRequest, Attestor, check_claim
 from medsync.private.bridge.journal import EntryOutcome, IssuedTicket, Journal, ProcessedEntry
 from medsync.private.keys.cards import KeyCard
@@ -34,6 +34,7 @@ from medsync.protocol.felt import InvalidValue
 from medsync.protocol.types import AnchorHead
 from medsync.protocol.vocabulary import Category, Decision
 from medsync.starknet.anchor import PrivateAnchorClient, verify_node_signature
+from medsync.starknet.rpc import newest_block
 from medsync.storage.files import NewFile, read_bytes, replace
 
 #: Seconds after which a logged permit gets no ticket any more.
@@ -269,19 +270,19 @@ class Bridge:
     async def issue(self, done: BridgeStep) -> None:
         """Look at every new log entry of the node's patients, and issue tickets for what is permitted."""
         client = self.anchor.client
-        newest, block = await self.anchor.now(), await newest_block(client)
-        for patient in sorted(self.vault.patients() & await self._patients_until(block)):
+        newest = await newest_block(client)
+        for patient in sorted(self.vault.patients() & await self._patients_until(newest.number)):
             history = await fetch_log(client, self.contract, patient, from_block=self.first_block)
             processed = self.journal.processed(patient)
             digests = entry_digests(history.chain_id, history.contract, history.entries)
             for entry, digest in zip(history.entries, digests, strict=True):
                 if entry.seq in processed:
                     continue
-                outcome, issued = await self._judge(history, entry, digest, newest)
+                outcome, issued = await self._judge(history, entry, digest, newest.timestamp)
                 result = ProcessedEntry(patient, entry.seq, digest, outcome, entry.at)
                 self.journal.add(result, issued)
                 done.processed.append(result)
-        self.journal.advance(block)
+        self.journal.advance(newest.number)
         done.issued += self.deliver()
 
     async def _patients_until(self, block: int) -> set[int]:

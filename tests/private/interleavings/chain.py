@@ -20,6 +20,7 @@ from medsync.errors import ContractError, NetworkError
 from medsync.log.fetch import AccessHistory
 from medsync.protocol.events import LogEntry
 from medsync.protocol.types import AnchorHead, AnchorNode, LogHead, NodeSignature, Statement
+from medsync.starknet.rpc import Block
 from tests.harness import rfc9162
 from tests.harness.words import felt
 
@@ -62,9 +63,6 @@ class Chain:
 
     async def node(self, index: int) -> AnchorNode:
         return self.nodes[index]
-
-    async def now(self) -> int:
-        return int(time.time())
 
     def anchor(
         self, statement: Statement, consistency: Sequence[int], signatures: Sequence[NodeSignature]
@@ -124,8 +122,8 @@ class Chain:
         self.logs.setdefault(entry.patient, []).append(entry)
         self.blocks.append(entry.patient)
 
-    async def newest_block(self, _: Any) -> int:
-        return len(self.blocks)
+    async def newest_block(self, _: Any) -> Block:
+        return Block(len(self.blocks), int(time.time()))
 
     async def fetch_log(self, _: Any, contract: int, patient: int, **__: Any) -> AccessHistory:
         entries = tuple(self.logs.get(patient, ()))

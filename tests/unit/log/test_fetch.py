@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -51,9 +52,6 @@ class FakeNode:
             str(page + 1) if page + 1 < len(self.pages) else None
         )
 
-    async def get_block_number(self) -> int:
-        return LATEST
-
     async def get_chain_id(self) -> str:
         return hex(CHAIN)
 
@@ -66,8 +64,9 @@ class FakeNode:
         page = int(continuation_token or 0)
         return EventsChunk(list(self.pages[page]), self.tokens(page))
 
-    async def get_block_with_tx_hashes(self, block_number: int) -> Any:
-        return type("Block", (), {"timestamp": START + block_number})
+    async def get_block_with_tx_hashes(self, block_number: int | str) -> Any:
+        number = LATEST if isinstance(block_number, str) else block_number
+        return SimpleNamespace(block_number=number, timestamp=START + number)
 
     async def log(self, **options: Any) -> AccessHistory:
         return await fetch_log(self, CONTRACT, PATIENT, **options)  # type: ignore[arg-type]
@@ -291,9 +290,8 @@ async def test_a_node_that_fails_is_a_network_error(trouble: Exception) -> None:
 @pytest.mark.parametrize(
     ("question", "told"),
     [
-        ("get_block_number", "newest block"),
+        ("get_block_with_tx_hashes", "newest block"),
         ("get_chain_id", "chain"),
-        ("get_block_with_tx_hashes", "block"),
     ],
 )
 async def test_a_node_that_fails_at_another_question_is_a_network_error(
@@ -308,14 +306,26 @@ async def test_a_node_that_fails_at_another_question_is_a_network_error(
         await (node.log() if question == "get_chain_id" else fetch_events(node, {CONTRACT: "MedSync"}))
 
 
-@pytest.mark.parametrize("number", [-1, 2**64])
-async def test_a_newest_block_that_cannot_be_is_a_network_error(number: int) -> None:
-    class Odd(FakeNode):
-        async def get_block_number(self) -> int:
-            return number
+async def test_a_node_that_does_not_give_a_block_by_number_is_a_network_error() -> None:
+    class Forgetful(FakeNode):
+        async def get_block_with_tx_hashes(self, block_number: int | str) -> Any:
+            if block_number == 2:
+                raise TimeoutError
+            return await super().get_block_with_tx_hashes(block_number)
 
-    with pytest.raises(NetworkError, match="newest block"):
-        await Odd(EVENTS).log()
+    node: Any = Forgetful(EVENTS)
+    with pytest.raises(NetworkError, match="block 2 failed: the node did not answer in time"):
+        await fetch_events(node, {CONTRACT: "MedSync"})
+
+
+async def test_a_chain_that_ends_before_the_first_block_was_probably_restarted() -> None:
+    """As a devnet is behind an old deployment record."""
+    node: Any = FakeNode([])
+    for fetching in (node.log(from_block=10), fetch_events(node, {CONTRACT: "MedSync"}, from_block=10)):
+        with pytest.raises(NetworkError, match="newest block is 9; block 10") as failed:
+            await fetching
+        assert "`medsync deploy` makes them anew" in failed.value.hint
+    assert not node.requests
 
 
 async def test_an_event_may_have_no_more_keys_than_were_asked_for() -> None:

@@ -1,18 +1,21 @@
 """A node is checked before it is used, a public one never by accident, and no URL is shown whole."""
 
+import logging
 import warnings
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from medsync.errors import ExitCode, InputError, NetworkError, PublicNetworkError
+from medsync.errors import ExitCode, InputError, NetworkError, PublicNetworkError, VerificationError
 from medsync.protocol.felt import encode_short_string
 from medsync.starknet import network
-from medsync.starknet.network import URL_VARIABLE, connect, is_loopback, node_url, shown_url
+from medsync.starknet.network import URL_VARIABLE, connect, is_loopback, node_urls
+from medsync.starknet.rpc import newest_block
+from medsync.starknet.transport import shown_url
 
 SECRET = "5ecr3tK3y"
 
@@ -24,6 +27,13 @@ DEVNET = {
 PUBLIC = {name: answer for name, answer in DEVNET.items() if not name.startswith("devnet_")}
 
 Answer = Callable[[web.Request], Any]
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @asynccontextmanager
@@ -90,7 +100,7 @@ async def test_a_node_that_breaks_off_is_not_taken_for_a_public_one() -> None:
         return web.json_response({"jsonrpc": "2.0", "id": 1, "result": DEVNET[method]})
 
     async with node(breaks_off) as url:
-        with pytest.raises(NetworkError, match="No node answers"):
+        with pytest.raises(NetworkError, match="HTTP 502"):
             async with connect("devnet", url):
                 pass
 
@@ -135,6 +145,7 @@ async def test_the_protocol_version_must_be_compatible(version: str | None, good
                     async with connect("devnet", url):
                         pass
                 assert SECRET not in str(refused.value)
+                assert "/rpc/v0_10" in refused.value.hint
 
 
 async def _html(request: web.Request) -> web.Response:
@@ -149,34 +160,85 @@ async def _list(request: web.Request) -> web.Response:
     return web.json_response([1, 2])
 
 
-@pytest.mark.parametrize("answer", [_html, _error_page, _list])
-async def test_nonsense_is_a_network_error(answer: Answer) -> None:
+def _status(status: int) -> Answer:
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, text=f"<html>{request.url}</html>", content_type="text/html")
+
+    return answer
+
+
+async def _text(request: web.Request) -> web.Response:
+    return web.Response(text=f"refused: {request.url}")
+
+
+async def _not_json_rpc(request: web.Request) -> web.Response:
+    return web.json_response({"message": f"no such route: {request.url}"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (_html, "not JSON"),
+        (_text, "not JSON"),
+        (_list, "not JSON-RPC"),
+        (_not_json_rpc, "not JSON-RPC"),
+        (_status(200), "an HTML page"),
+        (_status(401), r"requires a valid API key \(HTTP 401\)"),
+        (_status(403), r"denies access \(HTTP 403\)"),
+        (_status(404), r"no JSON-RPC at this path \(HTTP 404\)"),
+        (_status(418), r"does not answer properly \(HTTP 418\)"),
+        (_status(429), r"limits requests \(HTTP 429\)"),
+        (_error_page, r"out of order \(HTTP 502\)"),
+        (_status(599), r"out of order \(HTTP 599\)"),
+    ],
+)
+async def test_what_is_no_answer_is_named_and_not_quoted(
+    answer: Answer, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medsync.starknet.transport.PAUSES", ())
     async with node(answer) as url:
-        with pytest.raises(NetworkError) as failed:
+        with pytest.raises(NetworkError, match=reason) as failed:
             async with connect("devnet", url):
                 pass
-        assert failed.value.__cause__ is None
-        assert failed.value.__context__ is None
-        assert SECRET not in str(failed.value)
+        assert "devnet up" not in failed.value.hint
+        for error in causes(failed.value):
+            assert SECRET not in repr(error)
+            assert "<html>" not in repr(error)
 
 
 async def test_silence_is_a_network_error() -> None:
     async with node(DEVNET) as url:
         pass
-    with pytest.raises(NetworkError, match=r"No node answers at http://127\.0\.0\.1:\d+ ") as failed:
-        async with connect("devnet", url):
-            pass
-    assert failed.value.__context__ is None
-    assert "medsync devnet up" in failed.value.hint
+    for name in ("devnet", "sepolia"):
+        with pytest.raises(NetworkError, match=r"No node answers at http://127\.0\.0\.1:\d+: ") as failed:
+            async with connect(name, url):
+                pass
+        assert ("medsync devnet up" in failed.value.hint) == (name == "devnet")
+        assert all(SECRET not in repr(error) for error in causes(failed.value))
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://127.0.0.1/rpc", "127.0.0.1:5050", "ws://127.0.0.1:5050/ws", "http//x"]
+    ("url", "shown"),
+    [
+        ("foo", "'foo' is not"),
+        ("127.0.0.1:5050", "'127.0.0.1:5050' is not"),
+        ("localhost:5050", "'localhost:5050' is not"),
+        ("ftp://127.0.0.1/rpc", "ftp://127.0.0.1 is not"),
+        ("ws://127.0.0.1:5050/ws", "ws://127.0.0.1:5050 is not"),
+        ("http//x", "may hold a key"),
+        ("http://", "malformed URL"),
+        (SECRET, "may hold a key"),
+        (f"https:{SECRET}", "may hold a key"),
+        (f"node.example/{SECRET}", "may hold a key"),
+        (f"http://127.0.0.1:5050/rpc ftp://node.example/{SECRET}", "ftp://node.example is not"),
+    ],
 )
-async def test_an_unusable_url_is_refused(url: str) -> None:
-    with pytest.raises(InputError):
+async def test_what_is_not_a_url_is_named_unless_it_may_be_a_key(url: str, shown: str) -> None:
+    with pytest.raises(InputError, match="must be an http or https URL") as refused:
         async with connect("devnet", url):
             pass
+    assert shown in str(refused.value)
+    assert SECRET not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -222,14 +284,128 @@ def test_only_the_host_is_shown(url: str, shown: str) -> None:
 def test_the_url_is_the_given_one_or_the_environments_or_the_networks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert node_url("devnet") == "http://127.0.0.1:5050/rpc"
+    assert node_urls("devnet") == ["http://127.0.0.1:5050/rpc"]
     monkeypatch.setenv(network.DEVNET_URL_VARIABLE, "http://127.0.0.1:6060/")
-    assert node_url("devnet") == "http://127.0.0.1:6060/rpc"
+    assert node_urls("devnet") == ["http://127.0.0.1:6060/rpc"]
     with pytest.raises(InputError, match="no node for sepolia"):
-        node_url("sepolia")
+        node_urls("sepolia")
     monkeypatch.setenv(URL_VARIABLE, "http://127.0.0.1:7070/rpc")
-    assert node_url("devnet") == "http://127.0.0.1:6060/rpc"
-    assert node_url("sepolia") == "http://127.0.0.1:7070/rpc"
-    assert node_url("sepolia", "http://127.0.0.1:8080") == "http://127.0.0.1:8080"
-    with pytest.raises(InputError, match="'goerli' is no network"):
-        node_url("goerli")
+    assert node_urls("devnet") == ["http://127.0.0.1:6060/rpc"]
+    assert node_urls("sepolia") == ["http://127.0.0.1:7070/rpc"]
+    assert node_urls("sepolia", "http://127.0.0.1:8080") == ["http://127.0.0.1:8080"]
+    with pytest.raises(InputError, match="'goerli' is not a known network"):
+        node_urls("goerli")
+
+
+@pytest.mark.parametrize("separator", [",", " ", "\n", " , ", ",,"])
+def test_several_urls_are_separated_by_commas_or_spaces(separator: str) -> None:
+    first, second = "http://127.0.0.1:1/rpc", "http://127.0.0.1:2/rpc"
+    assert node_urls("devnet", f" {first}{separator}{second}{separator}{first} ") == [first, second]
+
+
+# --- several nodes ------------------------------------------------------------------------------------------
+
+
+def height(number: int, block_hash: int = 0xB10C) -> dict[str, Any]:
+    """What a node answers that has so many blocks, with that hash for the one that is asked for."""
+    block = {"block_hash": hex(block_hash), "block_number": number, "timestamp": 1}
+    return {"starknet_blockNumber": number, "starknet_getBlockWithTxHashes": block}
+
+
+@asynccontextmanager
+async def nodes(*answers: dict[str, Any] | Answer) -> AsyncIterator[list[str]]:
+    """The URLs of several nodes."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(node(answer)) for answer in answers]
+
+
+async def test_several_nodes_that_agree_are_used_in_their_order() -> None:
+    async with (
+        nodes(DEVNET | height(9), DEVNET | height(8)) as urls,
+        connect("devnet", ",".join(urls)) as connection,
+    ):
+        assert connection.client._client.urls == tuple(urls)  # type: ignore[attr-defined]
+        assert connection.shown_url == shown_url(urls[0])
+        assert connection.is_local
+
+
+async def test_nodes_that_disagree_on_a_block_are_both_named() -> None:
+    async with nodes(DEVNET | height(9), DEVNET | height(8, 0xBAD)) as urls:
+        with pytest.raises(VerificationError, match="disagree on block 8") as refused:
+            async with connect("devnet", " ".join(urls)):
+                pass
+    assert refused.value.exit_code is ExitCode.NOT_VERIFIED
+    for url, block_hash in zip(urls, ("0xb10c", "0xbad"), strict=True):
+        assert f"{shown_url(url)} has the hash {block_hash}" in str(refused.value)
+    assert SECRET not in str(refused.value)
+
+
+async def test_a_node_that_lags_far_behind_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """Its hash is not even compared."""
+    async with nodes(DEVNET | height(10, 0xBAD), DEVNET | height(1_000)) as urls:
+        with caplog.at_level(logging.WARNING, "medsync"):
+            async with connect("devnet", ",".join(urls)) as connection:
+                assert connection.client._client.urls == (urls[1],)  # type: ignore[attr-defined]
+    assert f"{shown_url(urls[0])} is 990 blocks behind" in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_a_node_that_does_not_answer_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    async with nodes(_status(503), DEVNET) as urls:
+        with caplog.at_level(logging.WARNING, "medsync"):
+            async with connect("devnet", ",".join(urls)) as connection:
+                assert connection.client.url == urls[1]
+    assert "HTTP 503" in caplog.text
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"starknet_specVersion": "0.9.0"}, r"speaks JSON-RPC 0\.9\.0"),
+        ({"starknet_chainId": hex(encode_short_string("SN_MAIN"))}, "is on SN_MAIN"),
+    ],
+)
+async def test_one_wrong_node_of_several_is_refused(wrong: dict[str, Any], reason: str) -> None:
+    async with nodes(PUBLIC | height(9), PUBLIC | height(9) | wrong) as urls:
+        with pytest.raises(NetworkError, match=reason):
+            async with connect("sepolia", ",".join(urls), allow_public=True):
+                pass
+
+
+async def test_one_public_node_of_several_must_be_allowed() -> None:
+    async with nodes(DEVNET | height(9), PUBLIC | height(9)) as urls:
+        with pytest.raises(PublicNetworkError):
+            async with connect("devnet", ",".join(urls)):
+                pass
+        with pytest.raises(PublicNetworkError):
+            async with connect("devnet", f"{urls[0]},https://node.invalid"):
+                pass
+        async with connect("devnet", ",".join(urls), allow_public=True) as connection:
+            assert not connection.is_local
+
+
+async def test_nodes_whose_heads_make_no_sense_are_refused() -> None:
+    for wrong in ({"starknet_blockNumber": "9"}, {"starknet_getBlockWithTxHashes": {}}):
+        async with nodes(DEVNET | height(9), DEVNET | height(9) | wrong) as urls:
+            with pytest.raises(NetworkError, match="does not"):
+                async with connect("devnet", ",".join(urls)):
+                    pass
+
+
+async def test_the_newest_block_says_height_and_time() -> None:
+    """Which both must be possible."""
+
+    class Node:
+        def __init__(self, number: object, timestamp: object) -> None:
+            self.block_number, self.timestamp = number, timestamp
+
+        async def get_block_with_tx_hashes(self, block_number: str) -> Any:
+            assert block_number == "latest"
+            return self
+
+    newest = await newest_block(Node(7, 1_700_000_000))  # type: ignore[arg-type]
+    assert (newest.number, newest.timestamp) == (7, 1_700_000_000)
+    for number, timestamp in ((-1, 1), (2**64, 1), (None, 1), (7, -1), (7, 2**40), (7, None)):
+        with pytest.raises(NetworkError, match="newest block"):
+            await newest_block(Node(number, timestamp))  # type: ignore[arg-type]

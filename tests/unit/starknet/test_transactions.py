@@ -8,6 +8,7 @@ import pytest
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import (
     Call,
+    ResourceBounds,
     ResourceBoundsMapping,
     SentTransactionResponse,
     TransactionExecutionStatus,
@@ -15,11 +16,15 @@ from starknet_py.net.client_models import (
 )
 from starknet_py.net.models.transaction import InvokeV3
 
-from medsync.errors import ContractError, NetworkError
+from medsync.errors import ContractError, ExitCode, InputError, NetworkError, NonceConflict
+from medsync.protocol.types import AccessReceipt, Judgement, LogHead
 from medsync.starknet import transactions
+from medsync.starknet.abi import answer_fits
+from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.rpc import refusal, revert_code
 from medsync.starknet.signer import StarkSigner
-from medsync.starknet.transactions import Account, Invocation, UnknownOutcome, bounds_for
+from medsync.starknet.transactions import Account, Invocation, UnknownOutcome, bounds_for, max_fee
+from medsync.starknet.transport import NodeFailure
 from tests.harness.histories import CHAIN, CONTRACT, PATIENT
 
 BOUNDS = ResourceBoundsMapping.init_with_zeros()
@@ -43,6 +48,12 @@ class FakeNode:
         self.received = asyncio.Event()
         self.asked = 0
         self.reverts = False
+        self.balance = 10**18
+        self.makes_blocks = False
+
+    async def call_contract(self, call: Call, **_: Any) -> list[int]:
+        assert (call.to_addr, list(call.calldata)) == (STRK_TOKEN, [PATIENT])
+        return [self.balance, 0]
 
     async def get_contract_nonce(self, address: int, **_: Any) -> int:
         self.asked += 1
@@ -55,10 +66,15 @@ class FakeNode:
         trouble = self.trouble.pop(0) if self.trouble else None
         if trouble is not None and not self.swallow:
             raise trouble
+        cost = transaction.resource_bounds.l2_gas
+        if cost.max_amount * cost.max_price_per_unit > self.balance:
+            raise ClientError("Account balance is too small", 54)  # type: ignore[arg-type]
         if transaction.nonce < self.nonce or transaction.nonce in self.pool.values():
             raise INVALID_NONCE
         transaction_hash = transaction.calculate_hash(CHAIN)
         self.pool[transaction_hash] = transaction.nonce
+        if self.makes_blocks:
+            self.make_block()
         if trouble is not None:
             raise trouble
         return SentTransactionResponse(transaction_hash)
@@ -93,6 +109,11 @@ class _Receipt:
         self.transaction_hash = transaction_hash
         self.execution_status = status
         self.revert_reason = reason
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "NONCE_PAUSES", [0.0] * len(transactions.NONCE_PAUSES))
 
 
 @pytest.fixture
@@ -159,9 +180,10 @@ async def test_a_transaction_that_arrived_before_the_connection_broke_is_account
 async def test_a_gateway_that_gives_up_is_no_refusal(node: FakeNode, account: Account) -> None:
     node.trouble, node.swallow = [ClientError("Gateway timeout", "504")], True
     assert await submit(account, 1) in node.pool
-    node.trouble, node.swallow = [ClientError("Bad gateway", "502")], False
-    with pytest.raises(UnknownOutcome, match="HTTP status 502"):
-        await submit(account, 2)
+    for trouble in (ClientError("Bad gateway", "502"), NodeFailure("out of order (HTTP status 502)")):
+        node.trouble, node.swallow = [trouble], False
+        with pytest.raises(UnknownOutcome, match="HTTP status 502"):
+            await submit(account, 2)
     await submit(account, 3)
     assert sorted(node.pool.values()) == [0, 1]
 
@@ -178,19 +200,42 @@ async def test_a_chain_that_went_back_is_followed(node: FakeNode, account: Accou
 
 
 async def test_a_nonce_that_is_refused_for_ever_is_given_up(node: FakeNode, account: Account) -> None:
-    node.trouble = [INVALID_NONCE] * 3
-    with pytest.raises(ContractError) as refused:
+    node.trouble = [INVALID_NONCE] * 100
+    with pytest.raises(NonceConflict, match=r"MedSync\.revoke_all was not sent") as refused:
         await submit(account, 1)
-    assert refused.value.code == "INVALID_NONCE"
+    assert "Trying again is safe" in refused.value.hint
+    assert refused.value.to_json()["exit_code"] == ExitCode.REFUSED
     assert not node.pool
+    assert not account.unsettled
 
 
 async def test_a_duplicate_is_never_taken_for_success(node: FakeNode, account: Account) -> None:
     """It would be another transaction's result."""
-    node.trouble = [ClientError("Duplicate", 59)] * 3  # type: ignore[arg-type]
-    with pytest.raises(ContractError) as refused:
+    node.trouble = [ClientError("Duplicate", 59)] * 100  # type: ignore[arg-type]
+    with pytest.raises(NonceConflict):
         await submit(account, 1)
-    assert refused.value.code == "DUPLICATE_TRANSACTION"
+
+
+async def test_several_accounts_of_one_address_end_well(node: FakeNode) -> None:
+    """As several processes do, each of which counts nonces on its own."""
+    node.makes_blocks = True
+    accounts = [Account(PATIENT, node, StarkSigner(5, CHAIN)) for _ in range(4)]  # type: ignore[arg-type]
+    hashes = await asyncio.gather(*(submit(account, number) for number, account in enumerate(accounts)))
+    assert sorted(node.pool) == sorted(hashes)
+    assert sorted(node.pool.values()) == [0, 1, 2, 3]
+
+
+async def test_a_nonce_that_waits_is_not_given_up_while_it_may_be_an_earlier_trys(
+    node: FakeNode, account: Account
+) -> None:
+    """Another nonce would let both tries happen."""
+    node.trouble = [aiohttp.ServerDisconnectedError(), ClientError("Underpriced", 64)]  # type: ignore[arg-type]
+    with pytest.raises(UnknownOutcome) as lost:
+        await submit(account, 1)
+    with pytest.raises(NonceConflict):
+        await submit(account, 1)
+    assert list(account.unsettled) == [lost.value.transaction]
+    assert not node.pool
 
 
 async def test_a_failure_before_anything_is_sent_says_so(node: FakeNode, account: Account) -> None:
@@ -202,7 +247,76 @@ async def test_a_failure_before_anything_is_sent_says_so(node: FakeNode, account
         await submit(account, 1)
 
 
-# --- waiting ------------------------------------------------------------------------------------------------
+# --- before anything is sent --------------------------------------------------------------------------------
+
+
+async def test_an_account_that_is_not_deployed_is_named(node: FakeNode, account: Account) -> None:
+    async def absent(*_: Any, **__: Any) -> int:
+        raise ClientError("Contract not found", 20)  # type: ignore[arg-type]
+
+    node.get_contract_nonce = absent  # type: ignore[method-assign]
+    for asking in (submit(account, 1), account.get_nonce()):
+        with pytest.raises(ContractError, match=f"No account is deployed at {PATIENT:#x} on ") as refused:
+            await asking
+        assert refused.value.code == "ACCOUNT_NOT_FOUND"
+        assert "Deploy the account first" in refused.value.hint
+
+
+async def test_too_little_money_is_told_with_what_is_needed(node: FakeNode, account: Account) -> None:
+    node.balance = 1_234_567_890_123_456_789
+    bounds = ResourceBoundsMapping(
+        l1_gas=ResourceBounds(0, 1), l1_data_gas=ResourceBounds(10, 10**17), l2_gas=ResourceBounds(5, 10**18)
+    )
+    assert max_fee(bounds) == 6 * 10**18
+    assert max_fee(bounds, tip=10**17) == 65 * 10**17
+    with pytest.raises(ContractError, match="too little STRK; nothing was sent") as refused:
+        await account.submit(call(account), bounds=bounds)
+    assert refused.value.code == "INSUFFICIENT_BALANCE"
+    assert "up to 6.000000 STRK" in refused.value.hint
+    assert "the account has 1.234567 STRK" in refused.value.hint
+    assert not account.unsettled
+    await submit(account, 1)
+    assert list(node.pool.values()) == [0]
+
+
+@pytest.mark.parametrize("answer", [bool, LogHead, list[int], tuple[int, int], int | None, str])
+async def test_an_answer_that_does_not_fit_is_refused_before_sending(
+    node: FakeNode, account: Account, answer: Any
+) -> None:
+    """Later it would be too late: the transaction would have happened."""
+    add_consent = Invocation(account, "MedSync", "add_consent", Call(CONTRACT, 77, []), answer)
+    for invocations in ([add_consent], [call(account), add_consent]):
+        with pytest.raises(InputError, match=r"MedSync\.add_consent does not return .*; nothing was sent"):
+            await account.submit(*invocations, bounds=BOUNDS)
+    assert not node.pool
+    assert node.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("contract", "entry_point", "answer", "fits"),
+    [
+        ("MedSync", "add_consent", int, True),
+        ("MedSync", "add_consent", type(None), True),
+        ("MedSync", "revoke_all", type(None), True),
+        ("MedSync", "revoke_all", int, False),
+        ("MedSync", "request_access", AccessReceipt, True),
+        ("MedSync", "request_access", Judgement, False),
+        ("MedSync", "request_access_batch", list[AccessReceipt], True),
+        ("MedSync", "request_access_batch", AccessReceipt, False),
+        ("MedSync", "request_access_batch", list[int], False),
+        ("MedSync", "verify_consent", Judgement, True),
+        ("MedSync", "verify_consent", tuple[int, int], False),
+        ("MedSync", "supports_interface", bool, True),
+        ("MedSync", "supports_interface", int, False),
+        ("RewardPool", "withdraw", bool, False),
+        ("PrivateAnchor", "anchor", int, False),
+        # Of these no ABI is known.
+        ("MedSync", "no_such_entry_point", int, True),
+        ("Erc20", "approve", bool, True),
+    ],
+)
+def test_which_answers_fit(contract: str, entry_point: str, answer: Any, fits: bool) -> None:
+    assert answer_fits(contract, entry_point, answer) is fits
 
 
 # --- once ---------------------------------------------------------------------------------------------------
@@ -407,6 +521,54 @@ def test_other_reasons(data: Any, code: str) -> None:
     assert revert_code(data) == code
 
 
+ACCOUNT = 0x722301FE0F3FFF911031E4B30ED32215AA98FE553B2C6E8DD68405B47BE0E87
+REFUSED_SIGNATURE = (
+    "The `validate` entry point panicked with:\n"
+    f"Error in contract (contract address: {ACCOUNT:#066x}, class hash: 0x05b4, selector: "
+    "0x0162da33a4585851fe8d3af3c2a9c60b557814e221e0d4f30ff0b2189d9c7775):\n"
+    "0x4163636f756e743a20696e76616c6964207369676e6174757265 ('{code}').\n"
+)
+
+
+@pytest.mark.parametrize("code", ["Account: invalid signature", "argent/invalid-signature", "INVALID_SIG"])
+@pytest.mark.parametrize("when", ["estimated", "handed over"])
+def test_a_key_of_another_account_is_named(account: Account, code: str, when: str) -> None:
+    text = REFUSED_SIGNATURE.replace("{code}", code)
+    error = (
+        ClientError("Transaction execution error", 41, {"transaction_index": 0, "execution_error": text})  # type: ignore[arg-type]
+        if when == "estimated"
+        else ClientError("Account validation failed", 55, text)  # type: ignore[arg-type]
+    )
+    for refused in (refusal(error, call(account)), refusal(error, function="fee estimate")):
+        assert isinstance(refused, ContractError)
+        assert f"The key does not belong to the account {ACCOUNT:#x}" in str(refused)
+        assert refused.code == code
+
+
+def test_a_signature_that_a_contract_refuses_is_not_the_senders(account: Account) -> None:
+    """A patient's message is checked by the patient's account, not by that of whoever submits it."""
+    inner = "0x1 ('INVALID_SIG')"
+    text = TRACE.format(address=CONTRACT, selector=77, reason=inner)
+    refused = refusal(ClientError("x", 41, {"execution_error": text}), call(account))  # type: ignore[arg-type]
+    assert str(refused) == "MedSync.revoke_all refused: INVALID_SIG"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"selector": "0x1", "error": "x"},
+        {"selector": 7, "contract_address": 7, "error": "x"},
+        {"selector": "zz", "contract_address": "0x1", "error": {"selector": None}},
+        [1, 2],
+        7,
+    ],
+)
+def test_an_account_of_a_revert_that_makes_no_sense(account: Account, data: Any) -> None:
+    refused = refusal(ClientError("x", 41, data), call(account))  # type: ignore[arg-type]
+    assert isinstance(refused, ContractError)
+    assert refused.code == "UNKNOWN"
+
+
 async def test_the_failing_call_of_several_is_named(account: Account) -> None:
     first = Invocation(account, "Erc20", "approve", Call(0x70, 66, []), bool)
     second = call(account, "revoke_consent")
@@ -426,6 +588,7 @@ async def test_the_failing_call_of_several_is_named(account: Account) -> None:
     [
         (20, ContractError, "CONTRACT_NOT_FOUND"),
         (21, ContractError, "ENTRYPOINT_NOT_FOUND"),
+        (52, NonceConflict, "NONCE_CONFLICT"),
         (54, ContractError, "INSUFFICIENT_BALANCE"),
         (55, ContractError, "VALIDATION_FAILURE"),
         ("503", NetworkError, "UNREACHABLE"),
