@@ -59,9 +59,10 @@ format: setup ## Format Python and Cairo
 	@$(BIN)/ruff format --quiet .
 	@$(WITH_SCARB) scarb fmt --workspace
 
-lint: setup ## Check formatting and style of Python and Cairo
+lint: setup ## Check formatting, style and imports of Python, formatting and style of Cairo
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(WITH_SCARB) scarb fmt --workspace --check && scarb lint --workspace --test --deny-warnings
 
 typecheck: setup ## Check types (mypy --strict)

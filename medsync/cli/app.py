@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from medsync import __version__
+from medsync._version import __version__
 from medsync.cli import output
 from medsync.cli.commands import (
     access,
