@@ -57,7 +57,9 @@ whole = part("*")
 def small_package(to: Path) -> None:
     """The package with no more than two of its modules, and a script."""
     part("pyproject.toml", "medsync/errors.py", "medsync/protocol/felt.py", "scripts/setup.py")(to)
-    (to / "medsync/__init__.py").touch()
+    for name in ("medsync/__init__.py", "tests/packaging/integrator.py"):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).touch()
 
 
 def with_one_contract(to: Path) -> None:
