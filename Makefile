@@ -13,7 +13,7 @@ READY := .venv/.ready
 # Runs the rest of a line only where the pinned Scarb is; elsewhere it says so, and the line succeeds.
 WITH_SCARB := $(BIN)/python -m scripts tools scarb || exit 0;
 
-.PHONY: help setup devnet build test deep demo audit mutate private-build calimero-node bench lint format typecheck check ci lock clean
+.PHONY: help setup devnet build test pythons deep demo audit mutate private-build calimero-node bench lint format typecheck check ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ build: setup ## Compile the contracts and write the committed artifacts
 test: devnet ## Run every test, on real devnets (PYTEST_WORKERS=2)
 	@$(WITH_SCARB) scarb --offline cairo-test --workspace
 	@$(BIN)/pytest -n $(PYTEST_WORKERS)
+
+pythons: devnet ## Run unit and packaging tests on each supported Python of this machine
+	@$(BIN)/python -m scripts pythons
 
 deep: devnet ## Run the generated tests for a night; the seed is printed (HYPOTHESIS_PROFILE=ci: minutes)
 	@HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) $(BIN)/pytest -n $(PYTEST_WORKERS) $(GENERATED)
@@ -59,9 +62,10 @@ format: setup ## Format Python and Cairo
 	@$(BIN)/ruff format --quiet .
 	@$(WITH_SCARB) scarb fmt --workspace
 
-lint: setup ## Check formatting and style of Python and Cairo
+lint: setup ## Check formatting, style and imports of Python, formatting and style of Cairo
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(WITH_SCARB) scarb fmt --workspace --check && scarb lint --workspace --test --deny-warnings
 
 typecheck: setup ## Check types (mypy --strict)

@@ -1,25 +1,40 @@
 """MedSync: patients' consents, provable access logs and rewards on Starknet.
 
-What `__all__` lists can be imported from here; `medsync.log.replay` and the rest of the modules stand by
-themselves. Importing the package is cheap: a module is loaded when something of it is first asked for.
+What can be imported from here is the public interface, listed in `__all__`; all other modules may change with
+any release. Importing the package is cheap: a module is loaded when one of its names is first used.
+
+    >>> from medsync import Purpose
+    >>> Purpose.HRESCH.name
+    'HRESCH'
 """
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from medsync._version import __version__ as __version__
 
+# The one list of public names. Type checkers follow these imports; at run time `__getattr__` does.
 if TYPE_CHECKING:
+    from medsync.deployment.record import read_deployment as read_deployment
     from medsync.errors import ContractError as ContractError
     from medsync.errors import InputError as InputError
     from medsync.errors import MedSyncError as MedSyncError
     from medsync.errors import NetworkError as NetworkError
     from medsync.errors import PublicNetworkError as PublicNetworkError
     from medsync.errors import VerificationError as VerificationError
+    from medsync.log.exports import PatientExport as PatientExport
+    from medsync.log.exports.fhir import to_bundle as to_bundle
+    from medsync.log.exports.json import verify_export as verify_export
+    from medsync.log.exports.receipt import consent_receipt as consent_receipt
     from medsync.log.fetch import AccessHistory as AccessHistory
     from medsync.log.fetch import fetch_events as fetch_events
     from medsync.log.fetch import fetch_log as fetch_log
     from medsync.log.fetch import prove_complete as prove_complete
+    from medsync.log.replay import replay as replay
+    from medsync.protocol.commitments import Domain as Domain
+    from medsync.protocol.commitments import Opening as Opening
     from medsync.protocol.events import LogEntry as LogEntry
     from medsync.protocol.events import decode_event as decode_event
     from medsync.protocol.events import events_of as events_of
@@ -30,6 +45,7 @@ if TYPE_CHECKING:
     from medsync.protocol.types import Judgement as Judgement
     from medsync.protocol.types import LogHead as LogHead
     from medsync.protocol.vocabulary import Category as Category
+    from medsync.protocol.vocabulary import ConsentStatus as ConsentStatus
     from medsync.protocol.vocabulary import Decision as Decision
     from medsync.protocol.vocabulary import Power as Power
     from medsync.protocol.vocabulary import Purpose as Purpose
@@ -38,6 +54,7 @@ if TYPE_CHECKING:
     from medsync.starknet.accounts import create_keystore as create_keystore
     from medsync.starknet.accounts import load_account as load_account
     from medsync.starknet.accounts import predeployed_accounts as predeployed_accounts
+    from medsync.starknet.anchor import PrivateAnchorClient as PrivateAnchorClient
     from medsync.starknet.clients import Erc20Client as Erc20Client
     from medsync.starknet.clients import MedSyncClient as MedSyncClient
     from medsync.starknet.clients import RewardPoolClient as RewardPoolClient
@@ -50,26 +67,31 @@ if TYPE_CHECKING:
     from medsync.starknet.transactions import Account as Account
     from medsync.starknet.transactions import Invocation as Invocation
     from medsync.starknet.transactions import TransactionResult as TransactionResult
+    from medsync.starknet.transactions import UnknownOutcome as UnknownOutcome
 
-_NAMES = {
-    "starknet.accounts": "create_keystore load_account predeployed_accounts",
-    "starknet.clients": "Erc20Client MedSyncClient RewardPoolClient",
-    "errors": "ContractError InputError MedSyncError NetworkError PublicNetworkError VerificationError",
-    "protocol.events": "LogEntry decode_event events_of",
-    "log.fetch": "AccessHistory fetch_events fetch_log prove_complete",
-    "starknet.network": "Connection connect",
-    "starknet.signer": "StarkSigner",
-    "starknet.signing": "SignedConsent SignedRevocation signed_from_json",
-    "starknet.transactions": "Account Invocation TransactionResult",
-    "protocol.types": "AccessReceipt AccessRequest CampaignTerms ConsentTerms Judgement LogHead",
-    "protocol.vocabulary": "Category Decision Power Purpose Reason Role",
-}
-_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
-__all__ = sorted(_HOMES)
+def _public_names() -> dict[str, str]:
+    """The module of each public name, read from the imports above."""
+    source = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    (listed,) = (node for node in source.body if isinstance(node, ast.If))
+    return {
+        alias.name: str(node.module)
+        for node in listed.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+_MODULES = _public_names()
+
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'medsync' has no attribute {name!r}")
-    return getattr(import_module(f"medsync.{_HOMES[name]}"), name)
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

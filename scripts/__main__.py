@@ -17,6 +17,7 @@ VERBS = {
     "audit": ("scripts.audit.command", "run every test and write the auditor's report"),
     "demo": ("scripts.demo.story", "tell the whole story on a devnet of its own [--json]"),
     "tools": ("scripts.tools", "find or build the pinned devnet; ask for the pinned Scarb"),
+    "pythons": ("scripts.pythons", "run tests on every supported Python that is found"),
     "tidy": ("scripts.tidy", "run a command and see that it leaves nothing behind"),
     "private-build": ("scripts.calimero.build_application", "build the private node's application"),
     "calimero-node": ("scripts.calimero.build_node", "find or build a real Calimero node"),

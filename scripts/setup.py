@@ -15,7 +15,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-READY = VENV / ".ready"
 TOOLS = ROOT / ".tools"
 LOCK = "requirements.lock"
 BOOTSTRAP_LOCK = "requirements-bootstrap.lock"
@@ -93,21 +92,21 @@ def find_uv() -> "str | Path":
     return local
 
 
-def install(uv: "str | Path") -> None:
-    """Make `.venv` hold exactly what the lock says, and this project in place.
+def install(uv: "str | Path", venv: Path = VENV, interpreter: "str | Path" = sys.executable) -> None:
+    """Make an environment hold exactly what the lock says, and this project in place.
 
     One that an interruption left incomplete is made anew; what was downloaded already is in uv's cache.
     """
-    python = VENV / "bin" / "python"
-    if not READY.exists() or not python.exists() or subprocess.run([str(python), "-c", ""]).returncode:
-        run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV)
+    python, ready = venv / "bin" / "python", venv / ".ready"
+    if not ready.exists() or not python.exists() or subprocess.run([str(python), "-c", ""]).returncode:
+        run(uv, "venv", "--quiet", "--clear", "--python", interpreter, venv)
     else:
-        READY.unlink()
+        ready.unlink()
     pip = (uv, "pip")
     into = ("--quiet", "--python", python)
     run(*pip, "sync", *into, "--require-hashes", "--build-constraints", BOOTSTRAP_LOCK, LOCK)
     run(*pip, "install", *into, "--no-deps", "--no-build-isolation", "--editable", ROOT)
-    READY.touch()
+    ready.touch()
 
 
 def lock(uv: "str | Path") -> None:

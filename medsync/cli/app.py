@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from medsync import __version__
+from medsync._version import __version__
 from medsync.cli import output
 from medsync.cli.commands import (
     access,
@@ -102,7 +102,7 @@ def options(
 ) -> None:
     """Consent, access log and rewards for health data on Starknet.
 
-    Patients say who may use their data, for what and until when; every request is logged, every use is paid.
+    Patients say who may use their data, for what and until when; every request is logged, and may be paid.
     The global options may stand before or after the command. Exit codes: 0 done, 1 failed, 2 bad usage,
     3 bad input, 4 tool missing, 5 node unreachable, 6 contract refused, 7 not verified, 8 public network,
     9 access not permitted, 130 interrupted.

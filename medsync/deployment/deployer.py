@@ -29,7 +29,8 @@ from starknet_py.net.full_node_client import FullNodeClient
 from starknet_py.net.models.transaction import AccountTransaction, DeclareV3, InvokeV3
 from starknet_py.net.udc_deployer.deployer import Deployer
 
-from medsync import __version__, artifacts
+from medsync import artifacts
+from medsync._version import __version__
 from medsync.artifacts import Artifact
 from medsync.deployment.record import (
     MEDSYNC,

@@ -272,6 +272,16 @@ def path_of(name: str) -> Path:
     return folder() / f"{name}.json"
 
 
+def read_deployment(name: str) -> Record:
+    """Read a deployment's record by its name, usually its network's, or by its path.
+
+    Names are looked up in `folder()`. Raises InputError if there is no such record or it is not valid.
+
+        contract = read_deployment("sepolia").medsync
+    """
+    return read(path_of(name))
+
+
 def read(path: Path) -> Record:
     """Read a record. Raises InputError if the file cannot be read or is no valid record."""
     if not is_there(path):

@@ -194,7 +194,7 @@ async def tell(console: Console) -> Narrator:
     Returns what was told. Raises MedSyncError as soon as something is not as the story says.
     """
     narrator = Narrator(console)
-    console.print("[bold]MedSync[/bold]: patients decide, every request is logged, every use is paid.")
+    console.print("[bold]MedSync[/bold]: patients decide, every request is logged, and uses can be paid for.")
     console.print(
         "A local devnet runs what follows like Starknet would, but proves nothing: STARK validity is a"
         " property of Starknet itself. The patients are synthetic.",

@@ -114,18 +114,13 @@ def other_hash(copy: Path) -> None:
 # --- what is copied -----------------------------------------------------------------------------------------
 
 STYLE: Final = trees.part("pyproject.toml", "medsync/protocol/felt.py")
-TYPES: Final = trees.part(
-    "pyproject.toml",
-    "medsync/__init__.py",
-    "medsync/protocol/felt.py",
-    "medsync/py.typed",
-    "scripts/setup.py",
-)
+ROOMS: Final = trees.part("pyproject.toml", "medsync/*.py")
 DOCUMENTS: Final = trees.part("medsync/*", "contracts/*", "deployments/*", "docs/*", "scripts/*", "Scarb.*")
 PROGRAM: Final = trees.part("medsync/*", "contracts/*", "deployments/*", "scripts/*", "Scarb.*")
 
 # --- the table ----------------------------------------------------------------------------------------------
 
+IMPORTS: Final = "lint-imports --no-logo --no-cache"
 BUILD: Final = "python -m scripts build --check"
 TESTS: Final = "pytest -n 2"
 LINT_CAIRO: Final = "scarb lint --workspace --test --deny-warnings"
@@ -161,6 +156,89 @@ PLANTED: Final = (
         says="F401.*`planted` imported but unused",
         tree=STYLE,
     ),
+    *(
+        Planted(
+            gate=IMPORTS,
+            protects=protects,
+            failure=f"`{module}` imports `{imported}`",
+            plant=append(f"medsync/{module}.py", f"{before}import {imported}\n"),
+            says=says,
+            tree=ROOMS,
+        )
+        for protects, module, imported, before, says in (
+            (
+                "A room imports lower rooms only: `protocol` nothing but errors",
+                "protocol/felt",
+                "medsync.storage.files",
+                "",
+                r"medsync\.protocol\.felt -> medsync\.storage\.files",
+            ),
+            (
+                "The same: `starknet` not the log",
+                "starknet/rpc",
+                "medsync.log.fetch",
+                "",
+                r"medsync\.starknet\.rpc -> medsync\.log\.fetch",
+            ),
+            (
+                "The same: `starknet` not the private side",
+                "starknet/signer",
+                "medsync.private.schema",
+                "",
+                r"medsync\.starknet\.signer -> medsync\.private\.schema",
+            ),
+            (
+                "The same: `log` not the private side",
+                "log/replay",
+                "medsync.private.schema",
+                "",
+                r"medsync\.log\.replay -> medsync\.private\.schema",
+            ),
+            (
+                "The same: `deployment` not the private side, even for a type checker only",
+                "deployment/toolchain",
+                "medsync.private.schema",
+                "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    ",
+                r"medsync\.deployment\.toolchain -> medsync\.private\.schema",
+            ),
+            (
+                "No two modules of a room import each other",
+                "log/completeness",
+                "medsync.log.replay",
+                "",
+                r"(?s)No two modules of a room import each other BROKEN.*medsync\.log",
+            ),
+            (
+                "No room imports the public interface",
+                "storage/files",
+                "medsync",
+                "",
+                r"medsync\.storage\.files -> medsync \(",
+            ),
+            (
+                "The package does not import what only the repository has",
+                "errors",
+                "scripts.build",
+                "",
+                r"medsync\.errors -> scripts",
+            ),
+            (
+                "The same of the tests",
+                "log/fetch",
+                "tests.harness",
+                "",
+                r"medsync\.log\.fetch -> tests",
+            ),
+        )
+    ),
+    Planted(
+        gate=IMPORTS,
+        protects="Every room has its place among the others",
+        failure="a room that no layer names",
+        plant=append("medsync/planted/__init__.py", ""),
+        says="medsync.planted",
+        tree=ROOMS,
+    ),
     Planted(
         gate="scarb fmt --workspace --check",
         protects="Cairo has one form",
@@ -190,7 +268,7 @@ PLANTED: Final = (
             "\ndef planted() -> int:\n    return ''\n\ndef untyped(value):\n    pass\n",
         ),
         says=r'(?s)got "str", expected "int".*missing a type annotation',
-        tree=TYPES,
+        tree=trees.small_package,
     ),
     *(
         Planted(

@@ -54,6 +54,14 @@ def part(*patterns: str) -> Tree:
 whole = part("*")
 
 
+def small_package(to: Path) -> None:
+    """The package with no more than two of its modules, and a script."""
+    part("pyproject.toml", "medsync/errors.py", "medsync/protocol/felt.py", "scripts/setup.py")(to)
+    for name in ("medsync/__init__.py", "tests/packaging/integrator.py"):
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).touch()
+
+
 def with_one_contract(to: Path) -> None:
     """What the artifacts' check reads, with the smallest contract for all others: hashing takes seconds."""
     part("medsync/*", "scripts/*", "contracts/*", "tests/mocks/*", "Scarb.*")(to)
@@ -128,6 +136,7 @@ def to_set_up(to: Path) -> None:
         "pyproject.toml",
         "README.md",
         "medsync/__init__.py",
+        "medsync/_version.py",
         "requirements-bootstrap.lock",
     )(to)
     flit = metadata.distribution("flit_core")

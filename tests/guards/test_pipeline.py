@@ -48,7 +48,7 @@ def pipeline(where: Path, command: str, failing: str = "") -> tuple[int, list[st
     """Run a command with stand-ins for all programs: its status, and what it ran, in order."""
     trees.part("Makefile", ".ci/run", "pyproject.toml", "requirements*.lock", "scripts/setup.py")(where)
     text = (where / "Makefile").read_text() + (where / ".ci/run").read_text()
-    programs = {f".venv/bin/{name}" for name in re.findall(r"(?:\$\(BIN\)|\.venv/bin)/(\w+)", text)}
+    programs = {f".venv/bin/{name}" for name in re.findall(r"(?:\$\(BIN\)|\.venv/bin)/([\w-]+)", text)}
     for program in programs | {"beside/python3", "beside/scarb"}:
         (where / program).parent.mkdir(parents=True, exist_ok=True)
         (where / program).write_text(STAND_IN)

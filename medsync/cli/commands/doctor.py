@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from medsync import __version__
+from medsync._version import __version__
 from medsync.cli.context import Context, command
 from medsync.cli.output import Answer
 from medsync.errors import ExitCode, MedSyncError

@@ -252,17 +252,16 @@ def test_incomplete_environment_is_made_anew(
         if ran[-1] == "venv --quiet":
             program(python.parent, "python", "")
 
-    for name, value in {"VENV": tmp_path, "READY": ready, "run": run}.items():
-        monkeypatch.setattr(setup, name, value)
+    monkeypatch.setattr(setup, "run", run)
     fill = ["pip sync", "pip install"]
-    setup.install("uv")
+    setup.install("uv", tmp_path)
     assert (ran, ready.exists()) == (["venv --quiet", *fill], True)
     ran.clear()
-    setup.install("uv")
+    setup.install("uv", tmp_path)
     assert ran == fill
     ran.clear()
     ready.unlink()
-    setup.install("uv")
+    setup.install("uv", tmp_path)
     assert ran == ["venv --quiet", *fill]
 
 
