@@ -114,7 +114,7 @@ class State:
         self._withdrawn: dict[int, int] = {}
         self._lifetime_deposits = 0
 
-    # --- entities and consents ------------------------------------------------------------------------------
+    # --- entities and consents ---
 
     def admin(self, second: int | None = None) -> int:
         """The administrator's address; zero before the contract was deployed."""
@@ -160,7 +160,7 @@ class State:
             second,
         )
 
-    # --- accesses -------------------------------------------------------------------------------------------
+    # --- accesses ---
 
     @property
     def patients(self) -> list[int]:
@@ -177,7 +177,7 @@ class State:
         head = [0, *entry_digests(self.chain_id, self.contract, entries)][-1]
         return LogHead(len(entries), head)
 
-    # --- rewards --------------------------------------------------------------------------------------------
+    # --- rewards ---
 
     @property
     def campaigns(self) -> dict[int, CampaignTerms]:
@@ -214,7 +214,7 @@ class State:
         """The sum of all deposits ever made, in the token's smallest unit."""
         return self._lifetime_deposits
 
-    # --- applying events ------------------------------------------------------------------------------------
+    # --- applying events ---
 
     def apply(self, event: Event) -> None:
         """Take the next event into account.

@@ -48,7 +48,7 @@ class _Located:
     location: EventLocation | None = field(default=None, kw_only=True)
 
 
-# --- entities -----------------------------------------------------------------------------------------------
+# --- entities ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class AdminTransferred(_Located):
     admin: int
 
 
-# --- consents -----------------------------------------------------------------------------------------------
+# --- consents ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class SignatureUsed(_Located):
     nonce: int
 
 
-# --- accesses -----------------------------------------------------------------------------------------------
+# --- accesses ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +264,7 @@ class EmergencyAccessed(_Located):
     justification: int
 
 
-# --- rewards ------------------------------------------------------------------------------------------------
+# --- rewards ---
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +332,7 @@ class CampaignClosed(_Located):
     refunded: int
 
 
-# --- private logs -------------------------------------------------------------------------------------------
+# --- private logs ---
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def _skipped(text: str) -> Fault:
     return Fault(status=Status.SKIPPED, text=text)
 
 
-# --- evidence -----------------------------------------------------------------------------------------------
+# --- evidence ---
 
 
 class Index:
@@ -175,7 +175,7 @@ def _judge(what: str, tests: Sequence[Evidence]) -> Iterator[Fault]:
             yield _failed(f"{what}: {test.name} {test.outcome}")
 
 
-# --- what was examined and run ------------------------------------------------------------------------------
+# --- what was examined and run ---
 
 
 def examined_part(root: Path, record: Record) -> Examined:
@@ -258,7 +258,9 @@ def _counted(totals: Counter[Outcome]) -> str:
         f"{totals.total():,} tests: {totals[Outcome.PASSED]:,} passed",
         f"{totals[Outcome.FAILED]:,} failed",
     ]
-    parts += [f"{totals[one]:,} {one}" for one in (Outcome.SKIPPED, Outcome.XFAILED) if totals[one]]
+    parts += [
+        f"{totals[outcome]:,} {outcome}" for outcome in (Outcome.SKIPPED, Outcome.XFAILED) if totals[outcome]
+    ]
     return ", ".join(parts)
 
 
@@ -277,8 +279,10 @@ def _test_functions(source: str) -> list[str]:
         statements = ast.parse(source).body
     except SyntaxError:
         return []  # pytest could not read it either, and said so
-    functions = [one for one in statements if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return [one.name for one in functions if one.name.startswith("test_")]
+    functions = [
+        statement for statement in statements if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return [function.name for function in functions if function.name.startswith("test_")]
 
 
 def cairo_part(record: Record) -> CairoTests:
@@ -318,7 +322,7 @@ def reached_part(record: Record) -> Reached:
     )
 
 
-# --- what holds what ----------------------------------------------------------------------------------------
+# --- what holds what ---
 
 
 def invariants_part(record: Record, index: Index) -> Invariants:
@@ -347,24 +351,27 @@ def guards_part(index: Index) -> Guards:
     walk = "tests/guards/test_planted.py::test_a_"
     rows = [
         Guard(
-            name=f"{one.environment} {one.gate}".strip(),
-            protects=one.protects,
-            planted=one.failure,
+            name=f"{planted.environment} {planted.gate}".strip(),
+            protects=planted.protects,
+            planted=planted.failure,
             tests=[
                 index.find(
                     f"{walk}test_names_what_is_planted"
-                    if "::" in one.gate
-                    else f"{walk}gate_names_what_is_planted[{f'{one.environment} {one.gate}'.strip()}]"
+                    if "::" in planted.gate
+                    else f"{walk}gate_names_what_is_planted[{f'{planted.environment} {planted.gate}'.strip()}]"
                 )
             ],
         )
-        for one in PLANTED
+        for planted in PLANTED
     ]
     rows += [
         Guard(
-            name=one.gate, protects=one.protects, planted=one.failure, tests=list(map(index.find, one.tests))
+            name=proven.gate,
+            protects=proven.protects,
+            planted=proven.failure,
+            tests=list(map(index.find, proven.tests)),
         )
-        for one in PROVEN
+        for proven in PROVEN
     ]
     faults = [fault for row in rows for fault in _judge(row.name, row.tests)]
     gates = len({row.name for row in rows})
@@ -461,7 +468,7 @@ def tables_of(text: str) -> Iterator[list[list[str]]]:
         ]
 
 
-# --- what was measured before -------------------------------------------------------------------------------
+# --- what was measured before ---
 
 
 def mutation_part(root: Path, index: Index) -> Mutation:
@@ -487,19 +494,19 @@ def mutation_of(content: Mapping[str, Any], index: Index, faults: list[Fault]) -
     }
     predecessor = [
         PutBack(
-            defect=one["defect"],
-            file=one["file"],
-            killed=one["killed"],
-            test=index.find(one["test"]) if one["test"] else None,
+            defect=defect["defect"],
+            file=defect["file"],
+            killed=defect["killed"],
+            test=index.find(defect["test"]) if defect["test"] else None,
         )
-        for one in content["predecessor"]
+        for defect in content["predecessor"]
     ]
     scores = "; ".join(
         f"{title}: {group.killed:,} of {group.compiling:,} mutants killed ({group.score:.1f} %),"
         f" {len(group.survivors)} survived"
         for title, group in groups.items()
     )
-    noticed = sum(one.killed for one in predecessor)
+    noticed = sum(defect.killed for defect in predecessor)
     return Mutation(
         claim=f"{scores}. {noticed} of {len(predecessor)} defects of the predecessor were noticed.",
         faults=faults,
@@ -535,7 +542,7 @@ def costs_part(root: Path, index: Index) -> Costs:
     )
 
 
-# --- what the contracts say ---------------------------------------------------------------------------------
+# --- what the contracts say ---
 
 
 def errors_part(reached: Reached) -> Errors:
@@ -558,25 +565,29 @@ def interfaces_part(root: Path) -> Interfaces:
     contracts = [
         Interface(
             contract=contract.name,
-            views=[one.name for one in contract.functions if one.is_view],
-            externals=[one.name for one in contract.functions if not one.is_view],
+            views=[function.name for function in contract.functions if function.is_view],
+            externals=[function.name for function in contract.functions if not function.is_view],
             events=[
                 Event(
                     name=event.name,
                     doc=event.doc,
                     members=[
-                        Field(name=one.name, type=one.type, doc=one.doc, key=one.key) for one in event.members
+                        Field(name=member.name, type=member.type, doc=member.doc, key=member.key)
+                        for member in event.members
                     ],
                 )
                 for event in contract.events
             ],
-            storage=[Field(name=one.name, type=one.type, doc=one.doc) for one in contract.storage],
+            storage=[
+                Field(name=variable.name, type=variable.type, doc=variable.doc)
+                for variable in contract.storage
+            ],
         )
         for contract in reference.contracts
     ]
-    functions = sum(len(one.views) + len(one.externals) for one in contracts)
-    events = sum(len(one.events) for one in contracts)
-    cells = sum(len(one.storage) for one in contracts)
+    functions = sum(len(contract.views) + len(contract.externals) for contract in contracts)
+    events = sum(len(contract.events) for contract in contracts)
+    cells = sum(len(contract.storage) for contract in contracts)
     return Interfaces(
         claim=f"{functions} entry points, {events} events and {cells} storage variables"
         f" in {len(contracts)} contracts.",

@@ -57,7 +57,7 @@ class Evidence(BaseModel):
     cases: int = 0
 
 
-# --- what was examined --------------------------------------------------------------------------------------
+# --- what was examined ---
 
 
 class Class(BaseModel):
@@ -82,7 +82,7 @@ class Examined(Part):
     classes: list[Class]
 
 
-# --- what was run -------------------------------------------------------------------------------------------
+# --- what was run ---
 
 
 class Function(BaseModel):
@@ -150,7 +150,7 @@ class Reached(Part):
     runs: list[Reach] = []
 
 
-# --- what is known besides ----------------------------------------------------------------------------------
+# --- what is known besides ---
 
 
 class Survivor(BaseModel):
@@ -337,7 +337,7 @@ class Words(Part):
     tests: list[Evidence] = []
 
 
-# --- all of it ----------------------------------------------------------------------------------------------
+# --- all of it ---
 
 TITLES = {
     "examined": "What was examined",
@@ -399,9 +399,13 @@ class Report(BaseModel):
             for test in folder.tests:
                 ended.update(test.outcomes)
         failed = f"{ended[Outcome.FAILED]:,}" if ended[Outcome.FAILED] else "none"
-        said = [f"{ended[Outcome.PASSED]:,} of {ended.total():,} tests passed, {failed} failed"]
-        said += [f"{ended[one]:,} {one}" for one in (Outcome.SKIPPED, Outcome.XFAILED) if ended[one]]
-        sentences = [", ".join(said)]
+        totals = [f"{ended[Outcome.PASSED]:,} of {ended.total():,} tests passed, {failed} failed"]
+        totals += [
+            f"{ended[outcome]:,} {outcome}"
+            for outcome in (Outcome.SKIPPED, Outcome.XFAILED)
+            if ended[outcome]
+        ]
+        sentences = [", ".join(totals)]
         for status in reversed(Status):
             titles = [title for _, title, part in self.parts() if part.status is status]
             if titles and status is not Status.HOLDS:

@@ -306,8 +306,6 @@ class Story:
         ]
         await self._measure("3 of 5 nodes, to 5 others", client.rotate(nodes, THRESHOLD, signatures))
 
-    # --- what the cases are made of -------------------------------------------------------------------------
-
     async def _do(self, invocation: Invocation[Any]) -> None:
         await self._lab.do(invocation.account, invocation.call)
 

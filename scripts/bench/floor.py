@@ -155,9 +155,10 @@ class Surveyor:
         this, other, _ = self._lab.yardsticks
         swap = {self._lab.pool: this}
         made = [
-            Call(one.to_addr, one.selector, [swap.get(felt, felt) for felt in one.calldata]) for one in calls
+            Call(call.to_addr, call.selector, [swap.get(felt, felt) for felt in call.calldata])
+            for call in calls
         ]
-        taken = [Call(other, starknet_keccak("take"), one.calldata) for one in calls]
+        taken = [Call(other, starknet_keccak("take"), call.calldata) for call in calls]
         same = self._changes(changed, RESTING), _forward(this, taken)
         different = self._changes(changed, RESTING + 1), _forward(this, made)
         return await self._gas(*different[0], different[1]) - await self._gas(*same[0], same[1])
@@ -223,8 +224,8 @@ def _acting() -> frozenset[int]:
 
 def _forward(yardstick: int, calls: Sequence[Call]) -> Call:
     calldata = [len(calls)]
-    for one in calls:
-        calldata += [one.to_addr, one.selector, len(one.calldata), *one.calldata]
+    for forwarded in calls:
+        calldata += [forwarded.to_addr, forwarded.selector, len(forwarded.calldata), *forwarded.calldata]
     return call(yardstick, "forward", *calldata)
 
 

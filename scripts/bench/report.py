@@ -28,7 +28,7 @@ CHART: Final = "docs/costs.svg"
 GOAL: Final = 1.15
 
 
-# --- files --------------------------------------------------------------------------------------------------
+# --- files ---
 
 
 def read_costs() -> Costs:
@@ -108,7 +108,14 @@ def difference_table(found: Sequence[Difference]) -> list[str]:
         return []
     lines = [("case", "number", "published", "measured", "change")]
     lines += [
-        (one.what, one.number, _amount(one.published), _amount(one.measured), one.change) for one in found
+        (
+            difference.what,
+            difference.number,
+            _amount(difference.published),
+            _amount(difference.measured),
+            difference.change,
+        )
+        for difference in found
     ]
     what, number, *amounts = (max(map(len, column)) for column in zip(*lines, strict=True))
     return [
@@ -143,7 +150,7 @@ def _dump(content: object) -> str:
     return json.dumps(content, indent=2) + "\n"
 
 
-# --- the page -----------------------------------------------------------------------------------------------
+# --- the page ---
 
 _OPERATIONS: Final = {
     "Access": ("request_access", "request_access_batch", "request_emergency_access", "verify_consent"),
@@ -338,7 +345,7 @@ def _table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in (columns, rule, *lines))
 
 
-# --- the chart ----------------------------------------------------------------------------------------------
+# --- the chart ---
 
 #: What a cost is made of, in the order of the bars, with a colour that the colour-blind can tell from its
 #: neighbours (Okabe and Ito's, and grey for what everybody pays).

@@ -131,14 +131,14 @@ def _version(folder: Path) -> str:
 
 def drift(folder: Path = SOURCES, bundle_file: Path = BUNDLE) -> Iterator[str]:
     """What in a folder does not fit the rest of it. Raises InputError for a file that cannot be read."""
-    told = json.loads(read_text(folder / MANIFEST, "The manifest"))
+    recorded = json.loads(read_text(folder / MANIFEST, "The manifest"))
     wasm = read_bytes(folder / WASM, "The application")
     bundle = Bundle.read(bundle_file)
-    found = describe(folder, wasm, told.get("compiler", ""), bundle)
-    for name in sorted(told.keys() | found.keys()):
-        if told.get(name) != found.get(name):
-            yield f"{MANIFEST} says {name} {told.get(name)}, found is {found.get(name)}"
-    if RUST not in str(told.get("compiler")):
+    found = describe(folder, wasm, recorded.get("compiler", ""), bundle)
+    for name in sorted(recorded.keys() | found.keys()):
+        if recorded.get(name) != found.get(name):
+            yield f"{MANIFEST} says {name} {recorded.get(name)}, found is {found.get(name)}"
+    if RUST not in str(recorded.get("compiler")):
         yield f"{MANIFEST} names another compiler than Rust {RUST}"
     if bundle.wasm != wasm:
         yield f"{BUNDLE.name} holds other code than {WASM}"
@@ -161,13 +161,13 @@ def check() -> None:
     verify()
     built, compiler = build()
     committed = read_bytes(SOURCES / WASM, "The application")
-    told = json.loads(read_text(SOURCES / MANIFEST, "The manifest"))["compiler"]
+    recorded = json.loads(read_text(SOURCES / MANIFEST, "The manifest"))["compiler"]
     if built != committed:
         raise VerificationError(
             f"The build is not the committed {WASM}:",
             findings=[
                 f"{what}: sha256 {hashlib.sha256(wasm).hexdigest()}, {len(wasm)} bytes, by {by}"
-                for what, wasm, by in (("built", built, compiler), ("committed", committed, told))
+                for what, wasm, by in (("built", built, compiler), ("committed", committed, recorded))
             ],
         )
     print(f"{WASM} is what its sources compile to: sha256 {hashlib.sha256(built).hexdigest()}.")

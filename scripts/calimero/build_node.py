@@ -82,8 +82,8 @@ def missing() -> Iterator[str]:
 
 
 def _rust_version() -> tuple[int, ...]:
-    said = subprocess.run(["cargo", "--version"], capture_output=True, text=True).stdout
-    found = re.search(r"(\d+)\.(\d+)", said)
+    output = subprocess.run(["cargo", "--version"], capture_output=True, text=True).stdout
+    found = re.search(r"(\d+)\.(\d+)", output)
     return tuple(map(int, found.groups())) if found else (0,)
 
 

@@ -88,7 +88,9 @@ class PrivateSide:
     @property
     def quorum(self) -> Quorum:
         """Whose signatures the anchor needs."""
-        return Quorum(threshold=THRESHOLD, nodes=tuple(one.quorum_node for one in self.institutions))
+        return Quorum(
+            threshold=THRESHOLD, nodes=tuple(institution.quorum_node for institution in self.institutions)
+        )
 
     @property
     def bridge(self) -> Bridge:
@@ -101,7 +103,8 @@ class PrivateSide:
         assert record.private_anchor is not None
         client = PrivateAnchorClient(record.private_anchor, account)
         others = [
-            await one.home.attestor(one.store, self.passphrase, client) for one in self.institutions[1:]
+            await institution.home.attestor(institution.store, self.passphrase, client)
+            for institution in self.institutions[1:]
         ]
         for attestor in others:
             self.stack.callback(attestor.close)
@@ -184,13 +187,10 @@ async def _join(node: CalimeroNode, store: RecordStore) -> None:
         await node.join_context(app.context.id)
 
 
-# --- the chapters -------------------------------------------------------------------------------------------
-
-
 async def upload(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
     """Every patient's first resource of each category goes to the hospital's node, encrypted."""
-    for name, one in zip(INSTITUTIONS, private.institutions, strict=True):
-        health = await one.store.node.health()
+    for name, institution in zip(INSTITUTIONS, private.institutions, strict=True):
+        health = await institution.store.node.health()
         narrator.tell(f"the {name}'s node: {health.description}")
     narrator.tell(f"each runs the application {private.hospital.home.settings.application}")
     patients = load_patients()
@@ -289,8 +289,8 @@ async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record
     await private.step()
     index = next(
         place
-        for place, one in enumerate(private.bridge.journal.operations())
-        if isinstance(one, RecordOperation) and one.commitment == record.record.commitment
+        for place, operation in enumerate(private.bridge.journal.operations())
+        if isinstance(operation, RecordOperation) and operation.commitment == record.record.commitment
     )
     contract = private.bridge.anchor
     size = (await contract.head()).size
@@ -306,7 +306,9 @@ async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record
 async def after_revocation(narrator: Narrator, private: PrivateSide, patient: Account) -> None:
     """Nothing of the patient who revoked is released any more."""
     done = await private.step()
-    newest = max((one for one in done.processed if one.patient == patient.address), key=lambda one: one.seq)
+    newest = max(
+        (entry for entry in done.processed if entry.patient == patient.address), key=lambda entry: entry.seq
+    )
     narrator.check(
         "the bridge sees the request, and that it was refused", newest.outcome, EntryOutcome.NOT_PERMITTED
     )
@@ -329,7 +331,7 @@ async def erase(narrator: Narrator, stage: Stage, private: PrivateSide, record: 
     statement = certificate.verify(bytes.fromhex(home.public(CustodianKey)["signing_key"]))
     narrator.check(
         "the first patient's observation: key, ciphertext and salt are deleted, and certified",
-        {one.place for one in statement.deleted if one.found} >= {"vault", "node"},
+        {deletion.place for deletion in statement.deleted if deletion.found} >= {"vault", "node"},
         True,
     )
     for remains in statement.remains:

@@ -80,7 +80,7 @@ class Operators:
         found = [mutant for mutant in found if self._changes(mutant)]
         return sorted(distinct(found), key=lambda mutant: mutant.edits[0].start)
 
-    # --- single signs -----------------------------------------------------------------------------------
+    # --- single signs ---
 
     def comparisons(self, item: Item) -> Iterator[Mutant]:
         """The boundary moved, which is harder to notice than the whole condition negated; equality negated.
@@ -166,7 +166,7 @@ class Operators:
             new = names[(names.index(variant.text) + 1) % len(names)]
             yield self._replace(item, "variant", variant, new)
 
-    # --- statements -------------------------------------------------------------------------------------
+    # --- statements ---
 
     def deletions(self, item: Item) -> Iterator[Mutant]:
         for first, last in self._statements(item.first, item.last):
@@ -216,7 +216,7 @@ class Operators:
                 if start in self.starts:  # Not in a comment.
                     yield self._mutant(item, "role", start, start + len(old), new, shown(old, new))
 
-    # --- order ------------------------------------------------------------------------------------------
+    # --- order ---
 
     def arms(self, item: Item) -> Iterator[Mutant]:
         """The arms of a match swapped in pairs."""
@@ -225,8 +225,8 @@ class Operators:
                 continue
             brace = self._brace(index)
             found = list(self._arms(brace))
-            for one, other in _pairs(found):
-                yield self._swap(item, "arms swapped", one, other)
+            for first, second in _pairs(found):
+                yield self._swap(item, "arms swapped", first, second)
 
     def arguments(self, item: Item) -> Iterator[Mutant]:
         """Two neighbouring arguments of one type swapped, in calls of functions of these sources."""
@@ -262,8 +262,8 @@ class Operators:
             for part in given:
                 by_type.setdefault(declared[self.tokens[part[0]].text], []).append(part)
             for parts in by_type.values():
-                for one, other in _pairs(parts):
-                    yield self._swap_fields(item, operator, one, other)
+                for first, second in _pairs(parts):
+                    yield self._swap_fields(item, operator, first, second)
 
     def patterns(self, item: Item) -> Iterator[Mutant]:
         """`let (a, b) = …` as `let (b, a) = …`."""
@@ -271,10 +271,10 @@ class Operators:
             if self.tokens[index].text == "let" and self.tokens[index + 1].text == "(":
                 close = self.source.partner[index + 1]
                 names = self.source.split(index + 2, close)
-                for one, other in _pairs(names):
-                    yield self._swap(item, "arguments swapped", one, other)
+                for first, second in _pairs(names):
+                    yield self._swap(item, "arguments swapped", first, second)
 
-    # --- helpers ----------------------------------------------------------------------------------------
+    # --- helpers ---
 
     def _changes(self, mutant: Mutant) -> bool:
         """Whether anything changes: two equal arguments swapped are the same call."""
@@ -358,15 +358,19 @@ class Operators:
                 place += 1
             place += 1
 
-    def _swap(self, item: Item, operator: str, one: tuple[int, int], other: tuple[int, int]) -> Mutant:
-        between = self.source.text[self.tokens[one[1] - 1].end : self.tokens[other[0]].start]
-        new = self.source.slice(*other) + between + self.source.slice(*one)
-        return self._cut(item, operator, one[0], other[1], new)
+    def _swap(self, item: Item, operator: str, first: tuple[int, int], second: tuple[int, int]) -> Mutant:
+        between = self.source.text[self.tokens[first[1] - 1].end : self.tokens[second[0]].start]
+        new = self.source.slice(*second) + between + self.source.slice(*first)
+        return self._cut(item, operator, first[0], second[1], new)
 
-    def _swap_fields(self, item: Item, operator: str, one: tuple[int, int], other: tuple[int, int]) -> Mutant:
-        (name_1, value_1), (name_2, value_2) = self._field(one), self._field(other)
-        between = self.source.text[self.tokens[one[1] - 1].end : self.tokens[other[0]].start]
-        return self._cut(item, operator, one[0], other[1], f"{name_1}: {value_2}{between}{name_2}: {value_1}")
+    def _swap_fields(
+        self, item: Item, operator: str, first: tuple[int, int], second: tuple[int, int]
+    ) -> Mutant:
+        (name_1, value_1), (name_2, value_2) = self._field(first), self._field(second)
+        between = self.source.text[self.tokens[first[1] - 1].end : self.tokens[second[0]].start]
+        return self._cut(
+            item, operator, first[0], second[1], f"{name_1}: {value_2}{between}{name_2}: {value_1}"
+        )
 
     def _field(self, part: tuple[int, int]) -> tuple[str, str]:
         name = self.tokens[part[0]].text

@@ -131,15 +131,15 @@ class _Operators:
 
     def _arguments(self, node: ast.Call) -> Iterator[Mutant]:
         named = isinstance(node.func, ast.Name) and node.func.id[0].islower()
-        for one, other in zip(node.args, node.args[1:], strict=False):
-            if named and not isinstance(one, ast.Starred) and not isinstance(other, ast.Starred):
-                yield self._swap(one, other)
+        for first, second in zip(node.args, node.args[1:], strict=False):
+            if named and not isinstance(first, ast.Starred) and not isinstance(second, ast.Starred):
+                yield self._swap(first, second)
 
-    def _swap(self, one: ast.expr, other: ast.expr) -> Mutant:
-        start, end = self._range(one)[0], self._range(other)[1]
-        between = self.bytes[self._range(one)[1] : self._range(other)[0]].decode()
-        new = f"{self._text(other)}{between}{self._text(one)}"
-        return self._mutant("arguments swapped", start, end, new, shown(self._slice(start, end), new), one)
+    def _swap(self, first: ast.expr, second: ast.expr) -> Mutant:
+        start, end = self._range(first)[0], self._range(second)[1]
+        between = self.bytes[self._range(first)[1] : self._range(second)[0]].decode()
+        new = f"{self._text(second)}{between}{self._text(first)}"
+        return self._mutant("arguments swapped", start, end, new, shown(self._slice(start, end), new), first)
 
     def _between(self, operator: str, node: ast.expr, left: ast.expr, right: ast.expr, new: str) -> Mutant:
         """The sign between two operands, with whatever brackets stand around it."""

@@ -77,11 +77,11 @@ def _felts(value: Any) -> set[int]:
     found: set[int] = set()
     todo = [value]
     while todo:
-        one = todo.pop()
-        if isinstance(one, dict):
-            todo += one.values()
-        elif isinstance(one, (list, tuple)):
-            todo += one
-        elif isinstance(one, str) and one.startswith("0x") and len(one) > 50:
-            found.add(int(one, 16))
+        item = todo.pop()
+        if isinstance(item, dict):
+            todo += item.values()
+        elif isinstance(item, (list, tuple)):
+            todo += item
+        elif isinstance(item, str) and item.startswith("0x") and len(item) > 50:
+            found.add(int(item, 16))
     return found

@@ -66,7 +66,7 @@ def plan(mutants: Iterable[Mutant]) -> str:
     return hashlib.sha256("\n".join(sorted(mutant.key for mutant in mutants)).encode()).hexdigest()
 
 
-# --- writing ------------------------------------------------------------------------------------------------
+# --- writing ---
 
 
 def compose(root: Path, results: Mapping[str, Result], known: Mapping[str, Reason]) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def changed(report: Mapping[str, Any], mutants: Sequence[Mutant]) -> list[Mutant
     ]
 
 
-# --- checking -----------------------------------------------------------------------------------------------
+# --- checking ---
 
 
 def check(root: Path) -> None:
@@ -240,7 +240,7 @@ def findings_of(
     return findings
 
 
-# --- rendering ----------------------------------------------------------------------------------------------
+# --- rendering ---
 
 _TEXT = """\
 # Would the tests notice?
@@ -309,7 +309,7 @@ def render(report: Mapping[str, Any]) -> str:
         totals=_totals({"contracts": report, "verifier of logs": python}, "mutated"),
         predecessor=_table(
             ["Defect", "Put back in", "Killed by"],
-            [[one["defect"], f"`{one['file']}`", _test(one)] for one in report["predecessor"]],
+            [[defect["defect"], f"`{defect['file']}`", _test(defect)] for defect in report["predecessor"]],
         ),
         survivors=_survivors([*report["survivors"], *python["survivors"]]),
         operators=_totals(report["by_operator"], "operator"),
@@ -347,11 +347,12 @@ def _survivors(survivors: Sequence[Mapping[str, Any]]) -> str:
         ["Where", "Change", "Why it may live"],
         [
             [
-                f"`{Path(one['file']).name}:{one['line']}` {one['function'].rsplit('::', 1)[-1]}",
-                f"{one['operator']}: `{one['change']}`",
-                one["reason"] or "**unexplained**",
+                f"`{Path(survivor['file']).name}:{survivor['line']}` "
+                f"{survivor['function'].rsplit('::', 1)[-1]}",
+                f"{survivor['operator']}: `{survivor['change']}`",
+                survivor["reason"] or "**unexplained**",
             ]
-            for one in survivors
+            for survivor in survivors
         ],
     )
 

@@ -93,9 +93,6 @@ def verdict_of(status: int) -> str:
     return verdicts.get(code, Verdict.ERROR)
 
 
-# --- compiling ----------------------------------------------------------------------------------------------
-
-
 class Workshop:
     """Scratch packages in which mutants are compiled, one for each contract with only what it is made of, and
     the tree whose artifacts they replace.
@@ -206,9 +203,6 @@ def trimmed(name: str, text: str, contract: str) -> str:
 def _write(path: Path, text: str) -> None:
     if not path.is_file() or path.read_text() != text:
         path.write_text(text)
-
-
-# --- running tests ------------------------------------------------------------------------------------------
 
 
 class Channel:

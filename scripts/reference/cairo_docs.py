@@ -98,7 +98,10 @@ class Contract:
     @property
     def functions(self) -> tuple[Function, ...]:
         """The constructor and every entry point."""
-        return (self.constructor, *(one for interface in self.interfaces for one in interface.functions))
+        return (
+            self.constructor,
+            *(function for interface in self.interfaces for function in interface.functions),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +144,12 @@ def contract_reference(sources: Path) -> Reference:
         contracts=tuple(contracts),
         structs=tuple(_structures(text, "struct")),
         enums=tuple(_structures(text, "enum")),
-        packed=tuple(one for one in _structures(text, "struct", derives="Copy") if one.name in packed),
+        packed=tuple(
+            structure for structure in _structures(text, "struct", derives="Copy") if structure.name in packed
+        ),
         constants=tuple(
-            Constant(one["name"], int(one["value"], 0), _prose(_lines(one["doc"])))
-            for one in _CONSTANT.finditer(text)
+            Constant(match["name"], int(match["value"], 0), _prose(_lines(match["doc"])))
+            for match in _CONSTANT.finditer(text)
         ),
     )
 
@@ -154,7 +159,7 @@ def error_table(reference: Reference) -> dict[str, dict[str, Any]]:
     table: dict[str, dict[str, Any]] = {}
     for contract in reference.contracts:
         for error in contract.errors:
-            functions = [one.name for one in contract.functions if error.code in one.errors]
+            functions = [function.name for function in contract.functions if error.code in function.errors]
             table[error.code] = {
                 "contract": contract.name,
                 "functions": functions,
@@ -162,8 +167,6 @@ def error_table(reference: Reference) -> dict[str, dict[str, Any]]:
             }
     return table
 
-
-# --- parsing ------------------------------------------------------------------------------------------------
 
 _CONTRACT = re.compile(r"#\[starknet::contract\]\npub mod (\w+)")
 _COMPONENT = re.compile(r"#\[starknet::component\]\npub mod (\w+)")
@@ -211,8 +214,8 @@ def _contract(name: str, parts: list[str], everything: str) -> Contract:
                 errors.append(Error(match["code"], _required(match["doc"], match["code"])))
         for block in _STORAGE.findall(source):
             # A component's storage is a part of its own.
-            storage += [one for one in _members(block) if not one.type.endswith("::Storage")]
-    (constructor,) = (one for one in _parse_functions(own) if one.name == "constructor")
+            storage += [member for member in _members(block) if not member.type.endswith("::Storage")]
+    (constructor,) = (function for function in _parse_functions(own) if function.name == "constructor")
     doc = _prose([line[3:].strip() for line in own.splitlines() if line.startswith("//!")])
     return Contract(name, doc, constructor, tuple(interfaces), tuple(events), tuple(errors), tuple(storage))
 
@@ -230,13 +233,15 @@ def _parse_functions(body: str) -> list[Function]:
 def _resolve(functions: Iterable[Function]) -> tuple[Function, ...]:
     """Complete the errors of functions whose text takes them over: "as `add_consent`"."""
     done: dict[str, Function] = {}
-    for one in functions:
-        if not one.summary:
-            raise SourceError(f"{one.name} has no documentation")
-        named = re.findall(r"`(\w+)`", one.sections.get("Errors", ""))
+    for function in functions:
+        if not function.summary:
+            raise SourceError(f"{function.name} has no documentation")
+        named = re.findall(r"`(\w+)`", function.sections.get("Errors", ""))
         taken = [code for name in named if name in done for code in done[name].errors]
-        errors = tuple(dict.fromkeys([*taken, *one.errors]))
-        done[one.name] = Function(one.name, one.signature, one.summary, one.sections, errors)
+        errors = tuple(dict.fromkeys([*taken, *function.errors]))
+        done[function.name] = Function(
+            function.name, function.signature, function.summary, function.sections, errors
+        )
     return tuple(done.values())
 
 
@@ -263,8 +268,8 @@ def _structures(text: str, kind: str, derives: str = "Serde") -> Iterator[Struct
 
 def _members(body: str) -> tuple[Member, ...]:
     return tuple(
-        Member(one["name"], one["type"] or "", _prose(_lines(one["doc"])), one["key"] is not None)
-        for one in _MEMBER.finditer(body)
+        Member(match["name"], match["type"] or "", _prose(_lines(match["doc"])), match["key"] is not None)
+        for match in _MEMBER.finditer(body)
     )
 
 

@@ -119,7 +119,7 @@ def _by_heading(text: str) -> dict[str, str]:
     return found
 
 
-# --- the document -------------------------------------------------------------------------------------------
+# --- the document ---
 
 
 def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
     yield "## Constants"
     yield _table(
         ("Name", "Value", "Meaning"),
-        ((f"`{one.name}`", f"{one.value:,}", one.doc) for one in reference.constants),
+        ((f"`{constant.name}`", f"{constant.value:,}", constant.doc) for constant in reference.constants),
     )
     yield "## Types"
     yield "Serialized field by field, in this order. Enums are listed under [Vocabularies](#vocabularies)."
@@ -178,10 +178,12 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
         yield f"### Storage of {contract.name}"
         yield _table(
             ("Variable", "Type", "Meaning"),
-            ((f"`{one.name}`", f"`{one.type}`", one.doc) for one in contract.storage),
+            ((f"`{variable.name}`", f"`{variable.type}`", variable.doc) for variable in contract.storage),
         )
     yield "### Packed cells"
-    yield "\n".join(f"- `{one.name}`: {' '.join(one.doc.split())}" for one in reference.packed)
+    yield "\n".join(
+        f"- `{structure.name}`: {' '.join(structure.doc.split())}" for structure in reference.packed
+    )
     yield "## Hashes"
     yield _HASHES
     yield from _campaign_ids()
@@ -208,13 +210,13 @@ def _function(function: Function) -> Iterator[str]:
 def _structure(structure: Structure) -> Iterator[str]:
     yield f"### {structure.name}"
     yield structure.doc
-    rows = ((f"`{one.name}`", f"`{one.type}`", one.doc) for one in structure.members)
+    rows = ((f"`{member.name}`", f"`{member.type}`", member.doc) for member in structure.members)
     yield _table(("Field", "Type", "Meaning"), rows)
 
 
 def _event(contract: Contract, event: Structure) -> Iterator[str]:
     def fields(members: Iterable[Member]) -> str:
-        return ", ".join(f"`{one.name}: {one.type}`" for one in members) or "none"
+        return ", ".join(f"`{member.name}: {member.type}`" for member in members) or "none"
 
     yield f"### {event.name}"
     yield event.doc
@@ -238,7 +240,7 @@ def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(" ".join(cell.split()) for cell in line) + " |" for line in lines)
 
 
-# --- hashes and their test vectors --------------------------------------------------------------------------
+# --- hashes and their test vectors ---
 
 #: What the test vectors are made of: addresses and salts that nobody has.
 CHAIN_ID: Final = encode_short_string("SN_SEPOLIA")
@@ -372,7 +374,7 @@ def _commitments() -> Iterator[str]:
     }
     yield _table(
         ("Domain", "Felt", "Committed as"),
-        ((f"`{one}`", f"`{encode_short_string(one):#x}`", uses[one]) for one in Domain),
+        ((f"`{domain}`", f"`{encode_short_string(domain):#x}`", uses[domain]) for domain in Domain),
     )
     value, salt = b"a synthetic record, longer than one chunk", 0x999
     yield f"For the {len(value)} bytes `{value.decode()}`:"
@@ -474,7 +476,7 @@ def example_messages() -> dict[str, dict[str, Any]]:
     }
 
 
-# --- the words between --------------------------------------------------------------------------------------
+# --- the words between ---
 
 _PREFACE: Final = """\
 # MedSync: specification
