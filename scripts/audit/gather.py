@@ -351,18 +351,19 @@ def guards_part(index: Index) -> Guards:
     walk = "tests/guards/test_planted.py::test_a_"
     rows = [
         Guard(
-            name=f"{planted.environment} {planted.gate}".strip(),
+            name=name,
             protects=planted.protects,
             planted=planted.failure,
             tests=[
                 index.find(
                     f"{walk}test_names_what_is_planted"
                     if "::" in planted.gate
-                    else f"{walk}gate_names_what_is_planted[{f'{planted.environment} {planted.gate}'.strip()}]"
+                    else f"{walk}gate_names_what_is_planted[{name}]"
                 )
             ],
         )
         for planted in PLANTED
+        for name in [f"{planted.environment} {planted.gate}".strip()]
     ]
     rows += [
         Guard(
