@@ -13,7 +13,7 @@ READY := .venv/.ready
 # Runs the rest of a line only where the pinned Scarb is; elsewhere it says so, and the line succeeds.
 WITH_SCARB := $(BIN)/python -m scripts tools scarb || exit 0;
 
-.PHONY: help setup devnet build test pythons deep demo audit mutate private-build calimero-node bench lint format typecheck check ci lock clean
+.PHONY: help setup devnet build test pythons deep demo audit mutate dist private-build calimero-node bench lint format typecheck check ci lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ audit: devnet ## Run every test and write target/audit/report.html, for auditors
 
 mutate: devnet ## Change the contracts in a thousand ways and see whether the tests notice: hours (MUTATE=--help)
 	@$(WITH_SCARB) $(BIN)/python -m scripts mutate $(MUTATE)
+
+dist: setup ## Build the wheel and the sdist into target/dist
+	@mkdir -p target/dist
+	@$(BIN)/python -c 'from flit_core.buildapi import *; print(build_wheel("target/dist"), build_sdist("target/dist"))'
 
 private-build: setup ## Build the private node's application to WebAssembly and its bundle (KEY=FILE signs it)
 	@$(BIN)/python -m scripts private-build $(if $(KEY),--key $(KEY))

@@ -115,7 +115,17 @@ def other_hash(copy: Path) -> None:
 
 STYLE: Final = trees.part("pyproject.toml", "medsync/protocol/felt.py")
 ROOMS: Final = trees.part("pyproject.toml", "medsync/*.py")
-DOCUMENTS: Final = trees.part("medsync/*", "contracts/*", "deployments/*", "docs/*", "scripts/*", "Scarb.*")
+DOCUMENTS: Final = trees.part(
+    "medsync/*",
+    "contracts/*",
+    "deployments/*",
+    "docs/*",
+    "scripts/*",
+    "tests/README.md",
+    "tests/*__init__.py",
+    "tests/mocks/src/lib.cairo",
+    "Scarb.*",
+)
 PROGRAM: Final = trees.part("medsync/*", "contracts/*", "deployments/*", "scripts/*", "Scarb.*")
 
 # --- the table ----------------------------------------------------------------------------------------------
@@ -331,6 +341,14 @@ PLANTED: Final = (
         tree=DOCUMENTS,
     ),
     Planted(
+        gate="python -m scripts reference --check",
+        protects="The index of the tests says what the folders say",
+        failure="a folder says something else",
+        plant=change("tests/attacks/__init__.py", "Attacks told", "Planted told"),
+        says=r"README\.md",
+        tree=DOCUMENTS,
+    ),
+    Planted(
         gate="python -m scripts guards --check",
         protects="The page of guards is the table",
         failure="a line more in `docs/guards.md`",
@@ -424,7 +442,7 @@ PLANTED: Final = (
         tree=trees.repository,
     ),
     Planted(
-        gate="tests/unit/test_docs.py::test_nothing_is_wrong_with[threat-model.md]",
+        gate="tests/unit/test_docs.py::test_nothing_is_wrong_with[docs/threat-model.md]",
         protects="Each defence in the threat model names a test that exists",
         failure="a threat whose test does not exist",
         plant=append("docs/threat-model.md", "\nHeld by `test_docs.py::test_planted`.\n"),
@@ -438,7 +456,7 @@ PLANTED: Final = (
         says="is a path of one machine",
     ),
     Planted(
-        gate="tests/flows/test_readme.py::test_commands_do_what_the_text_says",
+        gate="tests/flows/test_readme.py::test_the_readme_works_from_its_first_line_to_its_last",
         protects="The README's commands work as they stand there",
         failure="a command with an option that does not exist",
         plant=change("README.md", "$ medsync deploy\n", "$ medsync deploy --planted\n"),

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from medsync.errors import VerificationError
 from scripts.options import write_or_check
-from scripts.reference import command_line, spec
+from scripts.reference import command_line, spec, tests
+
+_DOCUMENTS = (spec, command_line, tests)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -14,14 +16,14 @@ def run(arguments: Sequence[str]) -> None:
 
 def write() -> None:
     """Write every document to its place."""
-    spec.write()
-    command_line.write()
+    for document in _DOCUMENTS:
+        document.write()
 
 
 def check() -> None:
     """Raise VerificationError, listing what is not what the sources say."""
     findings = []
-    for document in (spec, command_line):
+    for document in _DOCUMENTS:
         try:
             document.check()
         except VerificationError as error:
@@ -32,4 +34,4 @@ def check() -> None:
             findings=findings,
             hint="Run `python -m scripts reference` and commit the result.",
         )
-    print("docs/spec.md, docs/cli.md and deployments/schema.json are what the sources say.")
+    print("docs/spec.md, docs/cli.md, tests/README.md and deployments/schema.json are what the sources say.")

@@ -1,4 +1,4 @@
-"""What the README shows works: its commands, its Python and its Cairo are executed as they stand there."""
+"""What the README and the integrators' guide show works: it is run as it stands there."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import shlex
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,20 +30,54 @@ from tests.harness.world import World
 
 ROOT = repository.root()
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "docs/integrators.md").read_text()
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+def blocks(document: str, language: str) -> list[str]:
+    """A document's code in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", document, re.M | re.S)
+
+
+def python(program: str) -> str:
+    """What a program prints, run by a Python of its own in the folder where we are."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@dataclass
+class Shell:
+    """Runs commands as a document shows them, in this process, and keeps what they answer."""
+
+    capsys: pytest.CaptureFixture[str]
+    patch: pytest.MonkeyPatch
+    printed: dict[str, str] = field(default_factory=dict)
+    """What the document calls by a word in capitals, because a command before prints it."""
+
+    def run(self, line: str) -> Any:
+        """The answer of a line's command, which must succeed; None for what is no `medsync` command."""
+        for word, value in self.printed.items():
+            line = re.sub(rf"\b{word}\b", value, line)
+        program, *arguments = shlex.split(line, comments=True)
+        if program == "export":
+            self.patch.setenv(*arguments[0].split("=", 1))
+        elif program == "echo":
+            subprocess.run(line, shell=True, check=True)
+        elif program == "medsync" and arguments[0] != "devnet":  # The devnet that runs is used.
+            code = cli.run([*arguments, "--json"])
+            answer = self.capsys.readouterr()
+            assert code == ExitCode.OK, f"{line}\n{answer.err}"
+            return json.loads(answer.out)
+        else:
+            assert program in ("make", "medsync"), f"unknown: {line}"
+        return None
 
 
 @pytest.fixture(scope="module")
 def checkout(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A checkout that may be written to, in which we are, and a devnet of this day that `medsync` uses."""
+    """A folder in which we are, with one for deployment records, and a devnet of this day."""
     root = tmp_path_factory.mktemp("checkout")
     (root / "deployments").mkdir()
-    for name in ("Scarb.toml", "Scarb.lock", "contracts", "tests"):
-        (root / name).symlink_to(ROOT / name)
     with pytest.MonkeyPatch.context() as patch, devnet.restored():
         for name in os.environ:
             if name.startswith("MEDSYNC_"):
@@ -51,37 +88,52 @@ def checkout(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield root
 
 
-def test_commands_do_what_the_text_says(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_readme_works_from_its_first_line_to_its_last(
+    checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell(capsys, monkeypatch)
     answers = {}
-    for line in "".join(blocks("console")).splitlines():
+    for line in "".join(blocks(README, "console")).splitlines():
         line = line.removeprefix("$ ")
-        if line.startswith("make ") or line == "medsync devnet up":
-            continue  # The targets are what runs this; the devnet that runs is used.
-        if line.startswith("echo "):
-            subprocess.run(line, shell=True, check=True)
-            continue
-        program, *arguments = shlex.split(line)
-        assert program == "medsync"
-        code = cli.run([*arguments, "--json"])
-        answer = capsys.readouterr()
-        assert code == ExitCode.OK, f"{line}\n{answer.err}"
-        answers[" ".join(arguments[:2])] = json.loads(answer.out)
+        answers[" ".join(line.split()[1:3])] = shell.run(line)
     assert json.loads((checkout / "deployments/devnet.json").read_text())["status"] == "complete"
     assert answers["access request"]["decision"] == "PERMIT"
     assert answers["access verify"]["complete"] is True
 
+    # Reading twice gives the same.
+    (program,), (expected,) = blocks(README, "python"), blocks(README, "text")
+    assert python(program) == expected
+    assert python(program) == expected
 
-def test_python_example_prints_what_it_says(checkout: Path) -> None:
+    for line in "".join(blocks(README, "shell")).splitlines():
+        match line.split()[1:3], shell.run(line):
+            case ["private", "put"], [stored]:
+                shell.printed |= {"RECORD": stored["record"], "COMMITMENT": stored["commitment"]}
+            case ["bridge", "run"], {"tickets": [ticket]}:
+                shell.printed["TICKET"] = str(ticket)
+            case ["anchor", "verify"], verified:
+                assert verified["included"] is True
+    assert (checkout / "received.json").read_text() == (checkout / "observation.json").read_text()
+
+
+def test_the_guides_python_example_runs_twice(checkout: Path) -> None:
     if not (checkout / "deployments/devnet.json").exists():
         assert cli.run(["deploy"]) == ExitCode.OK
-    (program,) = blocks("python")
-    (expected,) = blocks("text")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert re.sub(r"block \d+", "block 7", done.stdout) == expected, done.stderr
+    (program,), (expected,) = blocks(GUIDE, "python"), blocks(GUIDE, "text")
+    assert re.sub(r"block \d+", "block 7", python(program)) == expected
+    assert "4 entries, complete" in python(program)
+
+
+def test_the_guides_scarb_manifest_is_a_package_like_ours() -> None:
+    shown = tomllib.loads(blocks(GUIDE, "toml")[0])
+    ours = tomllib.loads((ROOT / "contracts/Scarb.toml").read_text())
+    assert shown["package"]["edition"] == ours["package"]["edition"]
+    assert shown["dependencies"]["starknet"] == ours["dependencies"]["starknet"]
+    assert shown["target"] == ours["target"]
 
 
 def test_cairo_example_asks_in_its_own_name(devnet: Devnet) -> None:
-    (shown,) = blocks("cairo")
+    (shown,) = blocks(GUIDE, "cairo")
     source = (ROOT / "tests/mocks/src/study.cairo").read_text()
     assert source.partition("\n\n")[2] == shown
 

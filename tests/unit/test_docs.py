@@ -20,7 +20,8 @@ from medsync.deployment import toolchain
 from scripts import repository
 
 ROOT = repository.root()
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "tests/README.md"])
+TEMPLATES = sorted((ROOT / ".github").rglob("*.md"))
 MAKE_TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 
 
@@ -179,7 +180,9 @@ CHECKS: tuple[Callable[[str], Iterator[str]], ...] = (
 )
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS + TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_nothing_is_wrong_with(document: Path) -> None:
     text = document.read_text()
     assert [fault for check in CHECKS for fault in check(text)] == []
