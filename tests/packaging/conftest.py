@@ -77,7 +77,7 @@ def installed(built: Path, devnet: Devnet, tmp_path_factory: pytest.TempPathFact
         "PATH": os.environ["PATH"],
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "MEDSYNC_DEVNET_URL": devnet.url,
-        "MEDSYNC_KEY_PASSPHRASE": "correct horse battery staple",
+        "MEDSYNC_PASSPHRASE": "correct horse battery staple",
     }
     here = Installed(environment, folder, variables)
     # With dependencies: pip sees those that are there, and fails if the wheel asks for one that is not.
