@@ -520,7 +520,7 @@ PLANTED: Final = (
         protects="This page is the table that the tests walk",
         failure="a row of it is another",
         plant=change(PAGE, "| `mypy` ", "| `planted` "),
-        says=r"python -m tests\.guards",
+        says=r"python -m scripts guards",
     ),
 )
 
@@ -745,7 +745,7 @@ PROVEN: Final = (
 _HEAD: Final = """\
 # Guards that can fail
 
-Written by `python -m tests.guards` from [the table](../scripts/guards/table.py) that the tests walk; do not
+Written by `python -m scripts guards` from [the table](../scripts/guards/table.py) that the tests walk; do not
 edit it.
 
 A green run says nothing if it could not be red. Here is every gate that a change must pass, what is so where

@@ -61,4 +61,4 @@ def test_a_test_names_what_is_planted(tmp_path: Path) -> None:
 
 
 def test_the_page_is_the_table() -> None:
-    assert (ROOT / PAGE).read_text() == page(), "write it with `python -m tests.guards`"
+    assert (ROOT / PAGE).read_text() == page(), "write it with `python -m scripts guards`"
