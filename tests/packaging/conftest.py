@@ -60,7 +60,7 @@ class Installed:
         return json.loads(done.stdout)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installed(built: Path, devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     """The wheel as `pip install` makes it, and a devnet of this day that it finds."""
     environment = tmp_path_factory.mktemp("environment")
