@@ -16,6 +16,7 @@ from medsync.protocol.felt import (
     check_uint,
 )
 from medsync.protocol.hashing import TYPE_HASHES, poseidon
+from medsync.protocol.serde import encode
 from medsync.protocol.vocabulary import (
     CampaignStatus,
     Category,
@@ -107,20 +108,7 @@ class CampaignTerms:
 
     def calldata(self) -> list[int]:
         """The terms as Cairo's `Serde` writes them, one felt per field."""
-        return [
-            self.pool,
-            self.funder,
-            self.purpose.felt,
-            self.rate,
-            self.custodian,
-            self.custodian_bps,
-            self.expires_at,
-            self.salt,
-        ]
-
-
-def _optional_terms(terms: CampaignTerms | None) -> list[int]:
-    return [1] if terms is None else [0, *terms.calldata()]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +139,7 @@ class ConsentTerms:
 
     def calldata(self) -> list[int]:
         """The terms as Cairo's `Serde` writes them."""
-        return [
-            self.purpose.felt,
-            int(self.categories),
-            self.starts_at,
-            self.expires_at,
-            self.max_uses,
-            *_optional_terms(self.reward),
-            self.terms_commitment,
-        ]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +234,7 @@ class AccessRequest:
 
     def calldata(self) -> list[int]:
         """The request as Cairo's `Serde` writes it."""
-        return [
-            self.patient,
-            self.purpose.felt,
-            int(self.categories),
-            self.record,
-            *_optional_terms(self.campaign),
-        ]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +289,7 @@ class AnchorNode:
 
     def calldata(self) -> list[int]:
         """The node as Cairo's `Serde` writes it."""
-        return [self.stark_key, self.identity]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +312,7 @@ class Statement:
 
     def calldata(self) -> list[int]:
         """The statement as Cairo's `Serde` writes it."""
-        return [self.size, self.root, self.state, self.epoch]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +331,7 @@ class NodeSignature:
 
     def calldata(self) -> list[int]:
         """The signature as Cairo's `Serde` writes it."""
-        return [self.node, self.r, self.s]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
