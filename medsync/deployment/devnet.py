@@ -28,7 +28,7 @@ from medsync.errors import InputError, NetworkError, ToolError
 from medsync.starknet import network
 from medsync.storage.files import NewFile, is_there, read_bytes, replace
 from medsync.storage.locks import InUse, Lock, holders
-from medsync.storage.versions import check_form
+from medsync.storage.versions import UnsupportedVersion, check_form
 
 SEED = 2026
 """Fixes the predeployed accounts, so that addresses are the same in every run."""
@@ -362,6 +362,8 @@ def _read() -> Background | None:
             older=_END_IT,
         )
         return _background(document)
+    except UnsupportedVersion:
+        raise
     except (ValueError, TypeError, KeyError, RecursionError):
         raise InputError(f"{path} does not say which devnet runs.", hint=_END_IT) from None
 

@@ -83,7 +83,8 @@ def encode(value: Any, kind: Any = None) -> list[int]:
         >>> encode([LogHead(1, 2)], list[LogHead]), encode(None, LogHead | None)
         ([1, 1, 2], [1])
     """
-    return writer(type(value) if kind is None else kind)(value)
+    written: Any = type(value) if kind is None else kind
+    return writer(written)(value)
 
 
 @cache

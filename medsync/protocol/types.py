@@ -8,6 +8,7 @@ and events of the contracts' sources.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from medsync.protocol.felt import (
     InvalidValue,
@@ -28,17 +29,30 @@ from medsync.protocol.vocabulary import (
     Role,
 )
 
+#: First second (unix) after all times that the contracts take: some time in the year 36812.
+END_OF_TIME: Final = 2**40
+
+
+def check_time(seconds: object, field: str) -> None:
+    """Raise `InvalidValue` unless it is a time in unix seconds that the contracts take.
+
+    The present in milliseconds is none, so that one taken for the other is noticed.
+    """
+    check_uint(seconds, 64, field)
+    if isinstance(seconds, int) and seconds >= END_OF_TIME:
+        raise InvalidValue(f"{field} must be in unix seconds: {seconds} looks like milliseconds")
+
 
 def unix_seconds(moment: datetime | int) -> int:
     """`moment` in whole unix seconds, fractions cut off, as calldata carries times.
 
-    Raises `InvalidValue` for a datetime without time zone and for moments that a `u64` cannot hold.
+    Raises `InvalidValue` for a datetime without time zone and for moments that `check_time` refuses.
     """
     if isinstance(moment, datetime):
         if moment.utcoffset() is None:
             raise InvalidValue("a time needs a time zone: local time means something else on every machine")
         moment = int(moment.timestamp() // 1)
-    check_uint(moment, 64, "time")
+    check_time(moment, "time")
     return moment
 
 
