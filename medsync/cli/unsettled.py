@@ -7,16 +7,19 @@ each account and chain holds what is unsettled, as long as anything is.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from starknet_py.net.client_models import Call
 
 from medsync.deployment.devnet import state_dir
 from medsync.errors import InputError
-from medsync.protocol.felt import check_felt
+from medsync.protocol.commitments import parse_json
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.json import Felt
 from medsync.starknet.transactions import Sent
 from medsync.storage.files import NewFile, is_there, read_bytes, replace
+from medsync.storage.versions import UnsupportedVersion, check_form
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +27,7 @@ if TYPE_CHECKING:
     from medsync.starknet.transactions import Account
 
 _WHAT: Final = "The list of unsettled transactions"
-
-Felt = Annotated[int, AfterValidator(lambda value: check_felt(value, "a field element") or value)]
+_LOOK: Final = "Look at what this account did in the last minutes, then remove the file."
 
 
 class _Call(BaseModel):
@@ -46,7 +48,11 @@ class _Transaction(BaseModel):
     calls: list[_Call]
 
 
-_FILE: Final = TypeAdapter(list[_Transaction])
+class _Unsettled(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    form: Literal["medsync.unsettled/1"] = "medsync.unsettled/1"
+    transactions: list[_Transaction]
 
 
 def recall(account: Account) -> None:
@@ -54,19 +60,25 @@ def recall(account: Account) -> None:
     path = _path(account)
     if not is_there(path):
         return
+    content = read_bytes(path, _WHAT)
     try:
-        kept = _FILE.validate_json(read_bytes(path, _WHAT), strict=True)
-    except ValidationError:
-        raise InputError(
-            f"{_WHAT} {path} is none.",
-            hint="Look at what this account did in the last minutes, then remove the file.",
-        ) from None
+        document = parse_json(content)
+        # Before there were versions, the file held a list.
+        form = {"form": "medsync.unsettled/0"} if isinstance(document, list) else document
+        check_form(form, _Unsettled.model_fields["form"].default, f"{_WHAT} {path}", older=_LOOK)
+        noted = _Unsettled.model_validate_json(content, strict=True)
+    except UnsupportedVersion:
+        raise
+    except (ValidationError, InvalidValue):
+        raise InputError(f"{_WHAT} {path} is malformed.", hint=_LOOK) from None
     account.recall(
         {
-            one.hash: Sent(
-                one.nonce, [Call(call.to, call.selector, call.calldata) for call in one.calls], one.at
+            transaction.hash: Sent(
+                transaction.nonce,
+                [Call(call.to, call.selector, call.calldata) for call in transaction.calls],
+                transaction.at,
             )
-            for one in kept
+            for transaction in noted.transactions
         }
     )
 
@@ -78,18 +90,19 @@ def keep(account: Account) -> None:
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
         return
-    kept = [
+    transactions = [
         _Transaction(
-            hash=one,
+            hash=transaction_hash,
             nonce=sent.nonce,
             at=sent.at,
             calls=[
                 _Call(to=call.to_addr, selector=call.selector, calldata=call.calldata) for call in sent.calls
             ],
         )
-        for one, sent in account.unsettled.items()
+        for transaction_hash, sent in account.unsettled.items()
     ]
-    replace(NewFile(path, _FILE.dump_json(kept), _WHAT, private=True))
+    content = _Unsettled(transactions=transactions).model_dump_json()
+    replace(NewFile(path, content.encode(), _WHAT, private=True))
 
 
 def _path(account: Account) -> Path:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
+#: Seconds.
+_CENTURY: Final = 100 * 366 * 86_400
+
 TIME_HELP: Final = "ISO 8601 (2027-01-31 or 2027-01-31T12:00:00Z), unix seconds, now, or +30d (s m h d w y)."
 COMMITMENT_HELP: Final = "A commitment (0x…), an opening, or any file: it is committed to with a new salt."
 
@@ -53,7 +56,20 @@ def named(name: str) -> Iterator[None]:
 
 
 def time(text: str, name: str, now: int) -> int:
-    """Unix seconds from ISO 8601 (UTC unless it says otherwise), digits, `now`, or an offset from `now`."""
+    """Unix seconds from ISO 8601 (UTC unless it says otherwise), digits, `now`, or an offset from `now`.
+
+    Raises InputError for anything else, and for a time that is more than a century ahead.
+    """
+    seconds = _seconds(text, name, now)
+    if seconds - now > _CENTURY:
+        hint = "that is more than 100 years ahead."
+        if text.isdigit() and abs(seconds // 1_000 - now) < _CENTURY:
+            hint = f"it looks like milliseconds; in seconds it is {seconds // 1_000}."
+        _refuse(name, text, hint)
+    return seconds
+
+
+def _seconds(text: str, name: str, now: int) -> int:
     if text == "now":
         return now
     if match := re.fullmatch(r"\+([0-9]{1,9})([smhdwy])", text):

@@ -8,7 +8,6 @@ history are free to change, through the `devnet_*` methods wrapped here
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -27,6 +26,9 @@ from urllib.parse import urlsplit
 from medsync.deployment import toolchain
 from medsync.errors import InputError, NetworkError, ToolError
 from medsync.starknet import network
+from medsync.storage.files import NewFile, is_there, read_bytes, replace
+from medsync.storage.locks import InUse, Lock, holders
+from medsync.storage.versions import UnsupportedVersion, check_form
 
 SEED = 2026
 """Fixes the predeployed accounts, so that addresses are the same in every run."""
@@ -38,6 +40,9 @@ CHAIN_ID = "MEDSYNC_DEVNET"
 BACKGROUND_PORT = 5050
 START_TIMEOUT = 30.0
 """Seconds a new devnet gets until it answers; on an idle machine it takes one."""
+
+_FORM = "medsync.devnet/1"
+_END_IT = "End that devnet, and remove the file."
 
 # Ends its process group when its standard input ends: when the starting process is gone, however it went.
 WITH_WATCHDOG = (
@@ -265,85 +270,107 @@ def background_up(port: int = BACKGROUND_PORT) -> Background:
 
     Raises ToolError if it does not start, for one because the port is taken.
     """
-    with _state_file() as state:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not _lock(state):
-            if (running := _read(state)) is not None:
-                return running
-            if time.monotonic() > deadline:
-                raise ToolError(
-                    f"{state.name} is locked by a process that does not say where its devnet listens."
-                )
-            time.sleep(0.05)
+    deadline = time.monotonic() + START_TIMEOUT
+    while (lock := _free_lock()) is None:
+        if (running := _read()) is not None:
+            return running
+        if time.monotonic() > deadline:
+            raise ToolError(
+                f"A process that locks {_lock_file()} does not say where its devnet listens.",
+                hint=f"End it: {' '.join(map(str, holders(_lock_file()))) or 'look for starknet-devnet'}.",
+            )
+        time.sleep(0.05)
+    with lock:
         arguments = _arguments(seed=SEED, accounts=ACCOUNTS, balance=BALANCE, chain_id=CHAIN_ID, port=port)
         log = state_dir() / "devnet.log"
-        # The process inherits the locked file, so the lock tells whether it lives: no stale pid is trusted.
+        # The process inherits the lock, so that the lock says whether it runs: no stale pid is trusted.
         with log.open("wb") as output:
-            process = _spawn(arguments, output, stdin=subprocess.DEVNULL, pass_fds=(state.fileno(),))
+            process = _spawn(arguments, output, stdin=subprocess.DEVNULL, pass_fds=(lock.fileno(),))
         try:
             background = Background(_wait_until_ready(process, log), process.pid, str(log))
-            json.dump(asdict(background), state)
-            state.flush()
+            content = json.dumps({"form": _FORM, **asdict(background)}).encode()
+            replace(NewFile(_state_file(), content, "The state of the background devnet"))
         except BaseException:
             _end_group(process.pid)
             process.wait()
             raise
+        lock.hand_over(process.pid, "starknet-devnet")
         process.returncode = 0  # It is meant to stay: no warning that nobody waited for it.
         return background
 
 
 def background_status() -> Background | None:
     """The devnet running in the background, or None."""
-    with _state_file() as state:
-        return None if _lock(state) else _read(state)
+    lock = _free_lock()
+    if lock is None:
+        return _read()
+    lock.release()
+    return None
 
 
 def background_down() -> bool:
     """End the background devnet; return whether there was one."""
-    with _state_file() as state:
-        if _lock(state) or (running := _read(state)) is None:
+    lock = _free_lock()
+    if lock is None:
+        running = _read()
+        if running is None:
             return False
         _end_group(running.pid)
-        fcntl.flock(state, fcntl.LOCK_EX)
-        state.truncate(0)
-        return True
+        lock = Lock(_lock_file(), "The background devnet", wait=START_TIMEOUT)
+    else:
+        running = None
+    with lock:
+        _state_file().unlink(missing_ok=True)
+    return running is not None
 
 
-def _state_file() -> IO[str]:
+def _lock_file() -> Path:
+    """Locked by the devnet itself, as long as it runs."""
+    return state_dir() / "devnet.lock"
+
+
+def _state_file() -> Path:
+    """What a running devnet's starter wrote of it; without meaning if none runs."""
+    return state_dir() / "devnet.json"
+
+
+def _free_lock() -> Lock | None:
+    """The lock, after what an ended devnet left behind was removed; None if a devnet runs."""
     try:
-        state_dir().mkdir(parents=True, exist_ok=True)
-        return (state_dir() / "devnet.json").open("a+")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no folder can be named so"
-        raise InputError(
-            f"Nothing can be kept in {state_dir()}: {reason}.", hint="Set XDG_STATE_HOME."
-        ) from None
+        lock = Lock(_lock_file(), "The background devnet", wait=0)
+    except InUse:
+        return None
+    except InputError as error:
+        error.hint = "Set XDG_STATE_HOME to a folder that can be written."
+        raise
+    _state_file().unlink(missing_ok=True)
+    return lock
 
 
-def _lock(state: IO[str]) -> bool:
-    """Take the state file's lock, and drop what the file says, unless a running devnet holds the lock."""
+def _read() -> Background | None:
+    path = _state_file()
+    if not is_there(path):
+        return None
+    content = read_bytes(path, "The state of the background devnet")
     try:
-        fcntl.flock(state, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    state.truncate(0)
-    return True
-
-
-def _read(state: IO[str]) -> Background | None:
-    state.seek(0)
-    try:
-        content = state.read()
-        return _background(json.loads(content)) if content else None
+        document = json.loads(content)
+        # Before there were versions, the file named none.
+        check_form(
+            {"form": "medsync.devnet/0", **document},
+            _FORM,
+            f"The state of the background devnet {path}",
+            older=_END_IT,
+        )
+        return _background(document)
+    except UnsupportedVersion:
+        raise
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise InputError(
-            f"{state.name} does not say which devnet runs.", hint="End that devnet, and remove the file."
-        ) from None
+        raise InputError(f"{path} does not say which devnet runs.", hint=_END_IT) from None
 
 
 def _background(document: Any) -> Background:
     url, pid, log = (document[name] for name in ("url", "pid", "log"))
-    # A process group that is ended by and by: neither ours (0) nor everybody's (1).
+    # A process group that is to be ended: neither ours (0) nor everybody's (1).
     if not (isinstance(url, str) and isinstance(log, str) and type(pid) is int and pid > 1):
         raise ValueError
     return Background(url, pid, log)

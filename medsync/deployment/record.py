@@ -6,11 +6,8 @@ else, and is replaced as a whole or not at all. `medsync.deployment.deployer` ma
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -20,17 +17,17 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    PlainValidator,
     ValidationError,
-    ValidationInfo,
-    WithJsonSchema,
     model_validator,
 )
 
 from medsync.errors import InputError
 from medsync.protocol.commitments import parse_json
-from medsync.protocol.felt import InvalidValue, check_felt, parse_felt
+from medsync.protocol.felt import InvalidValue
+from medsync.protocol.json import Felt
 from medsync.storage.files import NewFile, is_there, read_bytes, replace
+from medsync.storage.locks import Lock
+from medsync.storage.versions import UnsupportedVersion, check_form
 
 MEDSYNC: Final = "MedSync"
 REWARD_POOL: Final = "RewardPool"
@@ -43,19 +40,6 @@ FOLDER_VARIABLE: Final = "MEDSYNC_DEPLOYMENTS"
 ContractName = Literal["MedSync", "RewardPool", "PrivateAnchor"]
 
 
-def _felt(value: Any, info: ValidationInfo) -> int:
-    if info.mode == "json":
-        return parse_felt(value, "a felt")
-    check_felt(value, "a felt")
-    return int(value)
-
-
-Felt = Annotated[
-    int,
-    PlainValidator(_felt),
-    PlainSerializer(hex, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": "^0x(0|[1-9a-f][0-9a-f]{0,62})$"}),
-]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Time = Annotated[
     datetime,
@@ -300,8 +284,12 @@ def read_quorum(path: Path) -> Quorum:
 def _parse(path: Path, kind: type[_P], what: str) -> _P:
     content = read_bytes(path, f"The {what}")
     try:
-        parse_json(content)  # It refuses what two readers could understand differently.
+        document = parse_json(content)  # It refuses what two readers could understand differently.
+        if kind is Record:
+            check_form(document, Record.model_fields["form"].default, f"The {what} {path}", member="schema")
         return kind.model_validate_json(content)
+    except UnsupportedVersion:
+        raise
     except InvalidValue as error:
         problem = str(error)
     except ValidationError as error:
@@ -330,21 +318,9 @@ def write(path: Path, record: Record) -> None:
     replace(NewFile(path, record.to_json().encode(), "The deployment record"))
 
 
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Let one process at a time deploy into a folder. Raises InputError where no record can be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path.parent, os.O_RDONLY)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no file can be named so"
-        raise InputError(f"The deployment record {path} cannot be written: {reason}.") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise InputError(
-            f"Another process is deploying into {path.parent}.", hint="Wait until it ends."
-        ) from None
-    finally:
-        os.close(descriptor)
+def exclusive(path: Path) -> Lock:
+    """Let one process at a time deploy into a folder.
+
+    Raises InUse, naming the other, and InputError where nothing can be written.
+    """
+    return Lock(path.parent / ".lock", f"The folder of deployment records {path.parent}")

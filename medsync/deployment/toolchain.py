@@ -6,7 +6,6 @@ is taken from PATH if its version is right, else from the user's cache, where `i
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from medsync.errors import ToolError
 from medsync.starknet.network import DEVNET_URL_VARIABLE
+from medsync.storage.locks import Lock
 
 SCARB_VERSION = "2.19.4"
 """Scarb and, inside it, the Cairo compiler. Another version compiles to other class hashes."""
@@ -34,6 +34,9 @@ DEVNET_BUILD_PROFILE = {
 Measured on two cores: 16 minutes to build and 78 transactions/s, against 24 minutes and 116/s for the full
 release profile. A newcomer waits for the build first, and the tests stay well within their time either way.
 """
+
+BUILD_WAIT = 3 * 3_600.0
+"""Seconds to wait for another process that builds a tool: far longer than a build takes."""
 
 _DEVNET_FROM_ELSEWHERE = f"""\
   - put a prebuilt starknet-devnet {DEVNET_VERSION} on PATH, or
@@ -144,8 +147,7 @@ def install_devnet() -> Path:
         flush=True,
     )
     path = root / "bin" / "starknet-devnet"
-    with (root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with Lock(root / "lock", f"The build in {root}", wait=BUILD_WAIT, waiting=print):
         if version_of(path) != DEVNET_VERSION:  # Another process may have built it while this one waited.
             _cargo_install(Path(cargo), root)
         if version_of(path) != DEVNET_VERSION:

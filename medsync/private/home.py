@@ -16,11 +16,9 @@ Only its owner may read it. A backup needs all of it, and the passphrase; see `d
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -44,10 +42,13 @@ from medsync.private.records.tickets import LIFE
 from medsync.private.records.vault import KeyVault, WrongCustodianKey
 from medsync.private.schema import Address, Felt, Schema
 from medsync.protocol.anchor import NodeKind
+from medsync.protocol.commitments import canonical_json, parse_json
 from medsync.protocol.events import LogEntry, selector_of
+from medsync.protocol.felt import InvalidValue
 from medsync.starknet.anchor import PrivateAnchorClient
 from medsync.storage.database import sync
-from medsync.storage.files import NewFile, is_there, read_bytes, write_new
+from medsync.storage.files import NewFile, is_there, read_bytes, replace, write_new
+from medsync.storage.locks import Lock
 
 #: The in-process node, as `Settings.node` names it.
 EMBEDDED: Final = "embedded"
@@ -63,7 +64,7 @@ K = TypeVar("K", bound=KeptKey)
 class Settings(Schema):
     """What a home belongs to."""
 
-    form: Literal["medsync.private-home/1"] = "medsync.private-home/1"
+    form: Literal["medsync.private-home/2"] = "medsync.private-home/2"
     chain: Felt
     #: The MedSync contract whose log decides.
     contract: Address
@@ -87,23 +88,15 @@ class Home:
                 f"{folder} is no institution's folder.",
                 hint="Make one with medsync private init, or name it with --home.",
             )
-        self.settings = Settings.read(read_bytes(path, "The home's settings"), str(path))
+        _migrate(folder)
+        self.settings = Settings.read(read_bytes(path, "The home's settings"), f"The home's settings {path}")
 
-    @contextmanager
-    def used(self, *, exclusive: bool = False) -> Iterator[None]:
+    def used(self, *, exclusive: bool = False) -> Lock:
         """Use it while nobody replaces a key of it, or `exclusive`, while nobody else uses it at all.
 
-        Raises InputError if somebody else's use is in the way.
+        Raises InUse, naming who, if somebody else's use is in the way.
         """
-        descriptor = os.open(self.folder / "home.json", os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{self.folder} is in use by another command.", hint="Try again.") from None
-            yield
-        finally:
-            os.close(descriptor)
+        return Lock(self.folder / "home.lock", f"The home {self.folder}", shared=not exclusive)
 
     @classmethod
     async def create(
@@ -361,6 +354,29 @@ class Home:
 
     async def _root(self, client: FullNodeClient, anchor: int) -> int:
         return (await PrivateAnchorClient(anchor, client).head()).root
+
+
+def _migrate(folder: Path) -> None:
+    """Bring a home of version 1 to version 2, in which the bridge's journal has the name it has now.
+
+    It may be stopped anywhere and is completed the next time.
+    """
+    path = folder / "home.json"
+    try:
+        settings = parse_json(read_bytes(path, "The home's settings"))
+    except InvalidValue:
+        return
+    if not isinstance(settings, dict) or settings.get("form") != "medsync.private-home/1":
+        return
+    with Lock(folder / "home.lock", f"The home {folder}"):
+        bridge = folder / "bridge"
+        if is_there(bridge / "book.db") and not is_there(bridge / "journal.db"):
+            # What a crash left unfinished lies in a file beside it, which has the former name, too.
+            Journal(bridge / "book.db").close()
+            (bridge / "book.db").rename(bridge / "journal.db")
+            sync(bridge)
+        settings["form"] = Settings.model_fields["form"].default
+        replace(NewFile(path, canonical_json(settings), "The home's settings", private=True))
 
 
 def _make(folder: Path) -> bool:

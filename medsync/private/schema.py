@@ -21,22 +21,12 @@ from pydantic import (
     PlainValidator,
     StringConstraints,
     ValidationError,
-    ValidationInfo,
 )
 
 from medsync.protocol.commitments import canonical_json, parse_json
-from medsync.protocol.felt import ADDRESS_BOUND, PRIME, InvalidValue
-
-
-def _felt(value: object, info: ValidationInfo) -> int:
-    if info.mode == "json" and not isinstance(value, str):
-        # In JSON a number is no felt: not every reader keeps all of its digits.
-        value = None
-    if isinstance(value, str) and re.fullmatch("0x(0|[1-9a-f][0-9a-f]{0,63})", value):
-        value = int(value, 16)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < PRIME:
-        raise ValueError("must be a field element: 0x and lower-case hexadecimal digits, no leading zeros")
-    return value
+from medsync.protocol.felt import ADDRESS_BOUND, InvalidValue
+from medsync.protocol.json import Felt as Felt
+from medsync.storage.versions import check_form
 
 
 def _address(value: int) -> int:
@@ -67,8 +57,6 @@ def _base64(value: object) -> bytes:
     raise ValueError("must be base64")
 
 
-#: A field element.
-Felt = Annotated[int, PlainValidator(_felt), PlainSerializer(hex, return_type=str, when_used="json")]
 #: A contract's or an account's address; not zero.
 Address = Annotated[Felt, AfterValidator(_address)]
 #: 32 bytes: a public key, a hash.
@@ -102,13 +90,17 @@ class Schema(BaseModel):
     def read(cls, text: str | bytes, what: str) -> Self:
         """What `text` (JSON) holds; `what` names it in errors.
 
-        Raises `InvalidValue`, naming every member that is wrong and quoting none of their values.
+        Raises `UnsupportedVersion` if it has another version, and `InvalidValue`, naming every member that is
+        wrong and quoting none of their values.
         """
         try:
-            parse_json(text)
-            return cls.model_validate_json(text)
+            document = parse_json(text)
         except InvalidValue as error:
             raise InvalidValue(f"{what}: {error}") from None
+        if "form" in cls.model_fields:
+            check_form(document, cls.model_fields["form"].default, what)
+        try:
+            return cls.model_validate_json(text)
         except ValidationError as error:
             raise InvalidValue(f"{what}: {'; '.join(map(_finding, error.errors()))}") from None
 

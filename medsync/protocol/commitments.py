@@ -16,14 +16,15 @@ import json
 import secrets
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Any, Final, Literal, Self
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from medsync.errors import VerificationError
-from medsync.protocol.felt import PRIME, InvalidValue, check_felt, encode_short_string, parse_felt
+from medsync.protocol.felt import PRIME, InvalidValue, encode_short_string
 from medsync.protocol.hashing import poseidon
+from medsync.protocol.json import Felt
 
 #: Bytes hashed as one felt.
 CHUNK_BYTES: Final = 31
@@ -103,22 +104,6 @@ def _no_constant(name: str) -> float:
     raise InvalidValue(f"not JSON: {name} is no number there")
 
 
-def _felt_from_json(value: object) -> int:
-    # What is wrong with it stays unsaid: it may be a salt.
-    try:
-        if isinstance(value, str):
-            return parse_felt(value, "felt")
-        check_felt(value, "felt")
-    except InvalidValue:
-        raise ValueError("must be a field element, written 0x and hexadecimal digits") from None
-    return cast(int, value)
-
-
-_Felt = Annotated[
-    int, PlainValidator(_felt_from_json), PlainSerializer(hex, return_type=str, when_used="json")
-]
-
-
 class Opening(BaseModel):
     """What opens a commitment: its domain, value and salt. Keep it as private as the value itself.
 
@@ -140,10 +125,10 @@ class Opening(BaseModel):
     form: Literal["medsync.opening/1"] = Field(default="medsync.opening/1", alias="schema")
     domain: Domain
     #: The commitment, as it stands on the chain.
-    commitment: _Felt
+    commitment: Felt
     #: The bytes committed to.
     value: bytes = Field(repr=False)
-    salt: _Felt = Field(repr=False)
+    salt: Felt = Field(repr=False)
 
     @classmethod
     def of(cls, domain: Domain, value: bytes) -> Self:

@@ -1,8 +1,8 @@
-"""Cairo's `Serde`, read back into Python: the felts of a return value or an event become typed values.
+"""Cairo's `Serde` in both directions: typed values become calldata, return values and events typed values.
 
-What is read is described by ordinary annotations. `int`, `bool` and the protocol's enums take one felt, a
-dataclass its fields in order, `tuple[A, B]` its parts, `list[A]` a length and so many items, `A | None`
-Cairo's `Option` (0 and the value, or 1). Tests hold the annotations against the contracts' ABI.
+What is read and written is described by ordinary annotations. `int`, `bool` and the protocol's enums take
+one felt, a dataclass its fields in order, `tuple[A, B]` its parts, `list[A]` a length and so many items,
+`A | None` Cairo's `Option` (0 and the value, or 1). Tests hold the annotations against the contracts' ABI.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -59,8 +59,7 @@ def reader(kind: Any) -> Callable[[Iterator[int]], Any]:
         parts = [reader(part) for part in get_args(kind)]
         return lambda felts: tuple([part(felts) for part in parts])
     if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        members = [reader(hints[field.name]) for field in fields(kind) if field.name != "location"]
+        members = [reader(inner) for _, inner in _members(kind)]
         make: Callable[..., Any] = kind  # type: ignore[assignment]
         return lambda felts: make(*[member(felts) for member in members])
     if issubclass(kind, Purpose):
@@ -70,6 +69,54 @@ def reader(kind: Any) -> Callable[[Iterator[int]], Any]:
     if issubclass(kind, IntFlag):
         return lambda felts: kind(next(felts))
     raise TypeError(f"no Cairo type is read as {kind!r}")
+
+
+def encode(value: Any, kind: Any = None) -> list[int]:
+    """The felts of a value, as Cairo's `Serde` writes them; `kind` is its type if that is not `type(value)`.
+
+    Every field of a dataclass is written, in order. Raises TypeError for a type that Cairo does not have.
+
+    Example:
+        >>> from medsync.protocol.types import LogHead
+        >>> encode(LogHead(count=3, head=99))
+        [3, 99]
+        >>> encode([LogHead(1, 2)], list[LogHead]), encode(None, LogHead | None)
+        ([1, 1, 2], [1])
+    """
+    written: Any = type(value) if kind is None else kind
+    return writer(written)(value)
+
+
+@cache
+def writer(kind: Any) -> Callable[[Any], list[int]]:
+    """What gives the felts of one value of type `kind`: the inverse of `reader`."""
+    if kind is NoneType or kind is None:
+        return lambda value: []
+    if kind is int or kind is bool:
+        return lambda value: [int(value)]
+    if get_origin(kind) is UnionType:
+        (inner,) = (writer(part) for part in get_args(kind) if part is not NoneType)
+        return lambda value: [1] if value is None else [0, *inner(value)]
+    if get_origin(kind) is list:
+        (item,) = map(writer, get_args(kind))
+        return lambda value: [len(value), *(felt for part in value for felt in item(part))]
+    if get_origin(kind) is tuple:
+        parts = [writer(part) for part in get_args(kind)]
+        return lambda value: [felt for write, part in zip(parts, value, strict=True) for felt in write(part)]
+    if is_dataclass(kind):
+        members = [(name, writer(inner)) for name, inner in _members(kind)]
+        return lambda value: [felt for name, write in members for felt in write(getattr(value, name))]
+    if issubclass(kind, Purpose):
+        return lambda value: [value.felt]
+    if issubclass(kind, IntEnum | IntFlag):
+        return lambda value: [int(value)]
+    raise TypeError(f"no Cairo type is written as {kind!r}")
+
+
+def _members(kind: Any) -> list[tuple[str, Any]]:
+    """Names and types of a dataclass's fields that are on the chain; where an event was found is not."""
+    hints = get_type_hints(kind)
+    return [(field.name, hints[field.name]) for field in fields(kind) if field.name != "location"]
 
 
 def _member(values: dict[int, Any]) -> Callable[[Iterator[int]], Any]:

@@ -8,6 +8,7 @@ and events of the contracts' sources.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from medsync.protocol.felt import (
     InvalidValue,
@@ -16,6 +17,7 @@ from medsync.protocol.felt import (
     check_uint,
 )
 from medsync.protocol.hashing import TYPE_HASHES, poseidon
+from medsync.protocol.serde import encode
 from medsync.protocol.vocabulary import (
     CampaignStatus,
     Category,
@@ -27,17 +29,30 @@ from medsync.protocol.vocabulary import (
     Role,
 )
 
+#: First second (unix) after all times that the contracts take: some time in the year 36812.
+END_OF_TIME: Final = 2**40
+
+
+def check_time(seconds: object, field: str) -> None:
+    """Raise `InvalidValue` unless it is a time in unix seconds that the contracts take.
+
+    The present in milliseconds is none, so that one taken for the other is noticed.
+    """
+    check_uint(seconds, 64, field)
+    if isinstance(seconds, int) and seconds >= END_OF_TIME:
+        raise InvalidValue(f"{field} must be in unix seconds: {seconds} looks like milliseconds")
+
 
 def unix_seconds(moment: datetime | int) -> int:
     """`moment` in whole unix seconds, fractions cut off, as calldata carries times.
 
-    Raises `InvalidValue` for a datetime without time zone and for moments that a `u64` cannot hold.
+    Raises `InvalidValue` for a datetime without time zone and for moments that `check_time` refuses.
     """
     if isinstance(moment, datetime):
         if moment.utcoffset() is None:
             raise InvalidValue("a time needs a time zone: local time means something else on every machine")
         moment = int(moment.timestamp() // 1)
-    check_uint(moment, 64, "time")
+    check_time(moment, "time")
     return moment
 
 
@@ -107,20 +122,7 @@ class CampaignTerms:
 
     def calldata(self) -> list[int]:
         """The terms as Cairo's `Serde` writes them, one felt per field."""
-        return [
-            self.pool,
-            self.funder,
-            self.purpose.felt,
-            self.rate,
-            self.custodian,
-            self.custodian_bps,
-            self.expires_at,
-            self.salt,
-        ]
-
-
-def _optional_terms(terms: CampaignTerms | None) -> list[int]:
-    return [1] if terms is None else [0, *terms.calldata()]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +153,7 @@ class ConsentTerms:
 
     def calldata(self) -> list[int]:
         """The terms as Cairo's `Serde` writes them."""
-        return [
-            self.purpose.felt,
-            int(self.categories),
-            self.starts_at,
-            self.expires_at,
-            self.max_uses,
-            *_optional_terms(self.reward),
-            self.terms_commitment,
-        ]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +248,7 @@ class AccessRequest:
 
     def calldata(self) -> list[int]:
         """The request as Cairo's `Serde` writes it."""
-        return [
-            self.patient,
-            self.purpose.felt,
-            int(self.categories),
-            self.record,
-            *_optional_terms(self.campaign),
-        ]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +303,7 @@ class AnchorNode:
 
     def calldata(self) -> list[int]:
         """The node as Cairo's `Serde` writes it."""
-        return [self.stark_key, self.identity]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +326,7 @@ class Statement:
 
     def calldata(self) -> list[int]:
         """The statement as Cairo's `Serde` writes it."""
-        return [self.size, self.root, self.state, self.epoch]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +345,7 @@ class NodeSignature:
 
     def calldata(self) -> list[int]:
         """The signature as Cairo's `Serde` writes it."""
-        return [self.node, self.r, self.s]
+        return encode(self)
 
 
 @dataclass(frozen=True, slots=True)

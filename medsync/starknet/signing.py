@@ -6,14 +6,17 @@ signed, and the signature. Whoever submits it can neither change nor repeat it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from medsync.protocol.felt import InvalidValue, check_address, check_felt, encode_short_string, parse_felt
 from medsync.protocol.hashing import SNIP12_TYPES
 from medsync.protocol.messages import consent_message, message_hash, revocation_message
-from medsync.protocol.types import CampaignTerms, ConsentTerms
+from medsync.protocol.types import CampaignTerms, ConsentTerms, check_time
 from medsync.protocol.vocabulary import Category, Purpose
 from medsync.starknet.signer import StarkSigner
+
+#: Most digits of a felt in decimal.
+_DECIMAL_DIGITS: Final = 76
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,9 @@ def sign_consent(
     """Sign, for the account `patient`, a consent that will become `version`.
 
     `nonce` is the patient's present one on the contract, `deadline` the last second (unix) the signature is
-    good for; the chain is the signer's.
+    good for; the chain is the signer's. Raises InvalidValue for a deadline that is no time.
     """
+    check_time(deadline, "deadline")
     chain = signer.chain_id
     message = consent_message(chain, contract, grantee, terms, version, nonce, deadline)
     signature = tuple(signer.sign_hash(message_hash(message, patient)))
@@ -106,7 +110,8 @@ def sign_revocation(
     nonce: int,
     deadline: int,
 ) -> SignedRevocation:
-    """Sign, for the account `patient`, the withdrawal of a consent. Parameters as for `sign_consent`."""
+    """Sign, for the account `patient`, the withdrawal of a consent. As `sign_consent` for the rest."""
+    check_time(deadline, "deadline")
     chain = signer.chain_id
     message = revocation_message(chain, contract, grantee, purpose, nonce, deadline)
     signature = tuple(signer.sign_hash(message_hash(message, patient)))
@@ -116,22 +121,21 @@ def sign_revocation(
 def signed_from_json(document: Any) -> SignedConsent | SignedRevocation:
     """The message in a file's content, made by `to_json` or by a wallet. The signature is not checked here.
 
-    Raises InvalidValue if it is neither kind of message, or says anything beside what the contract will hash.
+    Addresses and numbers may be written as hexadecimal text, with or without leading zeros, as decimal text
+    (starknet.js), or as integers (starknet.py): what is signed is the value. Raises InvalidValue, naming the
+    member, if it is neither kind of message, or says anything beside what the contract will hash.
     """
-    try:
-        typed_data = document["typed_data"]
-        signature = tuple(parse_felt(felt, "signature") for felt in document["signature"])
-        patient = parse_felt(document["account"], "account")
-        check_address(patient, "account")
-        kind, message = typed_data["primaryType"], typed_data["message"]
-        chain_id = encode_short_string(typed_data["domain"]["chainId"])
-        if kind not in ("Consent", "RewardedConsent", "Revocation"):
-            raise InvalidValue(f"{kind!r} is no message that MedSync knows")
-        values = _values(kind, message)
-    except InvalidValue:
-        raise
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InvalidValue(f"not a signed message: {type(error).__name__} {error}") from None
+    typed_data = _member(document, "typed_data", dict)
+    signature = _signature(_member(document, "signature", (list, dict)))
+    patient = _number(_member(document, "account"), "account")
+    check_address(patient, "account")
+    kind = _member(typed_data, "primaryType", str, "typed_data.")
+    if kind not in ("Consent", "RewardedConsent", "Revocation"):
+        raise InvalidValue(f"typed_data.primaryType: MedSync knows no message {kind!r}")
+    domain = _member(typed_data, "domain", dict, "typed_data.")
+    chain_id = encode_short_string(_member(domain, "chainId", str, "typed_data.domain."))
+    values = _values(kind, _member(typed_data, "message", dict, "typed_data."), "typed_data.message")
+    check_time(values["deadline"], "typed_data.message.deadline")
     signed: SignedConsent | SignedRevocation
     contract, grantee = values["contract"], values["grantee"]
     ends = values["nonce"], values["deadline"], signature
@@ -150,8 +154,13 @@ def signed_from_json(document: Any) -> SignedConsent | SignedRevocation:
         )
         version = values["version"]
         signed = SignedConsent(chain_id, contract, patient, grantee, terms, version, *ends)
-    if signed.typed_data() != typed_data:
-        raise InvalidValue("the signed message is not written as MedSync writes it")
+    # The message's values were compared one by one; the rest decides what is hashed, and has to be the same.
+    expected = signed.typed_data()
+    for name in expected.keys() | typed_data.keys():
+        if name != "message" and typed_data.get(name) != expected.get(name):
+            raise InvalidValue(
+                f"typed_data.{name} is not what MedSync writes there, so that its hash differs"
+            )
     return signed
 
 
@@ -163,25 +172,58 @@ def _envelope(account: int, typed_data: Mapping[str, Any], signature: Sequence[i
     }
 
 
-def _values(kind: str, message: Mapping[str, Any]) -> dict[str, Any]:
+def _member(document: Any, name: str, kind: type | tuple[type, ...] = object, within: str = "") -> Any:
+    """A member of an object, which is called `within` in errors."""
+    if not isinstance(document, dict):
+        raise InvalidValue("not a signed message: it must be a JSON object")
+    if name not in document:
+        raise InvalidValue(f"{within}{name} is missing")
+    if not isinstance(document[name], kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        raise InvalidValue(f"{within}{name} must be {' or '.join(_JSON_NAMES[one] for one in kinds)}")
+    return document[name]
+
+
+_JSON_NAMES: Final[Mapping[type, str]] = {dict: "an object", list: "a list", str: "text"}
+
+
+def _signature(value: list[Any] | dict[str, Any]) -> tuple[int, ...]:
+    """A signature: a list, or starknet.js's object with r and s."""
+    parts = value if isinstance(value, list) else [_member(value, name, within="signature.") for name in "rs"]
+    return tuple(_number(part, f"signature[{place}]") for place, part in enumerate(parts))
+
+
+def _values(kind: str, message: Mapping[str, Any], within: str) -> dict[str, Any]:
     """The message's fields as Python values, by their SNIP-12 types."""
     values: dict[str, Any] = {}
     for name, inner in SNIP12_TYPES[kind]:
-        text = message[name]
+        field = f"{within}.{name}"
         if inner in SNIP12_TYPES:
-            values[name] = _values(inner, text)
+            values[name] = _values(inner, _member(message, name, dict, f"{within}."), field)
         elif inner == "shortstring":
-            values[name] = Purpose(text)
-        elif inner in ("ContractAddress", "felt"):
-            values[name] = parse_felt(text, name)
+            values[name] = _purpose(_member(message, name, str, f"{within}."), field)
         else:
-            values[name] = _integer(text, name)
-        if isinstance(values[name], int):
-            check_felt(values[name], name)
+            values[name] = _number(_member(message, name, within=f"{within}."), field)
+    if strange := sorted(message.keys() - values.keys()):
+        raise InvalidValue(f"{within}.{strange[0]} does not belong there: no contract hashes it")
     return values
 
 
-def _integer(text: str, field: str) -> int:
-    if not (isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 39):
-        raise InvalidValue(f"{field} must be written in decimal digits, not {text!r}")
-    return int(text)
+def _purpose(text: str, field: str) -> Purpose:
+    try:
+        return Purpose(text)
+    except ValueError:
+        pass
+    if text.upper() in {*Purpose}:
+        raise InvalidValue(f"{field}: {text!r} was signed, but the purpose is {text.upper()!r}: sign that")
+    raise InvalidValue(f"{field}: {text!r} is no purpose; known are {', '.join(Purpose)}")
+
+
+def _number(value: Any, field: str) -> int:
+    """A felt as wallets write it: hexadecimal or decimal text, or an integer."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DECIMAL_DIGITS:
+        value = int(value)
+    elif isinstance(value, str):
+        return parse_felt(value, field)
+    check_felt(value, field)
+    return int(value)

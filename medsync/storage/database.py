@@ -16,9 +16,13 @@ from typing import Any, Final, cast
 import sqlalchemy as sql
 
 from medsync.errors import InputError
+from medsync.storage.versions import check_version
 
 #: Seconds to wait for another process that writes.
 BUSY_TIMEOUT: Final = 5.0
+
+#: What to do about a database of a former version.
+OLDER_DATABASE: Final = "It was written by an older MedSync: use that version, or restore a newer backup."
 
 
 class Database:
@@ -27,7 +31,8 @@ class Database:
     def __init__(self, path: Path, tables: sql.MetaData, *, what: str, version: int = 1) -> None:
         """Open or create the file. `what` names it in errors; `version` is of its tables.
 
-        Raises InputError for a file that is damaged, no database, or of another version.
+        Raises UnsupportedVersion for one of another version, and InputError for a file that is damaged or no
+        database.
         """
         self.path, self.what = path, what
         try:
@@ -49,8 +54,8 @@ class Database:
                     raise InputError(f"{what} {path} is another program's database.")
                 tables.create_all(connection)
                 connection.execute(sql.text(f"PRAGMA user_version = {version}"))
-            elif found != version:
-                raise InputError(f"{what} {path} has version {found}; this program reads {version}.")
+            else:
+                check_version(found, version, f"{what} {path}", older=OLDER_DATABASE)
 
     @contextmanager
     def transaction(self) -> Iterator[sql.Connection]:

@@ -9,7 +9,6 @@ one built before, in the user's cache. Only tests against real nodes and `make d
 """
 
 import argparse
-import fcntl
 import os
 import re
 import shutil
@@ -19,7 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from medsync.deployment.toolchain import BUILD_WAIT
 from medsync.errors import ToolError
+from medsync.storage.locks import Lock
 from scripts import repository
 from scripts.calimero.daemon import BUILT, PROGRAM, find_program, require_program
 
@@ -42,8 +43,7 @@ def install() -> None:
         if absent := list(missing()):
             raise ToolError(f"{PROGRAM} cannot be built: {', '.join(absent)}.", hint=_INSTALL)
         BUILT.parent.mkdir(parents=True, exist_ok=True)
-        with (BUILT.parent / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with Lock(BUILT.parent / "lock", f"The build in {BUILT.parent}", wait=BUILD_WAIT, waiting=print):
             if find_program() is None:  # Another process may have built it while this one waited.
                 _build(BUILT.parent / "target")
     print(require_program())

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -147,7 +148,7 @@ def copy_tree(root: Path, to: Path) -> None:
             shutil.copy2(root / name, to / name)
 
 
-class Run:
+class Run(ABC):
     """One run over mutants of one language: passes, each over what the one before left undecided."""
 
     module: str
@@ -162,14 +163,15 @@ class Run:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
+    @abstractmethod
     def passes(self) -> Sequence[tuple[str, Attempt]]:
-        raise NotImplementedError
+        """What is to be tried, by the name of the pass."""
 
+    @abstractmethod
     def prepare(self, pool: ThreadPoolExecutor) -> None:
         """Hear the workers' first words."""
-        raise NotImplementedError
 
-    def remember(self, mutant: Mutant, result: Result) -> None:
+    def remember(self, mutant: Mutant, result: Result) -> None:  # noqa: B027 - not every run learns
         """Learn from a result, an earlier run's too."""
 
     def run(self) -> None:

@@ -1,6 +1,5 @@
 """Every kind of file and setting that MedSync reads, malformed."""
 
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from medsync.cli.commands.private import HOME_VARIABLE
 from medsync.errors import ExitCode
 from medsync.starknet import accounts, network
 from medsync.starknet.network import URL_VARIABLE
+from medsync.storage.locks import Lock
 from medsync.storage.passphrase import PASSPHRASE_VARIABLE
 from tests.fuzz import institutions
 from tests.fuzz.bench import (
@@ -254,8 +254,7 @@ def _used(bench: Bench, target: Target) -> Iterator[None]:
     if target.file != STATE:
         yield
         return
-    with (bench.work / STATE).open() as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with Lock((bench.work / STATE).with_suffix(".lock"), "The background devnet"):
         yield
 
 

@@ -162,13 +162,16 @@ async def card(
     """
     import time
 
-    from medsync.private.keys.cards import sign_card
+    from medsync.private.keys.cards import LONGEST_LIFE, sign_card
     from medsync.private.keys.keyfiles import read_key
     from medsync.private.keys.keys import AccessorKey
 
     account = await context.account()
     accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
-    until = values.time(expires, "--expires", int(time.time()))
+    now = int(time.time())
+    until = values.time(expires, "--expires", now)
+    if not now < until <= now + LONGEST_LIFE:
+        raise InputError(f"--expires: a key card is good for at most {LONGEST_LIFE // 86_400} days from now.")
     made = sign_card(account.stark_signer, account.address, accessor, until)
     context.write(output, made.canonical().decode(), "--output")
     context.keep()

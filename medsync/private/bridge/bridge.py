@@ -9,8 +9,6 @@ One `step` does three things, each of which may be stopped anywhere and repeated
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from medsync.errors import ContractError, InputError, MedSyncError, VerificationError
+from medsync.errors import ContractError, MedSyncError, VerificationError
 from medsync.log.completeness import entry_digests
 from medsync.log.fetch import AccessHistory, fetch_log, fetch_raw
 from medsync.private.bridge.attestor import Attestation, AttestationRequest, Attestor, check_claim
@@ -36,6 +34,7 @@ from medsync.protocol.vocabulary import Category, Decision
 from medsync.starknet.anchor import PrivateAnchorClient, verify_node_signature
 from medsync.starknet.rpc import newest_block
 from medsync.storage.files import NewFile, read_bytes, replace
+from medsync.storage.locks import Lock
 
 #: Seconds after which a logged permit gets no ticket any more.
 OLDEST_ENTRY: Final = 3_600
@@ -85,15 +84,19 @@ class Bridge:
     ) -> None:
         """`folder` holds the journal and the subfolders `cards`, `tickets`, `requests` and `attestations`.
 
-        `contract` is the MedSync contract, `first_block` any block before its first event. Raises InputError
-        if another bridge has the folder.
+        `contract` is the MedSync contract, `first_block` any block before its first event. Raises InUse if
+        another bridge has the folder.
         """
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock = _lock(folder / "bridge.lock")
+        self._lock = Lock(
+            folder / "bridge.lock",
+            f"The bridge's folder {folder}",
+            hint="One bridge at a time: stop the other.",
+        )
         try:
             self.journal = Journal(folder / "journal.db")
         except BaseException:
-            os.close(self._lock)
+            self._lock.release()
             raise
         self.folder, self.store, self.vault, self.key = folder, store, vault, key
         self.contract, self.first_block, self.anchor = contract, first_block, anchor
@@ -105,7 +108,7 @@ class Bridge:
     def close(self) -> None:
         """Close the journal and let another bridge have the folder."""
         self.journal.close()
-        os.close(self._lock)
+        self._lock.release()
 
     def __enter__(self) -> Bridge:
         return self
@@ -378,16 +381,3 @@ def _mismatch(found: Found, entry: LogEntry) -> EntryOutcome | None:
     if Category(found.categories) & ~entry.categories:
         return EntryOutcome.NOT_COVERED
     return None
-
-
-def _lock(path: Path) -> int:
-    """Hold a file so that no second bridge writes the same journal. Raises InputError if one does."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise InputError(
-            f"Another bridge works in {path.parent}.", hint="One bridge at a time; stop the other."
-        ) from None
-    return descriptor

@@ -23,6 +23,7 @@ from medsync.protocol.commitments import canonical_json
 from medsync.protocol.felt import InvalidValue
 from medsync.storage.files import NewFile, read_bytes, replace, write_new
 from medsync.storage.passphrase import WrongPassphrase, new_passphrase, possible_passphrases
+from medsync.storage.versions import UnsupportedVersion
 
 #: scrypt's work factor for new files, as for keystores of accounts: about a second, and 256 MiB.
 SCRYPT_N: Final = 2**18
@@ -128,8 +129,10 @@ def public_parts(path: Path) -> tuple[KeyKind, Mapping[str, str]]:
 def _read(path: Path) -> _Content:
     raw = read_bytes(path, "The key file")
     try:
-        content = _Content.read(raw, "it")
+        content = _Content.read(raw, f"The key file {path}")
         KeyKind(content.kind)
+    except UnsupportedVersion:
+        raise
     except ValueError:
         raise DamagedKeyFile(f"The file {path} is no key file, or is damaged.") from None
     if content.sum() != content.checksum:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final, NoReturn, Self
@@ -204,7 +205,7 @@ class Label(StrEnum):
     CUSTODIAN_SIGNING = "medsync.custodian-signing.v1"
 
 
-class KeptKey(Secret):
+class KeptKey(Secret, ABC):
     """A private key that its owner keeps in an encrypted file."""
 
     __slots__ = ()
@@ -212,9 +213,9 @@ class KeptKey(Secret):
     kind: ClassVar[KeyKind]
 
     @property
+    @abstractmethod
     def public_parts(self) -> dict[str, str]:
         """Its public keys in hexadecimal, by name."""
-        raise NotImplementedError
 
 
 class CustodianKey(KeptKey):

@@ -3,7 +3,7 @@
     node.sqlite   the node's identity, applications, contexts, their entries, newest deltas and events
     node.json     that there is a node, and its public key: without it an emptied database would pass for new
     node.key      the key that values are sealed under, unless the caller keeps it
-    node.lock     held by the process that uses the folder
+    node.lock     there while a process uses the folder
 
 Values are sealed with ChaCha20-Poly1305 under a key of their context, bound to their place: one that was
 altered, exchanged or moved is noticed when it is read. Not noticed is a whole folder put back to what it once
@@ -12,10 +12,8 @@ was; attestors, who remember, do notice that.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import secrets
 import struct
 from collections.abc import Iterator
@@ -38,6 +36,7 @@ from medsync.private.node.host import Commit
 from medsync.private.node.interface import encode_id
 from medsync.storage.database import Database
 from medsync.storage.files import NewFile, is_there, read_text, replace
+from medsync.storage.locks import Lock
 
 #: Deltas kept of each context, the newest. They are what other members would be sent. This node has none, and
 #: its state is complete without them: they are kept so that one can look at what would leave a node.
@@ -133,24 +132,18 @@ class Store:
     def __init__(self, folder: Path, key: bytes | None = None) -> None:
         """Open the node in a folder, or make one; `key`, 32 bytes, is then needed every time.
 
-        Raises InputError if another process uses it, for another key, and for what is damaged.
+        Raises InUse if another process uses it, and InputError for another key, and for what is damaged.
         """
         if key is not None and len(key) != 32:
             raise InputError("A store key has 32 bytes.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)
-            self._lock = os.open(folder / "node.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise InputError(f"The node's folder {folder} cannot be used: {error.strerror}.") from None
+        self._lock = Lock(folder / "node.lock", f"The node in {folder}")
         self._database: Database | None = None
         try:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"The node in {folder} is in use by another process.", hint="End that one first."
-                ) from None
             self._folder = folder
             described = self._description()
             self._key = self._given_or_stored(key, described)
@@ -249,9 +242,7 @@ class Store:
         if self._database is not None:
             self._database.close()
             self._database = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.release()
 
     # --- sealing
 

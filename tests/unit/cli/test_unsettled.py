@@ -11,6 +11,7 @@ from starknet_py.net.client_models import Call
 from medsync.cli import unsettled
 from medsync.errors import InputError
 from medsync.starknet.transactions import Account, Sent
+from medsync.storage.versions import UnsupportedVersion
 
 SENT = {
     2**250: Sent(7, [Call(0xA, 0xB, [1, 2**251]), Call(0xC, 0xD, [])], 1_767_225_600.25),
@@ -26,9 +27,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def account(address: int = 0xACC, sent: dict[int, Sent] | None = None) -> Any:
-    """An account that remembers what it is told."""
-    told: dict[int, Sent] = dict(sent or {})
-    return cast(Account, SimpleNamespace(chain_id=0x5E, address=address, unsettled=told, recall=told.update))
+    """An account that remembers what it has to."""
+    known: dict[int, Sent] = dict(sent or {})
+    return cast(
+        Account, SimpleNamespace(chain_id=0x5E, address=address, unsettled=known, recall=known.update)
+    )
 
 
 def test_the_next_command_knows(folder: Path) -> None:
@@ -55,7 +58,16 @@ def test_nothing_is_kept_when_all_is_settled(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "{}", "[{}]", "[1]", '[{"hash": -1, "nonce": 0, "at": 0, "calls": []}]', "[" * 9999]
+    "content",
+    [
+        "",
+        "{",
+        "{}",
+        '{"form": "medsync.unsettled/1", "transactions": [{}]}',
+        '{"form": "medsync.unsettled/1", "transactions":'
+        ' [{"hash": 3, "nonce": "0x0", "at": 0, "calls": []}]}',
+        "[" * 9999,
+    ],
 )
 def test_a_malformed_file_is_named(folder: Path, content: str) -> None:
     """What was sent may be in it: to ignore it could do something twice."""
@@ -65,3 +77,17 @@ def test_a_malformed_file_is_named(folder: Path, content: str) -> None:
     with pytest.raises(InputError) as refusal:
         unsettled.recall(account())
     assert str(file) in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "version"),
+    [('[{"hash": 3, "nonce": 0, "at": 0, "calls": []}]', 0), ('{"form": "medsync.unsettled/2"}', 2)],
+)
+def test_another_version_is_refused_by_name(folder: Path, content: str, version: int) -> None:
+    unsettled.keep(account(sent=SENT))
+    (file,) = folder.iterdir()
+    file.write_text(content)
+    with pytest.raises(UnsupportedVersion, match=f"{file} has format version {version}") as refusal:
+        unsettled.recall(account())
+    assert refusal.value.hint
+    assert file.read_text() == content

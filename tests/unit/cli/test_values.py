@@ -1,6 +1,7 @@
 """Reading what people type and showing what they get, without a chain."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import get_args
 
@@ -41,6 +42,22 @@ NOW = 1_800_000_000
 )
 def test_time(text: str, seconds: int) -> None:
     assert values.time(text, "--expires", NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (f"{NOW}000", f"It looks like milliseconds; in seconds it is {NOW}."),
+        (f"{NOW + 86_400}123", f"It looks like milliseconds; in seconds it is {NOW + 86_400}."),
+        ("9999-12-31", "That is more than 100 years ahead."),
+        ("+101y", "That is more than 100 years ahead."),
+        ("99999999999999999999", "That is more than 100 years ahead."),
+    ],
+)
+def test_a_time_too_far_ahead_is_refused(text: str, hint: str) -> None:
+    with pytest.raises(InputError, match=re.escape(f"--expires cannot be {text!r}.")) as refused:
+        values.time(text, "--expires", NOW)
+    assert refused.value.hint == hint
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import os
 import signal
 import socket
@@ -20,6 +21,8 @@ from medsync.deployment import toolchain
 from medsync.deployment.devnet import Devnet, background_down, background_status, background_up
 from medsync.errors import InputError, NetworkError, ToolError
 from medsync.starknet import network
+from medsync.storage.locks import Lock
+from medsync.storage.versions import UnsupportedVersion
 
 
 def balance(devnet: Devnet, address: int) -> int:
@@ -261,6 +264,35 @@ def test_stale_record_is_not_believed(state: Path) -> None:
     assert wait_until(lambda: background_status() is None)
     assert not background_down()
     assert in_another_process("background_up(0)") != str(running)
+
+
+@pytest.mark.parametrize("form", [None, "medsync.devnet/2"])
+def test_a_state_of_another_version_is_refused_by_name(state: Path, form: str | None) -> None:
+    """A devnet that another version of MedSync started runs: neither its state nor its process is touched."""
+    folder = state / "medsync"
+    path = folder / "devnet.json"
+    with Lock(folder / "devnet.lock", "The background devnet"):
+        content = json.dumps(
+            {"url": "http://127.0.0.1:1", "pid": 2**22, "log": ""} | ({"form": form} if form else {})
+        )
+        path.write_text(content)
+        for call in (background_status, background_down, background_up):
+            with pytest.raises(
+                UnsupportedVersion, match=f"{path} has format version {2 if form else 0}"
+            ) as refused:
+                call()
+            assert refused.value.hint
+        assert path.read_text() == content
+
+
+def test_a_locked_state_says_who_holds_it(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "START_TIMEOUT", 0)
+    with (
+        Lock(state / "medsync" / "devnet.lock", "The background devnet"),
+        pytest.raises(ToolError, match="does not say where its devnet listens") as refused,
+    ):
+        background_up()
+    assert f"process {os.getpid()}" in refused.value.hint
 
 
 def test_taken_port_is_reported(state: Path) -> None:

@@ -1,13 +1,18 @@
-"""Felts become typed values, and nothing else than what was asked for."""
+"""Felts become typed values, and typed values felts, and nothing else than what was asked for."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from medsync.protocol import types, vocabulary
 from medsync.protocol.felt import encode_short_string
-from medsync.protocol.serde import DecodingError, decode
+from medsync.protocol.serde import DecodingError, decode, encode
 from medsync.protocol.types import AccessReceipt, LogHead, PendingAdmin
 from medsync.protocol.vocabulary import Category, Decision, Power, Purpose, Reason, Role
+from tests.harness.abi_types import ABIS, INTEGERS, WORDS, entry
 
 
 @pytest.mark.parametrize(
@@ -34,6 +39,7 @@ def test_values(kind: type, felts: list[int], value: object) -> None:
     decoded = decode(kind, felts)
     assert decoded == value
     assert type(decoded) is type(value)
+    assert encode(value, kind) == felts
 
 
 @pytest.mark.parametrize(
@@ -64,3 +70,56 @@ def test_a_type_that_cairo_does_not_have_is_a_mistake_of_ours() -> None:
 
     with pytest.raises(TypeError):
         decode(Strange, [1])
+    with pytest.raises(TypeError):
+        encode(Strange(1.0))
+
+
+# --- every struct of the contracts, by their ABI ------------------------------------------------------------
+
+STRUCTS = sorted(
+    (contract, struct["name"])
+    for contract, abi in ABIS.items()
+    for struct in abi
+    if struct["type"] == "struct" and struct["name"].startswith("medsync::")
+)
+
+
+def sample(cairo: str, abi: list[dict[str, Any]], field: str, fresh: Iterator[int]) -> tuple[Any, list[int]]:
+    """A value of a Cairo type, different in every field, and its felts as the ABI has them written."""
+    name = cairo.rpartition("::")[2]
+    if cairo.startswith("core::option::Option::<"):
+        value, felts = sample(cairo[len("core::option::Option::<") : -1], abi, field, fresh)
+        return value, [0, *felts]
+    if cairo == "core::bool":
+        return True, [1]
+    if (field, cairo) in WORDS:
+        word = list(WORDS[field, cairo])[next(fresh) % 2 + 1]
+        return word, [encode_short_string(word.value) if isinstance(word, Purpose) else word.value]
+    if cairo in INTEGERS:
+        number = next(fresh)
+        return number, [number]
+    kind = getattr(vocabulary, name, None)
+    if kind is not None:
+        variants = [variant["name"] for variant in entry(abi, "enum", name)["variants"]]
+        return next(one for one in kind if one.variant == variants[-1]), [len(variants) - 1]
+    values, felts = {}, list[int]()
+    for member in entry(abi, "struct", name)["members"]:
+        value, written = sample(member["type"], abi, member["name"], fresh)
+        values[member["name"]] = value
+        felts += written
+    return getattr(types, name)(**values), felts
+
+
+@pytest.mark.parametrize(("contract", "struct"), STRUCTS)
+def test_structs_are_written_and_read_as_the_abi_says(contract: str, struct: str) -> None:
+    value, felts = sample(struct, ABIS[contract], "", itertools.count(3))
+    assert encode(value) == felts
+    assert decode(type(value), felts) == value
+    if hasattr(value, "calldata"):
+        assert value.calldata() == felts
+
+
+def test_what_entry_points_take_has_its_calldata() -> None:
+    assert {struct.rpartition("::")[2] for _, struct in STRUCTS} >= {
+        name for name, kind in vars(types).items() if hasattr(kind, "calldata")
+    }

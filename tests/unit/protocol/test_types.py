@@ -1,4 +1,4 @@
-"""Values refuse what the wire cannot carry, naming the field, and become calldata as Serde writes it."""
+"""Values refuse what calldata cannot carry, naming the field, and become calldata as Serde writes it."""
 
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -104,7 +104,11 @@ def test_times():
 def test_times_that_are_none():
     with pytest.raises(InvalidValue, match="needs a time zone"):
         unix_seconds(datetime(2026, 1, 31))
-    for wrong in (-1, 2**64, datetime(1969, 12, 31, tzinfo=UTC)):
+    assert unix_seconds(2**40 - 1) == 2**40 - 1
+    for milliseconds in (2**40, 1_796_083_200_000):
+        with pytest.raises(InvalidValue, match=r"^time must be in unix seconds: .* looks like milliseconds"):
+            unix_seconds(milliseconds)
+    for wrong in (-1, 2**64, True, "1", datetime(1969, 12, 31, tzinfo=UTC)):
         with pytest.raises(InvalidValue, match=r"^time must be"):
             unix_seconds(wrong)
     for wrong in (2**40 - 1, 2**64 - 1):

@@ -22,6 +22,7 @@ from medsync.private.keys.keyfiles import (
     write_key,
 )
 from medsync.private.keys.keys import AccessorKey, AttestorKey, BridgeKey, CustodianKey, KeptKey
+from medsync.storage.versions import UnsupportedVersion
 
 WRONG = "another passphrase"
 PASSPHRASE = "correct hörse battery staple"
@@ -94,7 +95,7 @@ def test_every_altered_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory,
     path.write_bytes(content)
     try:
         opened = read_key(path, BridgeKey, PASSPHRASE)
-    except DamagedKeyFile:
+    except (DamagedKeyFile, UnsupportedVersion):
         return
     # White space between members may change: nothing that is said does.
     assert opened == key
@@ -133,14 +134,19 @@ def test_too_much_work_is_refused_before_it_begins(
         read_key(path, BridgeKey, PASSPHRASE)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"form": "medsync.key-file/2"}', "\xff", "secret words"]
-)
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"form": "medsync.opening/1"}', "\xff", "secret words"])
 def test_what_is_no_key_file_is_refused(path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(DamagedKeyFile, match="no key file, or is damaged") as refused:
         read_key(path, BridgeKey, PASSPHRASE)
     assert_silent(refused.value, "secret words")
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_another_version_is_refused_by_name(path: Path, version: int) -> None:
+    path.write_text(f'{{"form": "medsync.key-file/{version}"}}')
+    with pytest.raises(UnsupportedVersion, match=f"{path} has format version {version}"):
+        read_key(path, BridgeKey, PASSPHRASE)
 
 
 def test_a_kind_nobody_knows_is_refused(path: Path) -> None:
