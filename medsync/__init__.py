@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from medsync.errors import InputError as InputError
     from medsync.errors import MedSyncError as MedSyncError
     from medsync.errors import NetworkError as NetworkError
+    from medsync.errors import NonceConflict as NonceConflict
     from medsync.errors import PublicNetworkError as PublicNetworkError
     from medsync.errors import VerificationError as VerificationError
     from medsync.log.exports import PatientExport as PatientExport

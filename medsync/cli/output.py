@@ -88,8 +88,9 @@ def discreet(text: str) -> str:
         from medsync.starknet.transport import shown_url
 
         # One slash is what is left of two where a URL was taken for a path.
-        urls = r"\b(https?|wss?|ftp):/+(?!/)([^\s'\"]+)"
-        text = re.sub(urls, lambda found: shown_url(f"{found[1]}://{found[2]}"), text)
+        # Punctuation at its end is the sentence's, and would make the port unreadable.
+        urls = r"\b(https?|wss?|ftp):/+(?!/)([^\s'\"]+?)([.,;:!?)]*)(?=[\s'\"]|$)"
+        text = re.sub(urls, lambda found: shown_url(f"{found[1]}://{found[2]}") + found[3], text)
     return "\n".join(line if len(line) <= LINE else f"{line[:LINE]}…" for line in printable(text).split("\n"))
 
 

@@ -1,6 +1,7 @@
 """Transactions: an account with many of them in flight, what came of each, and why one was refused."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -52,6 +53,7 @@ from medsync.starknet.rpc import (
     rpc_code,
 )
 from medsync.starknet.signer import StarkSigner
+from medsync.starknet.transport import NodeFailure
 
 T = TypeVar("T")
 
@@ -368,7 +370,7 @@ class Account(StarknetAccount):
         self._next_nonce = None
         try:
             await hand_over(self.client, transaction, transaction_hash)
-        except (ClientError, ContractError):
+        except (ClientError, ContractError, NodeFailure):
             del self._unsettled[transaction_hash]
             if earlier is not None:
                 # With fixed bounds it is the same as at an earlier try, which may still arrive.
@@ -409,8 +411,8 @@ class Account(StarknetAccount):
 async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, transaction_hash: int) -> None:
     """Give a signed transaction to the node.
 
-    Raises ClientError if the node refuses it, ContractError if the account cannot pay for it, UnknownOutcome
-    if the node does not say whether it has it.
+    Raises ClientError if the node refuses it, ContractError if the account cannot pay for it, NodeFailure if
+    no connection could be made, UnknownOutcome if the node does not say whether it has it.
     """
     try:
         if isinstance(transaction, DeclareV3):
@@ -418,6 +420,8 @@ async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, t
         else:
             await client.send_transaction(transaction)
     except (ClientError, *TRANSPORT_ERRORS) as error:
+        if isinstance(error, NodeFailure) and not error.connected:
+            raise
         # It may have arrived all the same: its answer was lost, or what was refused is a second copy of it.
         refused = is_refused_transaction(error)
         try:
@@ -438,11 +442,9 @@ async def _insufficient_balance(client: FullNodeClient, transaction: InvokeV3 | 
     needed = max_fee(transaction.resource_bounds, transaction.tip)
     hint = f"The transaction may cost up to {_strk(needed, ROUND_UP)}"
     call = Call(STRK_TOKEN, starknet_keccak("balance_of"), [transaction.sender_address])
-    try:
+    with contextlib.suppress(ClientError, *TRANSPORT_ERRORS):
         low, high = await client.call_contract(call, block_number="latest")
         hint += f"; the account has {_strk(low + (high << 128), ROUND_DOWN)}"
-    except (ClientError, *TRANSPORT_ERRORS):
-        pass
     return ContractError(
         "INSUFFICIENT_BALANCE",
         "fee",

@@ -60,14 +60,18 @@ SETTINGS = [
     ("entity list --deployment ./empty.json", "no deployment record"),
     ("entity list --network mars", "'mars'"),
     ("entity list --network sepolia", "--rpc-url"),
-    ("entity list --rpc-url ftp://localhost", "ftp://localhost"),
+    ("entity list --rpc-url ftp://localhost", "must be an http or https URL; ftp://localhost is not."),
     (f"{ADD} --account someone", "neither devnet:<n> nor"),
     (f"{ADD} --account 0x1@nowhere", "password"),
 ]
 TABLE = [
     *((line, ExitCode.USAGE, named) for line, named in USAGE),
     *((line, ExitCode.BAD_INPUT, named) for line, named in VALUES + SETTINGS),
-    ("entity list --rpc-url http://127.0.0.1:1", ExitCode.UNREACHABLE, "No node answers"),
+    (
+        "entity list --rpc-url http://127.0.0.1:1",
+        ExitCode.UNREACHABLE,
+        "No node answers at http://127.0.0.1:1: the connection was refused.",
+    ),
     (
         "deploy --network sepolia --rpc-url https://rpc.example.org/v0_10",
         ExitCode.PUBLIC_NETWORK,

@@ -8,10 +8,20 @@ from contextlib import AsyncExitStack
 import pytest
 
 from medsync.deployment.devnet import Devnet
+from medsync.starknet import transactions, transport
 from tests.faults.proxy import Proxy
 from tests.faults.scene import Scene
 from tests.harness.chain import Chain
 from tests.harness.world import World
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _short_pauses() -> Iterator[None]:
+    """What would be waited for is waited for less long, and as often."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transport, "PAUSES", [0.01] * len(transport.PAUSES))
+        patch.setattr(transactions, "NONCE_PAUSES", [0.01] * len(transactions.NONCE_PAUSES))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -86,6 +86,16 @@ class Scene:
         scene.history_ends = await past.client.get_block_number()
         return scene
 
+    async def with_second_node(self, stack: AsyncExitStack) -> None:
+        """From now on clients have the node past the proxy as well, and ask it when the proxy fails."""
+        both = f"{self.proxy.url} {self.past.client.url}"
+        self.through = await stack.enter_async_context(connect(url=both))
+        self._patient = self.through.client._client.session
+
+    def prefer_proxy(self) -> None:
+        """Have clients of several nodes begin with the proxy again."""
+        self.through.client._client.url = self.proxy.url
+
     def plan(self, *planned: Planned) -> None:
         """Let these faults happen from now on; clients lose patience sooner where one waits for ever."""
         self.proxy.plan(*planned)

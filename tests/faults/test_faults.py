@@ -6,6 +6,8 @@ met fails the run.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import pytest
@@ -116,6 +118,61 @@ def test_a_stale_node_shows_the_log_as_it_was(
         outcome = runner.run(reads_right(scene, LOG, Planned("stale", ("starknet_getBlockWithTxHashes",))))
         assert outcome != RIGHT
         reach.add(LOG.name, "stale", outcome)
+
+
+# --- several nodes ------------------------------------------------------------------------------------------
+
+#: Faults that another node makes up for: its answers are as good.
+MADE_UP_FOR: Final = [
+    name for name in ONE_REQUEST if name not in ("duplicated", "late", "null", "silence after")
+]
+
+
+@pytest.fixture
+def two_nodes(scene: Scene, runner: asyncio.Runner) -> Iterator[Scene]:
+    """The scene with a second node, which nothing disturbs."""
+    one, patient = scene.through, scene._patient
+    stack = AsyncExitStack()
+    runner.run(scene.with_second_node(stack))
+    try:
+        yield scene
+    finally:
+        scene.through, scene._patient = one, patient
+        runner.run(stack.aclose())
+
+
+@pytest.mark.parametrize("change", CHANGES[:1], ids=lambda change: change.name)
+def test_a_change_happens_once_with_a_second_node(
+    two_nodes: Scene, runner: asyncio.Runner, change: Change, record_property: RecordProperty
+) -> None:
+    """Whichever node got it, and whichever is asked what became of it."""
+    name = f"{change.name} with two nodes"
+    with reaching(record_property, name, ONE_REQUEST, name) as reach:
+        for fault in ONE_REQUEST:
+            two_nodes.prefer_proxy()
+            outcome = runner.run(happens_once(two_nodes, change, Planned(fault, SUBMISSIONS)))
+            reach.add(name, fault, outcome)
+
+
+@pytest.mark.parametrize("reading", [LOG, READINGS[2]], ids=lambda reading: reading.name)
+def test_a_second_node_makes_up_for_the_first(
+    two_nodes: Scene, runner: asyncio.Runner, reading: Reading, record_property: RecordProperty
+) -> None:
+    """Nothing of the fault is seen, but in a page that only the first node can give."""
+    name = f"{reading.name} with two nodes"
+    with reaching(record_property, name, MADE_UP_FOR, name) as reach:
+        two_nodes.proxy.seen.clear()
+        two_nodes.prefer_proxy()
+        assert runner.run(reads_right(two_nodes, reading)) == RIGHT
+        seen = list(two_nodes.proxy.seen)
+        first_page = seen.index("starknet_getEvents") if "starknet_getEvents" in seen else len(seen)
+        for fault in MADE_UP_FOR:
+            for number in reach.elsewhere(seen):
+                two_nodes.prefer_proxy()
+                outcome = runner.run(reads_right(two_nodes, reading, Planned(fault, skip=number)))
+                is_bound = seen[number] == "starknet_getEvents" and number > first_page
+                assert outcome == RIGHT or is_bound, (fault, seen[number])
+                reach.add(name, fault, outcome)
 
 
 # --- several at once ----------------------------------------------------------------------------------------

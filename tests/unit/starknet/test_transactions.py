@@ -188,6 +188,16 @@ async def test_a_gateway_that_gives_up_is_no_refusal(node: FakeNode, account: Ac
     assert sorted(node.pool.values()) == [0, 1]
 
 
+async def test_a_transaction_for_which_no_connection_could_be_made_was_not_sent(
+    node: FakeNode, account: Account
+) -> None:
+    node.trouble = [NodeFailure("the connection was refused", connected=False)]
+    with pytest.raises(NetworkError, match="The connection was refused; nothing was sent") as failed:
+        await submit(account, 1)
+    assert not isinstance(failed.value, UnknownOutcome)
+    assert not account.unsettled
+
+
 async def test_a_chain_that_went_back_is_followed(node: FakeNode, account: Account) -> None:
     """As after a devnet's revert to a snapshot."""
     node.nonce = 9
