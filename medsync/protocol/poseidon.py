@@ -238,7 +238,7 @@ class _Module:
     def close(self) -> None:
         """Give back what wasmtime holds: at the interpreter's exit its own clean-up comes too late."""
         with self._turn:
-            self._memory = memoryview(b"")
+            self._memory = memoryview(bytearray())
             for part in self._open:
                 part.close()
 

@@ -13,13 +13,15 @@ _ALL: tuple[str, ...] = ()
 TARGETS: dict[str, tuple[str, ...]] = {
     "medsync/log/completeness.py": _ALL,
     "medsync/log/fetch.py": _ALL,
-    "medsync/protocol/hashing.py": (
-        "poseidon",
-        "starknet_keccak",
-        "campaign_id",
-        "entry_digest",
-        "HEAD_BITS",
-        "LOG_TAG",
+    "medsync/protocol/hashing.py": ("poseidon", "starknet_keccak"),
+    "medsync/protocol/poseidon.py": (
+        "hash_felts",
+        "hash_chain",
+        "hash_each",
+        "_check",
+        "_PoseidonPy",
+        "_Module",
+        "_packed",
     ),
 }
 """The verifier of logs and, of the hashes, those it relies on."""
@@ -31,6 +33,7 @@ TESTS = {
         "tests/unit/protocol/test_hashing.py",
         "tests/unit/log/test_completeness.py",
     ),
+    "medsync/protocol/poseidon.py": ("tests/unit/protocol/test_poseidon.py",),
 }
 """What must notice, nearest first."""
 
@@ -38,6 +41,7 @@ ALL_TESTS = (
     "tests/unit/log/test_completeness.py",
     "tests/unit/log/test_fetch.py",
     "tests/unit/protocol/test_hashing.py",
+    "tests/unit/protocol/test_poseidon.py",
     "tests/unit/protocol/test_oracles.py",
     "tests/unit/log/test_replay.py",
     "tests/unit/log/exports/test_json.py",
