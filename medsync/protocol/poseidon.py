@@ -306,9 +306,20 @@ class _Choice:
         )
         return _POSEIDON_PY
 
+    @contextmanager
+    def by_poseidon_py(self) -> Iterator[None]:
+        """Until the end of the context poseidon-py hashes everything: to compare with it."""
+        before, self._chosen = self._chosen, _POSEIDON_PY
+        try:
+            yield
+        finally:
+            self._chosen = before
+
     def _retire(self, module: _Module) -> None:
         self._chosen = _POSEIDON_PY
         module.close()
 
 
 _CHOICE: Final = _Choice()
+
+by_poseidon_py: Final = _CHOICE.by_poseidon_py
