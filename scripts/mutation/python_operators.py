@@ -13,6 +13,7 @@ _ALL: tuple[str, ...] = ()
 TARGETS: dict[str, tuple[str, ...]] = {
     "medsync/log/completeness.py": _ALL,
     "medsync/log/fetch.py": _ALL,
+    "medsync/protocol/types.py": ("CampaignTerms",),
     "medsync/protocol/hashing.py": ("poseidon", "starknet_keccak"),
     "medsync/protocol/poseidon.py": (
         "hash_felts",
@@ -29,6 +30,10 @@ TARGETS: dict[str, tuple[str, ...]] = {
 TESTS = {
     "medsync/log/completeness.py": ("tests/unit/log/test_completeness.py", "tests/unit/log/test_fetch.py"),
     "medsync/log/fetch.py": ("tests/unit/log/test_fetch.py",),
+    "medsync/protocol/types.py": (
+        "tests/unit/protocol/test_types.py",
+        "tests/unit/protocol/test_hashing.py",
+    ),
     "medsync/protocol/hashing.py": (
         "tests/unit/protocol/test_hashing.py",
         "tests/unit/log/test_completeness.py",
