@@ -176,6 +176,7 @@ class _Module:
     _MASK: Final = 224
     _CONSTANTS: Final = 256
     _BUFFER: Final = 4096
+    _MEMORY: Final = 1 << 20
 
     def __init__(self) -> None:
         """Compile it. Raises an exception of wasmtime's, or another, where it cannot be run."""
@@ -183,6 +184,9 @@ class _Module:
 
         config = wasmtime.Config()
         config.wasm_wide_arithmetic = True
+        # No more address space than the memory takes: by default 4 GiB are reserved, which may be forbidden.
+        config.memory_reservation = self._MEMORY
+        config.memory_reservation_for_growth = config.memory_guard_size = 0
         engine = wasmtime.Engine(config)
         self._store = wasmtime.Store(engine)
         module = wasmtime.Module(engine, WAT.read_text())

@@ -353,7 +353,10 @@ def test_poseidon_py_does_it_where_the_module_cannot(
 
 
 _SCRIPT = """
+import resource
 import sys
+
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 from medsync.protocol import poseidon
 poseidon.hash_felts([1, 2])
 assert "wasmtime" not in sys.modules
@@ -363,5 +366,6 @@ assert isinstance(poseidon._CHOICE._chosen, poseidon._Module)
 
 
 def test_a_process_loads_it_late_and_ends_without_a_word() -> None:
+    """It also needs little address space: less than the 4 GiB that wasmtime reserves by default."""
     run = subprocess.run([sys.executable, "-c", _SCRIPT], capture_output=True, text=True, timeout=120)
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
