@@ -78,6 +78,7 @@ typecheck: setup ## Check types (mypy --strict)
 check: setup ## Check that everything generated still matches its source
 	@$(BIN)/python -m scripts build --check
 	@$(BIN)/python -m scripts reference --check
+	@$(BIN)/python -m scripts poseidon --check
 	@$(BIN)/python -m scripts guards --check
 	@$(BIN)/python -m scripts private-build --verify
 	@$(BIN)/python -m scripts mutate --check

@@ -11,6 +11,7 @@ from medsync.errors import ExitCode, MedSyncError
 VERBS = {
     "build": ("scripts.build", "compile the contracts and write their artifacts [--check]"),
     "reference": ("scripts.reference", "write the documents that follow from the sources [--check]"),
+    "poseidon": ("scripts.poseidon", "write the WebAssembly of the Poseidon hash [--check]"),
     "guards": ("scripts.guards", "write docs/guards.md from the table of guards [--check]"),
     "bench": ("scripts.bench", "measure costs and speeds and write docs/costs.* [--check]"),
     "mutate": ("scripts.mutation.command", "change the code on purpose and see whether tests notice"),

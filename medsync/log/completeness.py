@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import Final
 
 from medsync.protocol.events import LogEntry
 from medsync.protocol.felt import encode_short_string
-from medsync.protocol.hashing import poseidon
+from medsync.protocol.poseidon import hash_chain, hash_each
 from medsync.protocol.types import LogHead
 
 #: First felt of every log entry's digest: keeps it apart from every other hash.
@@ -55,37 +56,34 @@ def entry_digest(chain_id: int, contract: int, previous_head: int, entry: LogEnt
     in, so an entry means nothing in another log. Where the event was found (`entry.location`) is not part of
     it.
     """
-    digest = poseidon(
-        [
-            LOG_TAG,
-            chain_id,
-            contract,
-            entry.patient,
-            previous_head,
-            entry.seq,
-            entry.at,
-            entry.accessor,
-            entry.purpose.felt,
-            int(entry.categories),
-            entry.record,
-            int(entry.decision),
-            int(entry.reason),
-            entry.version,
-            entry.campaign,
-            entry.justification,
-        ]
-    )
-    return digest & ((1 << HEAD_BITS) - 1)
+    prefix = (LOG_TAG, chain_id, contract, entry.patient)
+    return hash_chain(prefix, previous_head, [_fields(entry)], HEAD_BITS)[0]
 
 
 def entry_digests(chain_id: int, contract: int, entries: Sequence[LogEntry]) -> list[int]:
     """The digest of every entry of a complete log, from its first entry on; the last one is the head."""
     digests: list[int] = []
-    head = 0
-    for entry in entries:
-        head = entry_digest(chain_id, contract, head, entry)
-        digests.append(head)
+    for patient, own in groupby(entries, key=attrgetter("patient")):
+        prefix = (LOG_TAG, chain_id, contract, patient)
+        digests += hash_chain(prefix, digests[-1] if digests else 0, map(_fields, own), HEAD_BITS)
     return digests
+
+
+def _fields(entry: LogEntry) -> tuple[int, ...]:
+    """What an entry's digest is made of, after tag, chain, contract, patient and the head before it."""
+    return (
+        entry.seq,
+        entry.at,
+        entry.accessor,
+        entry.purpose.felt,
+        int(entry.categories),
+        entry.record,
+        int(entry.decision),
+        int(entry.reason),
+        entry.version,
+        entry.campaign,
+        entry.justification,
+    )
 
 
 def log_faults(
@@ -108,13 +106,16 @@ def log_faults(
             faults += _wrong_end(end, head)
         return faults
     digests = {0: 0} | dict(stated)
-    for entry in entries:
-        previous = digests.get(entry.seq - 1)
-        if previous is None:
-            continue  # the entry before it is missing, which is a fault of its own
-        if entry_digest(chain_id, contract, previous, entry) != digests.get(entry.seq):
-            detail = f"entry {entry.seq} does not give the digest it states"
-            faults.append(Fault(FaultKind.ALTERED, entry.seq, detail))
+    # Where the entry before is missing, which is a fault of its own, an entry's digest cannot be told.
+    linked = [entry for entry in entries if entry.seq - 1 in digests]
+    for patient, own in groupby(linked, key=attrgetter("patient")):
+        group = list(own)
+        prefix = (LOG_TAG, chain_id, contract, patient)
+        fields = ((digests[entry.seq - 1], *_fields(entry)) for entry in group)
+        for entry, digest in zip(group, hash_each(prefix, fields, HEAD_BITS), strict=True):
+            if digest != digests.get(entry.seq):
+                detail = f"entry {entry.seq} does not give the digest it states"
+                faults.append(Fault(FaultKind.ALTERED, entry.seq, detail))
     last = max((entry.seq for entry in entries), default=0)
     return faults + _wrong_end(digests.get(last, 0), head)
 

@@ -1,27 +1,23 @@
 """The hashes everything else is built of: Poseidon, Starknet's keccak, and SNIP-12's type hashes.
 
-Poseidon is `poseidon_py`'s C implementation, keccak the one starknet-py brings. Tests recompute everything
-here with cairo-lang and eth-hash, which share no code with it.
+Poseidon is `medsync.protocol.poseidon`'s, keccak the one starknet-py brings. Tests recompute everything here
+with cairo-lang and eth-hash, which share no code with it.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from poseidon_py.poseidon_hash import poseidon_hash_many
 from starknet_py.hash.selector import get_selector_from_name
 
-from medsync.protocol.felt import check_felt
+from medsync.protocol.poseidon import hash_felts
 
 
 def poseidon(felts: Iterable[int]) -> int:
     """Starknet's Poseidon hash of any number of felts, as Cairo's `poseidon_hash_span`.
 
-    Raises `InvalidValue` if one of them is no felt.
+    Raises `InvalidValue` if one of them is not a felt.
     """
-    values = list(felts)
-    for index, value in enumerate(values):
-        check_felt(value, f"felt {index} of a Poseidon hash")
-    return int(poseidon_hash_many(values))
+    return hash_felts(list(felts))
 
 
 def starknet_keccak(text: str) -> int:

@@ -10,24 +10,36 @@ Where the leaves are kept is not this module's affair: a log is made of its leav
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from poseidon_py.poseidon_hash import poseidon_hash, poseidon_hash_single
-
 from medsync.errors import VerificationError
 from medsync.protocol.felt import InvalidValue, check_felt
+from medsync.protocol.poseidon import Step, hash_path
 
 #: The root of a log without leaves.
 EMPTY_ROOT: Final = 0
 
+#: From a value to its leaf.
+_TO_LEAF: Final = Step(0, first=False, third=1)
+
 
 def leaf_hash(value: int) -> int:
-    """The hash of a leaf that holds `value`. Raises `InvalidValue` if that is no felt."""
+    """The hash of a leaf that holds `value`. Raises `InvalidValue` if that is not a felt."""
     check_felt(value, "leaf value")
-    return int(poseidon_hash_single(value))
+    return hash_path(value, [_TO_LEAF])
 
 
 def node_hash(left: int, right: int) -> int:
-    """The hash of a node with these two hashes below it."""
-    return int(poseidon_hash(left, right))
+    """The hash of a node with these two hashes below it. Raises `InvalidValue` if one is not a felt."""
+    return hash_path(left, [_right(right)])
+
+
+def _left(sibling: int) -> Step:
+    """From a hash to the one above it, with its sibling on the left."""
+    return Step(sibling, first=True, third=2)
+
+
+def _right(sibling: int) -> Step:
+    """The same with its sibling on the right."""
+    return Step(sibling, first=False, third=2)
 
 
 class MerkleLog:
@@ -150,20 +162,21 @@ class Frontier:
 
     def append(self, value: int) -> None:
         """Add a leaf. Raises `InvalidValue` if the value is no felt."""
-        peak = leaf_hash(value)
+        check_felt(value, "leaf value")
+        steps = [_TO_LEAF]
         rest = self.size
         while rest % 2 == 1:
-            peak, rest = node_hash(self._peaks.pop(), peak), rest // 2
-        self._peaks.append(peak)
+            steps.append(_left(self._peaks.pop()))
+            rest //= 2
+        self._peaks.append(hash_path(value, steps))
         self.size += 1
 
 
 def _root_of(peaks: Sequence[int]) -> int:
     """The root over subtrees side by side, the largest first."""
-    root = EMPTY_ROOT
-    for number, peak in enumerate(reversed(peaks)):
-        root = node_hash(peak, root) if number else peak
-    return root
+    if not peaks:
+        return EMPTY_ROOT
+    return hash_path(peaks[-1], [_left(peak) for peak in reversed(peaks[:-1])])
 
 
 # --- what anybody can check ---------------------------------------------------------------------------------
@@ -172,22 +185,23 @@ def _root_of(peaks: Sequence[int]) -> int:
 def verify_inclusion(value: int, index: int, size: int, path: Sequence[int], root: int) -> bool:
     """Whether `path` proves that `value` is the leaf at `index` in the log of this size and root.
 
-    RFC 9162, 2.1.3.2. Raises `InvalidValue` if the value is no felt.
+    RFC 9162, 2.1.3.2. Raises `InvalidValue` if the value or a hash of the path is not a felt.
     """
     if not 0 <= index < size:
         return False
-    place, last, hashed = index, size - 1, leaf_hash(value)
+    check_felt(value, "leaf value")
+    place, last, steps = index, size - 1, [_TO_LEAF]
     for sibling in path:
         if last == 0:
             return False
         if place % 2 == 1 or place == last:
-            hashed = node_hash(sibling, hashed)
+            steps.append(_left(sibling))
             while place % 2 == 0 and place:
                 place, last = place // 2, last // 2
         else:
-            hashed = node_hash(hashed, sibling)
+            steps.append(_right(sibling))
         place, last = place // 2, last // 2
-    return last == 0 and hashed == root
+    return last == 0 and hash_path(value, steps) == root
 
 
 def verify_consistency(
@@ -195,7 +209,8 @@ def verify_consistency(
 ) -> bool:
     """Whether `path` proves that the log of size and root `second` begins with the shorter one, `first`.
 
-    RFC 9162, 2.1.4.2; with the empty log every other begins, by an empty path.
+    RFC 9162, 2.1.4.2; with the empty log every other begins, by an empty path. Raises `InvalidValue` if a
+    hash of the path is not a felt.
     """
     if not 0 <= first < second:
         return False
@@ -206,20 +221,24 @@ def verify_consistency(
         place, last = place // 2, last // 2
     rest = list(path)
     if place == 0:
-        first_hash = first_root
+        start = first_root
     elif rest:
-        first_hash = rest.pop(0)
+        start = rest.pop(0)
     else:
         return False
-    second_hash = first_hash
+    to_first, to_second = [], []
     for sibling in rest:
         if last == 0:
             return False
         if place % 2 == 1 or place == last:
-            first_hash, second_hash = node_hash(sibling, first_hash), node_hash(sibling, second_hash)
+            to_first.append(_left(sibling))
+            to_second.append(_left(sibling))
             while place % 2 == 0 and place:
                 place, last = place // 2, last // 2
         else:
-            second_hash = node_hash(second_hash, sibling)
+            to_second.append(_right(sibling))
         place, last = place // 2, last // 2
-    return last == 0 and first_hash == first_root and second_hash == second_root
+    return last == 0 and (hash_path(start, to_first), hash_path(start, to_second)) == (
+        first_root,
+        second_root,
+    )

@@ -7,14 +7,15 @@ from medsync.errors import InputError, VerificationError
 from scripts.bench import report
 from scripts.bench.measure import Costs, Row, measure_costs
 from scripts.bench.private import measure_private
-from scripts.bench.speed import Speed, measure_speeds
+from scripts.bench.speed import Speed, measure_speeds, require_speed
 from scripts.options import write_or_check
 
 
 def measure(tell: Callable[[Row], None] = lambda row: None) -> list[str]:
     """Measure everything and publish it under `docs/`. It takes some minutes; `tell` hears of each case.
 
-    Returns the table of what is now other than what was published before.
+    Returns the table of what is now other than what was published before. Raises VerificationError if
+    something is too slow, after it was published.
     """
     costs = asyncio.run(measure_costs(tell=tell))
     speeds = asyncio.run(_speeds())
@@ -24,6 +25,7 @@ def measure(tell: Callable[[Row], None] = lambda row: None) -> list[str]:
         before = Costs(costs.prices, ())
     for name, content in report.files(costs, speeds).items():
         report.path(name).write_text(content)
+    require_speed(speeds)
     return report.difference_table(report.differences(before, costs))
 
 

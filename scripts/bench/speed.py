@@ -15,6 +15,8 @@ from medsync.errors import VerificationError
 from medsync.log.completeness import entry_digests, log_faults
 from medsync.log.replay import replay
 from medsync.protocol.events import ConsentAdded, EntityRegistered, EventLocation, LogEntry
+from medsync.protocol.merkle import MerkleLog, verify_inclusion
+from medsync.protocol.poseidon import by_poseidon_py
 from medsync.protocol.types import LogHead
 from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason, Role
 from medsync.starknet.transactions import Account, Invocation, bounds_for
@@ -27,6 +29,13 @@ _ENTRIES: Final = 1_000
 _CONSENTS: Final = 10_000
 _DECISIONS: Final = 50_000
 _SNAPSHOTS: Final = 5
+
+_PROOFS: Final = 100
+_TURNS: Final = 5
+
+_SPEED_UP: Final = "log entries proven complete: speed-up by WebAssembly"
+#: What must be reached, by the name of a speed.
+LEAST: Final = {_SPEED_UP: 12}
 
 _CHAIN, _CONTRACT, _PATIENT, _RESEARCHER = 1, 2, 3, 4
 
@@ -43,7 +52,7 @@ class Speed:
 async def measure_speeds() -> list[Speed]:
     """Measure everything, transactions on a devnet of their own."""
     async with open_lab(Metering.STEPS) as lab:
-        return [*await _transactions(lab), *_snapshots(lab), _verification(), *_replay()]
+        return [*await _transactions(lab), *_snapshots(lab), *verification(), *inclusion(), *_replay()]
 
 
 async def _transactions(lab: Lab) -> list[Speed]:
@@ -97,8 +106,8 @@ def _snapshots(lab: Lab) -> list[Speed]:
     ]
 
 
-def _verification() -> Speed:
-    """Proving a log complete, once it was fetched."""
+def verification() -> list[Speed]:
+    """Proving a log complete, once it was fetched, and how much the WebAssembly module speeds it up."""
     entries = [
         LogEntry(
             patient=_PATIENT,
@@ -122,7 +131,57 @@ def _verification() -> Speed:
         if log_faults(_CHAIN, _CONTRACT, _PATIENT, entries, head):
             raise VerificationError("A complete log was found incomplete.")
 
-    return speed("log entries proven complete", _ENTRIES / seconds(verify), "1/s")
+    taken, slower = _both_ways(verify)
+    return [
+        speed("log entries proven complete", _ENTRIES / taken, "1/s"),
+        speed("the same with poseidon-py", _ENTRIES / slower, "1/s"),
+        speed(_SPEED_UP, slower / taken, "times"),
+    ]
+
+
+def inclusion() -> list[Speed]:
+    """Verifying that an entry is in an anchored log, and how much the WebAssembly module speeds it up."""
+    log = MerkleLog(range(_ENTRIES))
+    index = _ENTRIES // 2
+    path, root = log.inclusion_path(index), log.root()
+
+    def verify() -> None:
+        for _ in range(_PROOFS):
+            if not verify_inclusion(index, index, _ENTRIES, path, root):
+                raise VerificationError("An included entry was not found to be.")
+
+    taken, slower = _both_ways(verify)
+    what = f"inclusion proofs of {len(path)} hashes"
+    return [
+        speed(f"{what} verified", _PROOFS / taken, "1/s"),
+        speed(f"{what}: speed-up by WebAssembly", slower / taken, "times"),
+    ]
+
+
+def _both_ways(action: Callable[[], object]) -> tuple[float, float]:
+    """The least CPU time that an action takes as it is, and with poseidon-py, in turns."""
+    action()
+    taken, slower = [], []
+    for _ in range(_TURNS):
+        taken.append(_cpu_time(action))
+        with by_poseidon_py():
+            slower.append(_cpu_time(action))
+    return min(taken), min(slower)
+
+
+def _cpu_time(action: Callable[[], object]) -> float:
+    started = time.process_time()
+    action()
+    return time.process_time() - started
+
+
+def require_speed(speeds: Sequence[Speed]) -> None:
+    """Raise VerificationError if something is slower than it must be."""
+    for found in speeds:
+        if found.value < LEAST.get(found.name, 0):
+            raise VerificationError(
+                f"{found.name}: {found.value:g} {found.unit}, where {LEAST[found.name]} is the least."
+            )
 
 
 def _replay() -> list[Speed]:

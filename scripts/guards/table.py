@@ -357,6 +357,14 @@ PLANTED: Final = (
         tree=DOCUMENTS,
     ),
     Planted(
+        gate="python -m scripts poseidon --check",
+        protects="The WebAssembly that hashes is what its generator writes",
+        failure="the Poseidon module has another constant",
+        plant=change("medsync/protocol/poseidon.wat", "\\ab", "\\ac"),
+        says=r"poseidon\.wat is not what its generator writes",
+        tree=PROGRAM,
+    ),
+    Planted(
         gate=CAIRO_TESTS,
         protects="Cairo's own tests pass",
         failure="a function returns two, where its test wants one",

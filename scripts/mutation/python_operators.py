@@ -13,13 +13,16 @@ _ALL: tuple[str, ...] = ()
 TARGETS: dict[str, tuple[str, ...]] = {
     "medsync/log/completeness.py": _ALL,
     "medsync/log/fetch.py": _ALL,
-    "medsync/protocol/hashing.py": (
-        "poseidon",
-        "starknet_keccak",
-        "campaign_id",
-        "entry_digest",
-        "HEAD_BITS",
-        "LOG_TAG",
+    "medsync/protocol/types.py": ("CampaignTerms",),
+    "medsync/protocol/hashing.py": ("poseidon", "starknet_keccak"),
+    "medsync/protocol/poseidon.py": (
+        "hash_felts",
+        "hash_chain",
+        "hash_each",
+        "_check",
+        "_PoseidonPy",
+        "_Module",
+        "_packed",
     ),
 }
 """The verifier of logs and, of the hashes, those it relies on."""
@@ -27,10 +30,15 @@ TARGETS: dict[str, tuple[str, ...]] = {
 TESTS = {
     "medsync/log/completeness.py": ("tests/unit/log/test_completeness.py", "tests/unit/log/test_fetch.py"),
     "medsync/log/fetch.py": ("tests/unit/log/test_fetch.py",),
+    "medsync/protocol/types.py": (
+        "tests/unit/protocol/test_types.py",
+        "tests/unit/protocol/test_hashing.py",
+    ),
     "medsync/protocol/hashing.py": (
         "tests/unit/protocol/test_hashing.py",
         "tests/unit/log/test_completeness.py",
     ),
+    "medsync/protocol/poseidon.py": ("tests/unit/protocol/test_poseidon.py",),
 }
 """What must notice, nearest first."""
 
@@ -38,6 +46,7 @@ ALL_TESTS = (
     "tests/unit/log/test_completeness.py",
     "tests/unit/log/test_fetch.py",
     "tests/unit/protocol/test_hashing.py",
+    "tests/unit/protocol/test_poseidon.py",
     "tests/unit/protocol/test_oracles.py",
     "tests/unit/log/test_replay.py",
     "tests/unit/log/exports/test_json.py",
