@@ -9,6 +9,7 @@ Much of what is shown was written by others, into files or by a node: a terminal
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import unicodedata
@@ -202,7 +203,7 @@ def say(text: str, *, as_json: bool) -> None:
 @contextmanager
 def busy(what: str, *, as_json: bool) -> Iterator[None]:
     """Show on a terminal that something takes its time."""
-    if as_json or not sys.stderr.isatty():
+    if as_json or not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
         yield
         return
     from rich.console import Console

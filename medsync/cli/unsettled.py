@@ -7,7 +7,8 @@ each account and chain holds what is unsettled, as long as anything is.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Annotated, Final
+from pathlib import Path
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 from starknet_py.net.client_models import Call
@@ -15,13 +16,8 @@ from starknet_py.net.client_models import Call
 from medsync.deployment.devnet import state_dir
 from medsync.errors import InputError
 from medsync.protocol.felt import check_felt
-from medsync.starknet.transactions import Sent
+from medsync.starknet.transactions import Account, Sent
 from medsync.storage.files import NewFile, is_there, read_bytes, replace
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from medsync.starknet.transactions import Account
 
 _WHAT: Final = "The list of unsettled transactions"
 

@@ -8,11 +8,13 @@ history are free to change, through the `devnet_*` methods wrapped here
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -260,21 +262,29 @@ def state_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "medsync"
 
 
-def background_up(port: int = BACKGROUND_PORT) -> Background:
+def background_up(port: int | None = None) -> Background:
     """Start a devnet that outlives this process, or return the one that already runs.
 
-    Raises ToolError if it does not start, for one because the port is taken.
+    It listens on `port`, by default `BACKGROUND_PORT`; 0 is any free one. Raises InputError if the port is
+    taken, or the devnet that already runs listens on another one; ToolError if it does not start.
     """
     with _state_file() as state:
         deadline = time.monotonic() + START_TIMEOUT
         while not _lock(state):
             if (running := _read(state)) is not None:
+                if port not in (None, 0, urlsplit(running.url).port):
+                    raise InputError(
+                        f"A devnet already runs at {running.url}, not on port {port}.",
+                        hint="Use that one without --port, or end it first with `medsync devnet down`.",
+                    )
                 return running
             if time.monotonic() > deadline:
                 raise ToolError(
                     f"{state.name} is locked by a process that does not say where its devnet listens."
                 )
             time.sleep(0.05)
+        port = BACKGROUND_PORT if port is None else port
+        _assert_free(port)
         arguments = _arguments(seed=SEED, accounts=ACCOUNTS, balance=BALANCE, chain_id=CHAIN_ID, port=port)
         log = state_dir() / "devnet.log"
         # The process inherits the locked file, so the lock tells whether it lives: no stale pid is trusted.
@@ -307,6 +317,20 @@ def background_down() -> bool:
         fcntl.flock(state, fcntl.LOCK_EX)
         state.truncate(0)
         return True
+
+
+def _assert_free(port: int) -> None:
+    """Raise InputError if no devnet can listen on a port of the loopback interface."""
+    with socket.socket() as listener:
+        # As devnet sets it: a port that was used until just now counts as free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = "another program listens on it" if error.errno == errno.EADDRINUSE else error.strerror
+            raise InputError(
+                f"Port {port} cannot be used: {reason}.", hint="Choose another one with --port."
+            ) from None
 
 
 def _state_file() -> IO[str]:

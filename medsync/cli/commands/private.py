@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from medsync.cli import values
-from medsync.cli.context import Context, command
+from medsync.cli.command import command
+from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex, Time
 from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import InputError
@@ -170,8 +171,8 @@ async def card(
     accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
     until = values.time(expires, "--expires", int(time.time()))
     made = sign_card(account.stark_signer, account.address, accessor, until)
-    context.write(output, made.canonical().decode(), "--output")
-    context.keep()
+    context.files.add(output, made.canonical().decode(), "--output")
+    context.files.write()
     return {"card": str(output), "address": Hex(account.address), "expires_at": Time(until)}
 
 
@@ -331,8 +332,8 @@ async def present(
     # A ticket that would not open what it releases is not worth using up.
     signed.data_key(accessor)
     made = signed.present(accessor.signing)
-    context.write(output, made.canonical().decode() + "\n", "--output")
-    context.keep()
+    context.files.add(output, made.canonical().decode() + "\n", "--output")
+    context.files.write()
     return {
         "presentation": str(output),
         "record": signed.ticket.record,
