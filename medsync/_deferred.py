@@ -33,8 +33,11 @@ def _igcdex(a: int, b: int) -> tuple[int, int, int]:
     return inverse, (1 - a * inverse) // b, 1
 
 
-#: By the module that imports them: modules, each with the one function that is used there.
-_STAND_INS: Final[dict[str, list[tuple[str, str, Callable[..., Any]]]]] = {
+#: By the module that imports them: modules, each with the one function that is used there; or None, where the
+#: importer does without the module.
+_STAND_INS: Final[dict[str, list[tuple[str, str, Callable[..., Any] | None]]]] = {
+    # Then it calls its library by ctypes: cffi's parser of C takes longer to import than it saves.
+    "Crypto.Util._raw_api": [("cffi", "", None)],
     "crypto_cpp_py.utils": [
         ("sympy.core.intfunc", "igcdex", _igcdex),
         ("ecdsa.rfc6979", "generate_k", _later("ecdsa.rfc6979", "generate_k")),
@@ -43,6 +46,7 @@ _STAND_INS: Final[dict[str, list[tuple[str, str, Callable[..., Any]]]]] = {
         importer: [(module, function, _later(module, function))]
         for importer, module, function in (
             ("starknet_py.net.signer.key_pair", "eth_keyfile.keyfile", "extract_key_from_keyfile"),
+            ("starknet_py.net.account.account", "starknet_py.net.tip", "estimate_tip"),
             ("starknet_py.contract", "starknet_py.net.udc_deployer.deployer", "Deployer"),
             ("starknet_py.cairo.type_parser", "starknet_py.cairo.deprecated_parse.parser", "parse"),
             ("starknet_py.cairo.v1.type_parser", "starknet_py.abi.v1.parser_transformer", "parse"),
@@ -50,6 +54,12 @@ _STAND_INS: Final[dict[str, list[tuple[str, str, Callable[..., Any]]]]] = {
         )
     },
 }
+
+
+def _module(name: str, function: str, later: Callable[..., Any]) -> ModuleType:
+    module = ModuleType(name)
+    setattr(module, function, later)
+    return module
 
 
 class _Executor(Loader):
@@ -62,11 +72,11 @@ class _Executor(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        stand_ins = {}
+        stand_ins: dict[str, Any] = {}
         for name, function, later in _STAND_INS[module.__name__]:
             if name not in sys.modules:
-                stand_ins[name] = ModuleType(name)
-                setattr(stand_ins[name], function, later)
+                # None makes importing it fail.
+                stand_ins[name] = None if later is None else _module(name, function, later)
         sys.modules.update(stand_ins)
         try:
             self._loader.exec_module(module)

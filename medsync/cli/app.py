@@ -91,7 +91,7 @@ def options(
     Patients say who may use their data, for what and until when; every request is logged, and may be paid.
     The global options may stand before or after the command. Exit codes: 0 done, 1 failed, 2 bad usage,
     3 bad input, 4 tool missing, 5 node unreachable, 6 contract refused, 7 not verified, 8 public network,
-    9 access not permitted, 130 interrupted.
+    9 access not permitted, 130 interrupted, 141 nobody read the answer to its end.
 
     Begin with: medsync devnet up, medsync deploy, medsync doctor.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, Final, ParamSpec, get_type_hints
@@ -57,6 +58,7 @@ def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P
 def _run(function: Callable[[Context], Awaitable[Answer | None]]) -> int:
     """Run a command to its end, show its answer, and return its exit code."""
     interrupt.watch_command()
+    gc.enable()
     context = Context(current.get())
 
     async def whole() -> Answer | None:

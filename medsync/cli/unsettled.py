@@ -25,7 +25,7 @@ Felt = Annotated[int, AfterValidator(lambda value: check_felt(value, "a field el
 
 
 class _Call(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     to: Felt
     selector: Felt
@@ -33,7 +33,7 @@ class _Call(BaseModel):
 
 
 class _Transaction(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     hash: Felt
     nonce: Felt
@@ -42,7 +42,7 @@ class _Transaction(BaseModel):
     calls: list[_Call]
 
 
-_FILE: Final = TypeAdapter(list[_Transaction])
+_FILE: Final = TypeAdapter(list[_Transaction], config=ConfigDict(defer_build=True))
 
 
 def recall(account: Account) -> None:
