@@ -84,8 +84,9 @@ def discreet(text: str) -> str:
     if ":/" in text:
         from medsync.starknet.transport import shown_url
 
-        # One slash is what is left of two where a URL was taken for a path.
-        urls = r"\b(https?|wss?|ftp):/+(?!/)([^\s'\"]+)"
+        # One slash is what is left of two where a URL was taken for a path. A sentence's punctuation after a
+        # URL is none of it.
+        urls = r"\b(https?|wss?|ftp):/+(?!/)([^\s'\"]+?)(?=[.,;:!?)]*(?:[\s'\"]|$))"
         text = re.sub(urls, lambda found: shown_url(f"{found[1]}://{found[2]}"), text)
     return "\n".join(line if len(line) <= LINE else f"{line[:LINE]}…" for line in printable(text).split("\n"))
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import typer
-from starknet_py.net.client_errors import ClientError
 
 from medsync import artifacts
 from medsync._version import __version__
@@ -25,7 +24,7 @@ from medsync.protocol.hashing import starknet_keccak
 from medsync.starknet.accounts import ADDRESS_VARIABLE
 from medsync.starknet.clients import ContractClient, Erc20Client
 from medsync.starknet.network import DEVNET_URL_VARIABLE, NETWORKS, RPC_VERSION, STRK_TOKEN, Connection
-from medsync.starknet.rpc import TRANSPORT_ERRORS, refusal
+from medsync.starknet.rpc import class_hash_at, is_deployed, newest_block
 from medsync.starknet.transactions import Account
 
 #: What an account answers to a signature of its own (SNIP-6).
@@ -119,18 +118,11 @@ async def _node(context: Context, report: _Report) -> Connection | None:
                 raise
             report.skip("node", f"none runs at {NETWORKS['devnet'].url}", "medsync devnet up")
             return None
-        newest = await _newest(connection)
+        newest = (await newest_block(connection.client)).number
         where = f"{connection.shown_url} on {decode_short_string(connection.chain_id)}"
         report.add("node", f"{where}, JSON-RPC {RPC_VERSION}, block {newest}")
         return connection
     return None
-
-
-async def _newest(connection: Connection) -> int:
-    try:
-        return await connection.client.get_block_number()
-    except (ClientError, *TRANSPORT_ERRORS) as error:
-        raise NetworkError(f"The node did not tell its newest block ({type(error).__name__}).") from None
 
 
 def _tools(context: Context, report: _Report, connection: Connection | None) -> None:
@@ -172,7 +164,7 @@ class _AccountContract(ContractClient):
 
 async def _assert_own(account: Account) -> None:
     """Raise InputError unless the account is deployed and takes signatures of its key."""
-    if await _class_of(account.client, account.address) is None:
+    if not await is_deployed(account.client, account.address):
         raise InputError(
             f"No account is deployed at {account.address:#x} on {decode_short_string(account.chain_id)}.",
             hint="Deploy it, or choose another --account or --network.",
@@ -190,20 +182,6 @@ async def _assert_own(account: Account) -> None:
         )
 
 
-async def _class_of(client: Any, address: int) -> int | None:
-    """The class hash of the contract at an address, or None if there is none."""
-    try:
-        found: int = await client.get_class_hash_at(address, block_number="latest")
-    except ClientError as error:
-        refused = refusal(error, function="the request for a contract's class")
-        if refused.code == "CONTRACT_NOT_FOUND":
-            return None
-        raise refused from None
-    except TRANSPORT_ERRORS as error:
-        raise NetworkError(f"The node did not answer ({type(error).__name__}).") from None
-    return found
-
-
 async def _deployment(context: Context, report: _Report, connection: Connection | None) -> None:
     """The deployment that a command would use, and the folder of all."""
     recorded = ", ".join(path.stem for path in record.find_all()) or "none"
@@ -219,10 +197,9 @@ async def _deployment(context: Context, report: _Report, connection: Connection 
             return
         await context.record()
         for name, contract in found.contracts.items():
-            if await _class_of(connection.client, contract.address) != contract.class_hash:
+            if await class_hash_at(connection.client, contract.address) != contract.class_hash:
                 raise VerificationError(
-                    f"{name} of {path} is not on this chain"
-                    + (": the devnet was probably restarted." if connection.is_local else "."),
+                    f"{name} of {path} is not on this chain.",
                     hint="`medsync deploy` deploys anew; `medsync deployments check` compares everything.",
                 )
         state = f"{path}: {found.status}, {', '.join(found.contracts)} on the chain in their recorded classes"
