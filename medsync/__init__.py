@@ -13,7 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medsync import _deferred
 from medsync._version import __version__ as __version__
+
+# Here, because every module of the package is imported after this one, and some before starknet-py.
+_deferred.install()
 
 # The one list of public names. Type checkers follow these imports; at run time `__getattr__` does.
 if TYPE_CHECKING:

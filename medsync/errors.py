@@ -31,6 +31,8 @@ class ExitCode(IntEnum):
     """The question was answered, and the answer is that the data may not be used."""
     INTERRUPTED = 130
     """Stopped from the keyboard."""
+    BROKEN_PIPE = 141
+    """Whoever read the answer closed it before its end, like `head`; 128 + SIGPIPE, as other programs end."""
 
 
 class MedSyncError(Exception):

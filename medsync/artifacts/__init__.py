@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starknet_py.common import create_casm_class, create_sierra_compiled_contract
 from starknet_py.hash.casm_class_hash import compute_casm_class_hash
 from starknet_py.hash.sierra_class_hash import compute_sierra_class_hash
@@ -38,6 +38,8 @@ _HINT = "Install MedSync again; in a checkout, `make build` writes them."
 class _Facts(BaseModel):
     """What a manifest must say of one contract."""
 
+    model_config = ConfigDict(defer_build=True)
+
     class_hash: str = Field(pattern="^0x[0-9a-f]{64}$")
     compiled_class_hash: str = Field(pattern="^0x[0-9a-f]{64}$")
     cairo: str
@@ -46,6 +48,8 @@ class _Facts(BaseModel):
 
 class _Manifest(BaseModel):
     """What a manifest must say at least."""
+
+    model_config = ConfigDict(defer_build=True)
 
     source_sha256: str
     scarb: str

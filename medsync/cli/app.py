@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from medsync._version import __version__
 from medsync.cli import output
-from medsync.cli.commands import (
-    access,
-    anchor,
-    bridge,
-    consent,
-    deploy,
-    deployments,
-    devnet,
-    doctor,
-    entity,
-    pool,
-    private,
-    watch,
-)
-from medsync.cli.context import interrupted
-from medsync.cli.options import Options, current, hoist
+from medsync.cli.groups import LazyGroup
+from medsync.cli.interrupt import interrupted
+from medsync.cli.options import Options, current
 from medsync.errors import ExitCode, MedSyncError
 
-app = typer.Typer(name="medsync", no_args_is_help=True, pretty_exceptions_enable=False)
-app.add_typer(devnet.app, name="devnet")
-doctor.register(app)
-deploy.register(app)
-app.add_typer(deployments.app, name="deployments")
-app.add_typer(entity.app, name="entity")
-app.add_typer(consent.app, name="consent")
-app.add_typer(access.app, name="access")
-app.add_typer(pool.app, name="pool")
-app.add_typer(private.app, name="private")
-app.add_typer(bridge.app, name="bridge")
-app.add_typer(anchor.app, name="anchor")
-watch.register(app)
+app = typer.Typer(name="medsync", cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+#: Why a stream without a name, which is standard output, cannot be written.
+_UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
 def _version(wanted: bool) -> None:
@@ -55,7 +36,12 @@ def _version(wanted: bool) -> None:
 def options(
     network: Annotated[
         str,
-        typer.Option(help="devnet, sepolia or mainnet.", envvar="MEDSYNC_NETWORK", rich_help_panel="Global"),
+        typer.Option(
+            help="devnet, sepolia or mainnet.",
+            envvar="MEDSYNC_NETWORK",
+            rich_help_panel="Global",
+            autocompletion=lambda: ["devnet", "sepolia", "mainnet"],
+        ),
     ] = "devnet",
     rpc_url: Annotated[
         str | None,
@@ -106,7 +92,7 @@ def options(
     Patients say who may use their data, for what and until when; every request is logged, and may be paid.
     The global options may stand before or after the command. Exit codes: 0 done, 1 failed, 2 bad usage,
     3 bad input, 4 tool missing, 5 node unreachable, 6 contract refused, 7 not verified, 8 public network,
-    9 access not permitted, 130 interrupted.
+    9 access not permitted, 130 interrupted, 141 nobody read the answer to its end.
 
     Begin with: medsync devnet up, medsync deploy, medsync doctor.
     """
@@ -114,32 +100,57 @@ def options(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code. Errors are told on standard error."""
-    arguments = hoist(arguments)
+    """Run one command line and return its exit code. Errors are shown on standard error."""
     as_json, verbose = "--json" in arguments, "--verbose" in arguments
+    if os.environ.get("NO_COLOR"):
+        # rich leaves out colours only; whoever sets it wants no bold text and no spinner either.
+        os.environ["TERM"] = "dumb"
     failure: MedSyncError
     try:
-        return int(app(arguments, prog_name="medsync", standalone_mode=False) or ExitCode.OK)
+        if sys.stdout is None:
+            raise OutputError("Standard output is closed: the answer would be lost. Nothing was done.")
+        code = int(app(list(arguments), prog_name="medsync", standalone_mode=False) or ExitCode.OK)
+        sys.stdout.flush()
+        return code
     except MedSyncError as error:
         failure = error
     except typer.TyperException as error:
         failure = _usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        failure = interrupted([])
+        failure = interrupted()
+    except SystemExit as error:
+        # From rich where nobody reads its output, else from typer after it installed or showed completion.
+        unread = isinstance(error.__context__, BrokenPipeError)
+        return ExitCode.BROKEN_PIPE if unread else int(error.code or ExitCode.OK)
     except BrokenPipeError:
-        # Whoever read the answer had enough of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
+        _drop_output()
+        return ExitCode.BROKEN_PIPE
     except Exception as error:
-        # Its text may quote anything, a key among it: only its type is shown.
-        failure = MedSyncError(
-            f"Unexpected {type(error).__name__}.", hint="--verbose shows where it happened."
-        ).with_traceback(error.__traceback__)
-        failure.__cause__ = error
-    if verbose and failure.__traceback__ is not None:
-        print(output.discreet("".join(_trace(failure))), file=sys.stderr)
-    output.show_error(failure, as_json=as_json)
+        if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
+            _drop_output()
+            failure = OutputError(f"Standard output cannot be written: {error.strerror}.")
+        else:
+            # Its text may quote anything, a key among it: only its type is shown.
+            failure = MedSyncError(
+                f"Unexpected {type(error).__name__}.", hint="--verbose shows where it happened."
+            ).with_traceback(error.__traceback__)
+            failure.__cause__ = error
+    with contextlib.suppress(OSError):
+        if verbose and failure.__traceback__ is not None:
+            print(output.discreet("".join(_trace(failure))), file=sys.stderr)
+        output.show_error(failure, as_json=as_json)
     return failure.exit_code
+
+
+class OutputError(MedSyncError):
+    """The answer could not be written. What the command did is done."""
+
+    code = "OUTPUT"
+
+
+def _drop_output() -> None:
+    """Keep the interpreter from writing at its end what could not be written before."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _trace(error: BaseException) -> Iterator[str]:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from medsync.cli.output import Amount, Hex, Time
 from medsync.cli.values import read_json
 from medsync.errors import InputError
-
-if TYPE_CHECKING:
-    from medsync.protocol.types import CampaignTerms
+from medsync.protocol.felt import InvalidValue, parse_felt
+from medsync.protocol.types import CampaignTerms
+from medsync.protocol.vocabulary import Purpose
 
 SCHEMA: Final = "medsync.campaign/1"
 
 
 def read(path: Path, name: str) -> CampaignTerms:
     """The terms in a file. Raises InputError, naming what is wrong, for anything else."""
-    from medsync.protocol.felt import InvalidValue, parse_felt
-    from medsync.protocol.types import CampaignTerms
-    from medsync.protocol.vocabulary import Purpose
-
     document = read_json(path, name)
     try:
         terms = CampaignTerms(

@@ -27,7 +27,10 @@ current: ContextVar[Options] = ContextVar("options", default=Options())  # noqa:
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:
-    """The command line with its global options in front of the command, where typer looks for them."""
+    """The command line with its global options in front of the command, where typer looks for them.
+
+    One that lacks its value stays the last, where the missing value is noticed, and completed.
+    """
     front: list[str] = []
     rest: list[str] = []
     remaining = iter(arguments)
@@ -38,7 +41,11 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         elif argument in FLAGS or (name in SETTINGS and equals):
             front.append(argument)
         elif name in SETTINGS:
-            front += [argument, *(value for value in [next(remaining, None)] if value is not None)]
+            value = next(remaining, None)
+            if value is None:
+                rest.append(argument)
+            else:
+                front += [argument, value]
         else:
             rest.append(argument)
     return front + rest

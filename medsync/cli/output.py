@@ -9,6 +9,7 @@ Much of what is shown was written by others, into files or by a node: a terminal
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import unicodedata
@@ -16,14 +17,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum, IntFlag
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from medsync.errors import MedSyncError
 from medsync.protocol.vocabulary import Category
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
 
 #: What a command answers: one thing, or a list of them.
 Answer = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -164,13 +161,13 @@ def show(answer: Answer, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(plain(answer), indent=2), flush=True)
         return
-    console = _console()
     if isinstance(answer, Mapping):
-        _show_one(console, answer)
+        _show_one(answer)
     elif answer:
-        console.print(_table(answer))
+        _show_table(answer)
     else:
-        console.print("Nothing found.")
+        print("Nothing found.")
+    sys.stdout.flush()
 
 
 def show_line(answer: Mapping[str, Any], *, as_json: bool) -> None:
@@ -203,7 +200,7 @@ def say(text: str, *, as_json: bool) -> None:
 @contextmanager
 def busy(what: str, *, as_json: bool) -> Iterator[None]:
     """Show on a terminal that something takes its time."""
-    if as_json or not sys.stderr.isatty():
+    if as_json or not sys.stderr.isatty() or os.environ.get("TERM") in ("dumb", "unknown"):
         yield
         return
     from rich.console import Console
@@ -223,38 +220,28 @@ def _iso(time: int) -> str | None:
         return str(int(time))  # No calendar goes that far.
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(
-        width=None if sys.stdout.isatty() else WIDTH,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        soft_wrap=True,
-    )
-
-
-def _show_one(console: Console, answer: Mapping[str, Any]) -> None:
+def _show_one(answer: Mapping[str, Any]) -> None:
     width = max((len(name) for name, value in answer.items() if not _is_table(value)), default=0)
     for name, value in answer.items():
         title = name.replace("_", " ")
         if _is_table(value):
-            console.print(f"{title}:")
-            console.print(_table(value))
+            print(f"{title}:")
+            _show_table(value)
         elif isinstance(value, Mapping):
-            console.print(f"{title}:")
+            print(f"{title}:")
             for inner, content in value.items():
-                console.print(f"  {inner.replace('_', ' ')}: {shown(content)}")
+                print(f"  {inner.replace('_', ' ')}: {shown(content)}")
         else:
-            console.print(f"{title:<{width}}  {shown(value)}")
+            print(f"{title:<{width}}  {shown(value)}")
 
 
 def _is_table(value: Any) -> bool:
     return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _show_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    # Here, because most answers are no tables, and rich takes a while to import.
+    from rich.console import Console
     from rich.table import Table
 
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -263,4 +250,5 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*[shown(row.get(name), short=True) for name in names])
-    return table
+    width = None if sys.stdout.isatty() else WIDTH
+    Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=True).print(table)

@@ -7,7 +7,8 @@ each account and chain holds what is unsettled, as long as anything is.
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final, Literal
+from pathlib import Path
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starknet_py.net.client_models import Call
@@ -17,21 +18,16 @@ from medsync.errors import InputError
 from medsync.protocol.commitments import parse_json
 from medsync.protocol.felt import InvalidValue
 from medsync.protocol.json import Felt
-from medsync.starknet.transactions import Sent
+from medsync.starknet.transactions import Account, Sent
 from medsync.storage.files import NewFile, is_there, read_bytes, replace
 from medsync.storage.versions import UnsupportedVersion, check_form
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from medsync.starknet.transactions import Account
 
 _WHAT: Final = "The list of unsettled transactions"
 _LOOK: Final = "Look at what this account did in the last minutes, then remove the file."
 
 
 class _Call(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     to: Felt
     selector: Felt
@@ -39,7 +35,7 @@ class _Call(BaseModel):
 
 
 class _Transaction(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     hash: Felt
     nonce: Felt
@@ -49,7 +45,7 @@ class _Transaction(BaseModel):
 
 
 class _Unsettled(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     form: Literal["medsync.unsettled/1"] = "medsync.unsettled/1"
     transactions: list[_Transaction]

@@ -8,17 +8,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
+from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
 from medsync.errors import InputError
+from medsync.protocol.commitments import Domain, Opening, parse_json
 from medsync.protocol.felt import InvalidValue, parse_felt
 from medsync.protocol.vocabulary import Category, Power, Purpose
 from medsync.storage.files import NewFile, is_there, read_bytes
-
-if TYPE_CHECKING:
-    from medsync.protocol.commitments import Domain, Opening
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
@@ -36,9 +34,42 @@ class Unit(StrEnum):
     SMALLEST = "smallest"
 
 
-PurposeText = Annotated[str, typer.Option("--purpose", help="HL7 ActReason code, like HRESCH or TREAT.")]
+def complete_purpose(incomplete: str) -> list[tuple[str, str]]:
+    """The purposes that begin with what was typed."""
+    return [(str(one), one.display) for one in Purpose if one.startswith(incomplete.upper())]
+
+
+def complete_categories(incomplete: str) -> list[str]:
+    """What was typed, its last category completed."""
+    return _completed(incomplete, [*Category.__members__])
+
+
+def complete_powers(incomplete: str) -> list[str]:
+    """What was typed, its last power completed."""
+    return _completed(incomplete, [*(name.lower() for name in Power.__members__), "none"])
+
+
+def _completed(incomplete: str, names: list[str]) -> list[str]:
+    before, comma, last = incomplete.rpartition(",")
+    chosen = before.upper().split(",")
+    return [
+        f"{before}{comma}{name}" for name in names if name.startswith(last) and name.upper() not in chosen
+    ]
+
+
+PurposeText = Annotated[
+    str,
+    typer.Option(
+        "--purpose", help="HL7 ActReason code, like HRESCH or TREAT.", autocompletion=complete_purpose
+    ),
+]
 CategoriesText = Annotated[
-    str, typer.Option("--categories", help="Data categories by name, with commas; or ALL.")
+    str,
+    typer.Option(
+        "--categories",
+        help="Data categories by name, with commas; or ALL.",
+        autocompletion=complete_categories,
+    ),
 ]
 UnitChoice = Annotated[
     Unit, typer.Option("--unit", help="Count amounts in whole tokens or in the smallest unit.")
@@ -131,8 +162,6 @@ def felt(text: str, name: str) -> int:
 
 def read_json(path: Path, name: str) -> Any:
     """A JSON file's content."""
-    from medsync.protocol.commitments import parse_json
-
     try:
         return parse_json(read_bytes(path, f"{name}:"))
     except InvalidValue as error:
@@ -146,8 +175,6 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, NewFile | Non
     to with a new salt, and the opening belongs beside it, as `<file>.record.opening.json` for a record:
     without it the commitment can never be shown to belong to the file. Where one fits, it is used again.
     """
-    from medsync.protocol.commitments import Opening
-
     if text[:2] in ("0x", "0X"):
         return felt(text, name), None
     path = Path(text)
@@ -181,8 +208,6 @@ def _is_opening(path: Path, content: bytes) -> bool:
 
 
 def _opening(content: bytes, path: Path, name: str) -> Opening:
-    from medsync.protocol.commitments import Opening
-
     try:
         return Opening.from_json(content)
     except InvalidValue as error:

@@ -8,10 +8,12 @@ history are free to change, through the `devnet_*` methods wrapped here
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -265,14 +267,20 @@ def state_dir() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "medsync"
 
 
-def background_up(port: int = BACKGROUND_PORT) -> Background:
+def background_up(port: int | None = None) -> Background:
     """Start a devnet that outlives this process, or return the one that already runs.
 
-    Raises ToolError if it does not start, for one because the port is taken.
+    It listens on `port`, by default `BACKGROUND_PORT`; 0 is any free one. Raises InputError if the port is
+    taken, or the devnet that already runs listens on another one; ToolError if it does not start.
     """
     deadline = time.monotonic() + START_TIMEOUT
     while (lock := _free_lock()) is None:
         if (running := _read()) is not None:
+            if port not in (None, 0, urlsplit(running.url).port):
+                raise InputError(
+                    f"A devnet already runs at {running.url}, not on port {port}.",
+                    hint="Use that one without --port, or end it first with `medsync devnet down`.",
+                )
             return running
         if time.monotonic() > deadline:
             raise ToolError(
@@ -280,7 +288,9 @@ def background_up(port: int = BACKGROUND_PORT) -> Background:
                 hint=f"End it: {' '.join(map(str, holders(_lock_file()))) or 'look for starknet-devnet'}.",
             )
         time.sleep(0.05)
+    port = BACKGROUND_PORT if port is None else port
     with lock:
+        _assert_free(port)
         arguments = _arguments(seed=SEED, accounts=ACCOUNTS, balance=BALANCE, chain_id=CHAIN_ID, port=port)
         log = state_dir() / "devnet.log"
         # The process inherits the lock, so that the lock says whether it runs: no stale pid is trusted.
@@ -322,6 +332,20 @@ def background_down() -> bool:
     with lock:
         _state_file().unlink(missing_ok=True)
     return running is not None
+
+
+def _assert_free(port: int) -> None:
+    """Raise InputError if no devnet can listen on a port of the loopback interface."""
+    with socket.socket() as listener:
+        # As devnet sets it: a port that was used until just now counts as free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = "another program listens on it" if error.errno == errno.EADDRINUSE else error.strerror
+            raise InputError(
+                f"Port {port} cannot be used: {reason}.", hint="Choose another one with --port."
+            ) from None
 
 
 def _lock_file() -> Path:

@@ -112,6 +112,7 @@ class Opening(BaseModel):
     """
 
     model_config = ConfigDict(
+        defer_build=True,
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,

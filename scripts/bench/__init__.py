@@ -8,6 +8,7 @@ from scripts.bench import report
 from scripts.bench.measure import Costs, Row, measure_costs
 from scripts.bench.private import measure_private
 from scripts.bench.speed import Speed, measure_speeds, require_speed
+from scripts.bench.startup import measure_startup
 from scripts.options import write_or_check
 
 
@@ -51,7 +52,7 @@ def check() -> None:
 
 
 async def _speeds() -> list[Speed]:
-    return [*await measure_speeds(), *await measure_private()]
+    return [*await measure_speeds(), *await measure_private(), *measure_startup()]
 
 
 def run(arguments: Sequence[str]) -> None:

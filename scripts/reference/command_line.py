@@ -24,6 +24,11 @@ Global options may stand anywhere. Answers go to standard output, everything els
 `--json` both are JSON: felts as hexadecimal text, times as ISO 8601 in UTC, amounts as decimal text in the
 token's smallest unit. An error is one object with `error`, `message`, `hint` and `exit_code`.
 
+Where standard output is no terminal, `TERM` is `dumb` or `NO_COLOR` is set, there are no escape codes: no
+colour, no bold text, no spinner. A reader that closes the answer early, like `head`, ends the command quietly
+with exit code 141; a full disk or a closed standard output is an error with exit code 1. Ctrl-C at any moment
+ends a command with 130, which says what was sent by then.
+
 Addresses are `0x…`, `devnet:<n>` for a local devnet's predeployed account, or `me` for the signing account's.
 Where a commitment is asked for, `0x…` is taken as it is; of a file a salted commitment is made, and its
 opening is kept beside the file (answered as `keep`): who loses it can prove nothing with the commitment.

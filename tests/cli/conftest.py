@@ -22,7 +22,7 @@ from medsync.cli.app import run as run_here
 from medsync.errors import ExitCode
 from medsync.starknet import network
 
-MEDSYNC = str(Path(sys.executable).parent / "medsync")
+MEDSYNC = [sys.executable, "-m", "medsync"]
 TIMEOUT = 120
 
 
@@ -70,7 +70,7 @@ class Cli:
     def start(self, line: str) -> subprocess.Popen[str]:
         """Start a command line and leave it running."""
         return subprocess.Popen(
-            [MEDSYNC, *shlex.split(line)],
+            [*MEDSYNC, *shlex.split(line)],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

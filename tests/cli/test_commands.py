@@ -199,7 +199,9 @@ def test_looking_around(here: Here) -> None:
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(here: Here) -> None:
-    bare = here.run("doctor --json", PATH="", XDG_CACHE_HOME=str(here.folder / "cache"))
+    nowhere = str(here.folder / "none")
+    nothing = {"PATH": "", "XDG_CACHE_HOME": nowhere, "XDG_STATE_HOME": nowhere}
+    bare = here.run("doctor --json", **nothing)
     report = {one["part"]: one for one in bare.json}
     assert bare.code == ExitCode.MISSING_TOOL
     assert (report["starknet-devnet"]["ok"], report["starknet-devnet"]["needed"]) == (False, True)

@@ -19,7 +19,7 @@ import pytest
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import TransactionExecutionStatus
 
-from medsync.cli import context, unsettled
+from medsync.cli import interrupt, unsettled
 from medsync.cli.app import run as run_here
 from medsync.deployment.record import read
 from medsync.errors import ExitCode
@@ -235,7 +235,7 @@ def test_an_export_is_whole_or_not_there(desk: Desk, record_property: RecordProp
 
 
 def test_a_command_that_does_not_tell_is_found_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(context, "interrupted", lambda sent: context.Interrupted("nothing was sent"))
+    monkeypatch.setattr(interrupt, "interrupted", lambda sent: interrupt.Interrupted("nothing was sent"))
     with pytest.raises(AssertionError, match="happened and does not say so"):
         happens_once(desk, "pool fund", Planned("Ctrl-C after", SUBMISSIONS))
 

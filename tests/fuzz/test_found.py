@@ -108,12 +108,12 @@ def test_what_is_no_file(bench: Bench, line: list[str], name: str) -> None:
         # A URL in the wrong place, or misspelt, was quoted with the key in it.
         (["entity", "list", URL], ExitCode.USAGE),
         (["entity", "show", URL], ExitCode.BAD_INPUT),
-        (["doctor", f"--network={URL}"], ExitCode.MISSING_TOOL),
+        (["doctor", f"--network={URL}"], ExitCode.BAD_INPUT),
         (["entity", "list", f"--deployment={URL}"], ExitCode.BAD_INPUT),
         # So was a key given as an account.
         (["consent", "opt-out", f"--account={OWN_KEY:#x}"], ExitCode.BAD_INPUT),
         (["consent", "opt-out", f"--account={OWN_KEY:x}@{KEYSTORE}"], ExitCode.BAD_INPUT),
-        (["doctor", f"--account={OWN_KEY:#x}"], ExitCode.MISSING_TOOL),
+        (["doctor", f"--account={OWN_KEY:#x}"], ExitCode.BAD_INPUT),
         # Amounts that no contract takes were sent, and terms written for them.
         (
             [

@@ -8,7 +8,8 @@ import pytest
 
 from medsync.cli import output
 from medsync.cli.app import app
-from medsync.cli.context import Context, command
+from medsync.cli.command import command
+from medsync.cli.context import Context
 from medsync.errors import InputError, NetworkError
 from tests.fuzz.bench import API_KEY, DEVNET_KEY, REPORT, Bench
 from tests.fuzz.lines import commands

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from medsync.cli import campaigns, values
-from medsync.cli.context import ME, Context, command, paid
+from medsync.cli.chain import ME
+from medsync.cli.command import command
+from medsync.cli.context import Context, paid
 from medsync.cli.output import Answer, Hex, members
 from medsync.errors import ExitCode, InputError, VerificationError
+from medsync.log.completeness import log_faults
+from medsync.log.exports import PatientExport, csv
+from medsync.log.exports import json as json_export
+from medsync.log.exports.receipt import consent_receipt
+from medsync.protocol.commitments import Domain
+from medsync.protocol.events import ConsentAdded
 from medsync.protocol.felt import InvalidValue
+from medsync.protocol.types import AccessReceipt, AccessRequest, LogHead
 from medsync.protocol.vocabulary import Decision
 from medsync.storage.files import read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from medsync.log.exports import PatientExport
-    from medsync.protocol.types import AccessReceipt, AccessRequest, LogHead
 
 app = typer.Typer(no_args_is_help=True, help="Ask for access, and read, take home and verify the log of it.")
 
@@ -125,13 +130,11 @@ async def emergency(
 
     Exit code 9 if it is refused, as to others, or where the patient opted out.
     """
-    from medsync.protocol.commitments import Domain
-
     medsync = await context.medsync(signing=True)
     who = await context.address(patient, "PATIENT")
     what = values.categories(categories)
-    wanted = context.commit(record, "--record", Domain.RECORD)
-    why = context.commit(justification, "--justification", Domain.JUSTIFICATION)
+    wanted = context.files.commit(record, "--record", Domain.RECORD)
+    why = context.files.commit(justification, "--justification", Domain.JUSTIFICATION)
     result = await context.send(medsync.request_emergency_access(who, what, wanted, why))
     return {**_answer(context, [who], [result.value[0]])[0], **paid(result)}
 
@@ -171,8 +174,8 @@ async def export(
     AuditEvent; receipt is a list of consent receipts after ISO/IEC TS 27560.
     """
     taken = await _fetch(context, patient)
-    context.write(output, _written(taken, format), "--output", private=True)
-    context.keep()
+    context.files.add(output, _written(taken, format), "--output", private=True)
+    context.files.write()
     return {
         "patient": Hex(taken.patient),
         "entries": taken.head.count,
@@ -195,8 +198,6 @@ async def verify(
     The head of the log is read from the chain. Offline, a json file's own head is used, which whoever wrote
     the file chose. The consents in it are not covered. Exit code 7 if anything is wrong.
     """
-    from medsync.log.exports import json as json_export
-
     text = read_text(file, "FILE:")
     if not text.lstrip().startswith("{"):
         if offline:
@@ -222,9 +223,6 @@ def _reading(file: Path) -> Iterator[None]:
 
 
 async def _verify_csv(context: Context, file: Path, text: str) -> Answer:
-    from medsync.log.completeness import log_faults
-    from medsync.log.exports import csv
-
     with _reading(file):
         entries = csv.loads_log(text)
     if not entries:
@@ -265,14 +263,11 @@ async def _head(context: Context, chain_id: int, contract: int, patient: int) ->
 async def _request(
     context: Context, patient: str, purpose: str, categories: str, record: str, campaign: Path | None
 ) -> AccessRequest:
-    from medsync.protocol.commitments import Domain
-    from medsync.protocol.types import AccessRequest
-
     return AccessRequest(
         patient=await context.address(patient, "PATIENT"),
         purpose=values.purpose(purpose),
         categories=values.categories(categories),
-        record=context.commit(record, "--record", Domain.RECORD),
+        record=context.files.commit(record, "--record", Domain.RECORD),
         campaign=campaigns.read(campaign, "--campaign") if campaign else None,
     )
 
@@ -295,9 +290,6 @@ async def _fetch(context: Context, patient: str) -> PatientExport:
 
 
 def _written(taken: PatientExport, format: Format) -> str:
-    from medsync.log.exports import csv
-    from medsync.log.exports import json as json_export
-
     if format is Format.JSON:
         return json_export.dumps(taken)
     if format is Format.CSV:
@@ -310,11 +302,6 @@ def _written(taken: PatientExport, format: Format) -> str:
 
 
 def _receipts(taken: PatientExport) -> str:
-    import json
-
-    from medsync.log.exports.receipt import consent_receipt
-    from medsync.protocol.events import ConsentAdded
-
     given = dict.fromkeys(
         (event.grantee, event.purpose) for event in taken.consents if isinstance(event, ConsentAdded)
     )

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medsync.cli import values
+from medsync.cli.command import command
 from medsync.cli.commands.bridge import anchor_client
 from medsync.cli.commands.private import HomeOption, opened
-from medsync.cli.context import Context, command, paid
+from medsync.cli.context import Context, paid
 from medsync.cli.output import Answer, Hex, Time
 from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import InputError
@@ -48,8 +49,10 @@ async def nodes(
             found.append({"stark_key": home.public(AttestorKey)["stark_key"], "identity": hex(identity)})
     if threshold > len(found):
         raise InputError(f"--threshold: {threshold} of {len(found)} nodes cannot sign.")
-    context.write(output, json.dumps({"threshold": threshold, "nodes": found}, indent=2) + "\n", "--output")
-    context.keep()
+    context.files.add(
+        output, json.dumps({"threshold": threshold, "nodes": found}, indent=2) + "\n", "--output"
+    )
+    context.files.write()
     return {"nodes": len(found), "threshold": threshold, "output": str(output)}
 
 
@@ -82,8 +85,8 @@ async def sign_rotation(
         client = await anchor_client(context)
         with values.named("--home"):
             made = await rotation.sign(signer, client, following, threshold)
-    context.write(output, made.canonical().decode() + "\n", "--output")
-    context.keep()
+    context.files.add(output, made.canonical().decode() + "\n", "--output")
+    context.files.write()
     return {
         "signature": str(output),
         "node": made.node,
@@ -166,8 +169,8 @@ async def prove(
             place = index if index is not None else _place(journal, head.size, str(record))
             with values.named("--index"):
                 proof = proofs.prove(journal, found.settings.chain, client.address, head.size, place)
-    context.write(output, proof.canonical().decode() + "\n", "--output")
-    context.keep()
+    context.files.add(output, proof.canonical().decode() + "\n", "--output")
+    context.files.write()
     return {
         "proof": str(output),
         "entry": proof.operation.kind,

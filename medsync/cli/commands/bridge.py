@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from medsync.cli import output, values
+from medsync.cli.command import command
 from medsync.cli.commands.private import HomeOption, opened
-from medsync.cli.context import Context, command
+from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex
 from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import ExitCode, InputError, MedSyncError
@@ -171,8 +172,8 @@ async def attest(
             made = await attestor.attest(asked)
         finally:
             attestor.close()
-    context.write(output_file, made.canonical().decode(), "--output")
-    context.keep()
+    context.files.add(output_file, made.canonical().decode(), "--output")
+    context.files.write()
     return {"attestation": str(output_file), "node": made.node, "size": made.size, "root": Hex(made.root)}
 
 

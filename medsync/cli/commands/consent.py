@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
 from medsync.cli import campaigns, values
-from medsync.cli.context import ME, Context, command, paid
+from medsync.cli.chain import ME
+from medsync.cli.command import command
+from medsync.cli.context import Context, paid
 from medsync.cli.output import Answer, Hex, Time, members
 from medsync.errors import ExitCode, InputError, VerificationError
+from medsync.protocol.commitments import Domain
+from medsync.protocol.events import ConsentAdded
 from medsync.protocol.felt import InvalidValue
+from medsync.protocol.types import ConsentTerms
 from medsync.protocol.vocabulary import Decision
+from medsync.starknet.clients import MedSyncClient, RewardPoolClient
+from medsync.starknet.signing import SignedConsent, SignedRevocation, signed_from_json
+from medsync.starknet.transactions import Invocation, TransactionResult
 
-if TYPE_CHECKING:
-    from medsync.protocol.types import ConsentTerms
-    from medsync.starknet.clients import MedSyncClient
-    from medsync.starknet.signing import SignedConsent, SignedRevocation
+P = ParamSpec("P")
 
 app = typer.Typer(no_args_is_help=True, help="Give, ask for, refuse, revoke and judge consents.")
 
@@ -66,12 +72,7 @@ async def add(
     who = await context.address(grantee, "GRANTEE")
     what = await _terms(context, purpose, categories, starts, expires, max_uses, reward, terms)
     await _assert_published(medsync, what, any_pool)
-    if patient is None:
-        owner, invocation = medsync.account.address, medsync.add_consent(who, what)
-    else:
-        owner = await context.address(patient, "--for")
-        invocation = medsync.add_consent_for(owner, who, what)
-    result = await context.send(invocation)
+    owner, result = await _act(context, patient, medsync.add_consent, medsync.add_consent_for, who, what)
     return {
         "patient": Hex(owner),
         "grantee": Hex(who),
@@ -88,12 +89,7 @@ async def revoke(
     """Revoke a consent, whatever its state. For the patient, or a delegate of the patient."""
     medsync = await context.medsync(signing=True)
     who, why = await context.address(grantee, "GRANTEE"), values.purpose(purpose)
-    if patient is None:
-        owner, invocation = medsync.account.address, medsync.revoke_consent(who, why)
-    else:
-        owner = await context.address(patient, "--for")
-        invocation = medsync.revoke_consent_for(owner, who, why)
-    result = await context.send(invocation)
+    owner, result = await _act(context, patient, medsync.revoke_consent, medsync.revoke_consent_for, who, why)
     consent = await medsync.consent(owner, who, why)
     return {
         "patient": Hex(owner),
@@ -109,12 +105,7 @@ async def revoke(
 async def revoke_all(context: Context, patient: For = None) -> Answer:
     """Revoke every consent, and void what was signed and not submitted. For the patient, or a delegate."""
     medsync = await context.medsync(signing=True)
-    if patient is None:
-        owner, invocation = medsync.account.address, medsync.revoke_all()
-    else:
-        owner = await context.address(patient, "--for")
-        invocation = medsync.revoke_all_for(owner)
-    result = await context.send(invocation)
+    owner, result = await _act(context, patient, medsync.revoke_all, medsync.revoke_all_for)
     return {"patient": Hex(owner), **members(await medsync.patient_state(owner)), **paid(result)}
 
 
@@ -158,8 +149,6 @@ async def show(context: Context, patient: Patient, grantee: Grantee, purpose: va
 @command(app, "list")
 async def list_(context: Context, patient: Patient = ME) -> Answer:
     """List a patient's consents, by default one's own, with what they permit now."""
-    from medsync.protocol.events import ConsentAdded
-
     medsync = await context.medsync()
     owner = await context.address(patient, "PATIENT")
     with context.busy("Reading events"):
@@ -208,17 +197,8 @@ async def refuse(
     """Say no to a grantee; a consent that stands is not touched. For the patient, or a delegate."""
     medsync = await context.medsync(signing=True)
     who, why = await context.address(grantee, "GRANTEE"), values.purpose(purpose)
-    if patient is None:
-        owner, invocation = medsync.account.address, medsync.refuse_consent(who, why)
-    else:
-        owner = await context.address(patient, "--for")
-        invocation = medsync.refuse_consent_for(owner, who, why)
-    return {
-        "patient": Hex(owner),
-        "grantee": Hex(who),
-        "purpose": why,
-        **paid(await context.send(invocation)),
-    }
+    owner, result = await _act(context, patient, medsync.refuse_consent, medsync.refuse_consent_for, who, why)
+    return {"patient": Hex(owner), "grantee": Hex(who), "purpose": why, **paid(result)}
 
 
 @command(app, "delegate")
@@ -226,7 +206,11 @@ async def delegate(
     context: Context,
     delegate: Annotated[str, typer.Argument(help="The delegate's address: 0x… or devnet:<n>.")],
     powers: Annotated[
-        str, typer.Option(help="give, revoke, refuse, with commas; none removes the delegate.")
+        str,
+        typer.Option(
+            help="give, revoke, refuse, with commas; none removes the delegate.",
+            autocompletion=values.complete_powers,
+        ),
     ],
     expires: Annotated[str, typer.Option(help="When the powers end. " + values.TIME_HELP)] = "+1y",
 ) -> Answer:
@@ -255,9 +239,7 @@ async def sign(
     grantee: Grantee,
     output: Annotated[Path, typer.Option("--output", help="New file for the signed message.")],
     purpose: values.PurposeText,
-    categories: Annotated[
-        str, typer.Option("--categories", help="Data categories by name, with commas.")
-    ] = "",
+    categories: values.CategoriesText = "",
     expires: Annotated[
         str, typer.Option("--expires", help="When the consent ends. " + values.TIME_HELP)
     ] = "",
@@ -286,8 +268,8 @@ async def sign(
         document = (await medsync.sign_consent(who, what, deadline=until)).to_json()
     else:
         raise InputError("A consent needs --categories and --expires.", hint="A revocation needs --revoke.")
-    context.write(output, json.dumps(document, indent=2) + "\n", "--output")
-    context.keep()
+    context.files.add(output, json.dumps(document, indent=2) + "\n", "--output")
+    context.files.write()
     return {
         "message": document["typed_data"]["primaryType"],
         "patient": Hex(medsync.account.address),
@@ -303,8 +285,6 @@ async def submit(
     file: Annotated[Path, typer.Argument(help="What consent sign, or a wallet, has signed.")],
 ) -> Answer:
     """Submit what a patient signed. For anybody; the fee is the submitter's, the consent the patient's."""
-    from medsync.starknet.signing import SignedConsent
-
     medsync = await context.medsync(signing=True)
     signed = _signed(file)
     result = await context.send(medsync.submit(signed))
@@ -325,9 +305,24 @@ async def cancel_signatures(context: Context) -> Answer:
     return {"patient": Hex(patient), **members(await medsync.patient_state(patient)), **paid(result)}
 
 
-def _signed(file: Path) -> SignedConsent | SignedRevocation:
-    from medsync.starknet.signing import signed_from_json
+async def _act(
+    context: Context,
+    patient: str | None,
+    own: Callable[P, Invocation[Any]],
+    delegated: Callable[Concatenate[int, P], Invocation[Any]],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> tuple[int, TransactionResult[tuple[Any, ...]]]:
+    """Send what a patient does, or, if --for names the patient, what a delegate does; answer who it is."""
+    if patient is None:
+        owner, invocation = (await context.account()).address, own(*args, **kwargs)
+    else:
+        owner = await context.address(patient, "--for")
+        invocation = delegated(owner, *args, **kwargs)
+    return owner, await context.send(invocation)
 
+
+def _signed(file: Path) -> SignedConsent | SignedRevocation:
     try:
         return signed_from_json(values.read_json(file, "FILE"))
     except InvalidValue as error:
@@ -344,9 +339,6 @@ async def _terms(
     reward: Path | None,
     agreed: str,
 ) -> ConsentTerms:
-    from medsync.protocol.commitments import Domain
-    from medsync.protocol.types import ConsentTerms
-
     now = await context.now()
     return ConsentTerms(
         purpose=values.purpose(purpose),
@@ -355,14 +347,12 @@ async def _terms(
         expires_at=values.time(expires, "--expires", now),
         max_uses=max_uses,
         reward=campaigns.read(reward, "--reward") if reward else None,
-        terms_commitment=context.commit(agreed, "--terms", Domain.TERMS),
+        terms_commitment=context.files.commit(agreed, "--terms", Domain.TERMS),
     )
 
 
 async def _assert_published(medsync: MedSyncClient, terms: ConsentTerms, any_pool: bool) -> None:
     """Keep a patient from trusting a pool that only says it pays: the contract cannot tell the two apart."""
-    from medsync.starknet.clients import RewardPoolClient
-
     if any_pool or terms.reward is None:
         return
     if not await RewardPoolClient(terms.reward.pool, medsync.client).is_published():

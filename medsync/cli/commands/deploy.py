@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from medsync.cli import values
-from medsync.cli.context import ME, Context, command
+from medsync.cli.chain import ME
+from medsync.cli.command import command
+from medsync.cli.context import Context
 from medsync.cli.output import Amount, Answer, Hex
 
 

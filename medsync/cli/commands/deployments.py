@@ -4,7 +4,8 @@ from typing import Any
 
 import typer
 
-from medsync.cli.context import Context, command
+from medsync.cli.command import command
+from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex
 from medsync.errors import InputError, VerificationError
 

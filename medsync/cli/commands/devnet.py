@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from medsync.cli.context import Context, command
+from medsync.cli.command import command
+from medsync.cli.context import Context
 from medsync.cli.output import Answer
-
-if TYPE_CHECKING:
-    from medsync.deployment.devnet import Background
+from medsync.deployment import devnet
+from medsync.deployment.devnet import Background
 
 app = typer.Typer(no_args_is_help=True, help="Run a local devnet in the background. It proves nothing.")
 
@@ -18,11 +18,11 @@ app = typer.Typer(no_args_is_help=True, help="Run a local devnet in the backgrou
 @command(app, "up")
 async def up(
     context: Context,
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 5050,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; by default 5050.", min=1, max=65535)
+    ] = None,
 ) -> Answer:
     """Start a devnet, or find the one that runs already."""
-    from medsync.deployment import devnet
-
     with context.busy("Starting devnet"):
         running = devnet.background_up(port)
     return _answer(running)
@@ -31,16 +31,12 @@ async def up(
 @command(app, "down")
 async def down(context: Context) -> Answer:
     """End the devnet that `up` started; its chain is gone for good."""
-    from medsync.deployment import devnet
-
     return {"ended": devnet.background_down()}
 
 
 @command(app, "status")
 async def status(context: Context) -> Answer:
     """Say whether a devnet runs, and where."""
-    from medsync.deployment import devnet
-
     running = devnet.background_status()
     return {"running": False} if running is None else _answer(running)
 

@@ -5,9 +5,12 @@ from typing import Annotated
 import typer
 
 from medsync.cli import values
-from medsync.cli.context import Context, command, paid
+from medsync.cli.command import command
+from medsync.cli.context import Context, paid
 from medsync.cli.output import Answer, Hex, Time, members
 from medsync.errors import InputError
+from medsync.protocol.commitments import Domain
+from medsync.protocol.events import EntityRegistered
 from medsync.protocol.vocabulary import Role
 
 app = typer.Typer(no_args_is_help=True, help="Register and suspend hospitals, researchers and auditors.")
@@ -17,22 +20,26 @@ app.add_typer(admin, name="admin")
 Entity = Annotated[str, typer.Argument(help="The entity's address: 0x…, devnet:<n> or me.")]
 
 
+def _complete_role(incomplete: str) -> list[str]:
+    return [role.name.lower() for role in Role if role is not Role.NONE]
+
+
 @command(app, "register")
 async def register(
     context: Context,
     entity: Entity,
-    role: Annotated[str, typer.Option(help="hospital, researcher or auditor.")],
+    role: Annotated[
+        str, typer.Option(help="hospital, researcher or auditor.", autocompletion=_complete_role)
+    ],
     profile: Annotated[str, typer.Option(help="Who it is. " + values.COMMITMENT_HELP)],
 ) -> Answer:
     """Register an entity. For the administrator.
 
     Example: medsync entity register devnet:1 --role hospital --profile hospital.json
     """
-    from medsync.protocol.commitments import Domain
-
     medsync = await context.medsync(signing=True)
     address = await context.address(entity, "ENTITY")
-    committed = context.commit(profile, "--profile", Domain.PROFILE)
+    committed = context.files.commit(profile, "--profile", Domain.PROFILE)
     result = await context.send(medsync.register_entity(address, _role(role), committed))
     return {
         "entity": Hex(address),
@@ -74,8 +81,6 @@ async def show(context: Context, entity: Entity) -> Answer:
 @command(app, "list")
 async def list_(context: Context) -> Answer:
     """List all entities that were ever registered, as they are now."""
-    from medsync.protocol.events import EntityRegistered
-
     medsync = await context.medsync()
     with context.busy("Reading events"):
         registered = await context.events(EntityRegistered)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from medsync.cli import campaigns, values
-from medsync.cli.context import ME, Context, command, paid
+from medsync.cli.chain import ME
+from medsync.cli.command import command
+from medsync.cli.context import Context, paid
 from medsync.cli.output import Amount, Answer, Hex, members
 from medsync.cli.values import Unit
 from medsync.errors import InputError
+from medsync.protocol.commitments import new_salt
+from medsync.protocol.types import CampaignTerms
 from medsync.storage.files import is_there
-
-if TYPE_CHECKING:
-    from medsync.protocol.types import CampaignTerms
 
 app = typer.Typer(no_args_is_help=True, help="Fund campaigns, allow accessors, draw rewards.")
 
@@ -30,7 +31,12 @@ async def fund(
         Path,
         typer.Option("--terms", help="The campaign's terms: read if there, else written from the options."),
     ],
-    purpose: Annotated[str | None, typer.Option(help="New campaign: purpose of every paid access.")] = None,
+    purpose: Annotated[
+        str | None,
+        typer.Option(
+            help="New campaign: purpose of every paid access.", autocompletion=values.complete_purpose
+        ),
+    ] = None,
     rate: Annotated[str | None, typer.Option(help="New campaign: price of one access.")] = None,
     expires: Annotated[
         str | None, typer.Option(help="New campaign: when it ends. " + values.TIME_HELP)
@@ -60,9 +66,6 @@ async def fund(
             raise InputError(
                 f"--terms: {terms} does not exist.", hint="--purpose, --rate and --expires make it."
             )
-        from medsync.protocol.commitments import new_salt
-        from medsync.protocol.types import CampaignTerms
-
         campaign = CampaignTerms(
             pool=pool.address,
             funder=pool.account.address,
@@ -74,7 +77,7 @@ async def fund(
             salt=new_salt(),
         )
         # Before the money is sent: without the terms, the salt above all, nobody could use the campaign.
-        context.write(terms, campaigns.dumps(campaign), "--terms")
+        context.files.add(terms, campaigns.dumps(campaign), "--terms")
     token = await context.token(signing=True)
     result = await context.send(token.approve(pool.address, deposit), pool.deposit(campaign, deposit))
     state = await pool.campaign(campaign)
@@ -164,6 +167,13 @@ async def withdraw(
     drawn = (
         await pool.claimable(owner) if amount == "all" else values.amount(amount, "AMOUNT", decimals, unit)
     )
+    if drawn == 0:
+        raise InputError(
+            f"There is no credit to draw: the pool owes {owner:#x} nothing."
+            if amount == "all"
+            else "AMOUNT cannot be 0.",
+            hint="`medsync pool status` shows the credit of an account.",
+        )
     recipient = await context.address(to, "--to")
     result = await context.send(pool.withdraw(drawn, recipient))
     return {

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from medsync.cli import values
-from medsync.cli.context import Context, command
+from medsync.cli.command import command
+from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex, Time
 from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import InputError
@@ -173,8 +174,8 @@ async def card(
     if not now < until <= now + LONGEST_LIFE:
         raise InputError(f"--expires: a key card is good for at most {LONGEST_LIFE // 86_400} days from now.")
     made = sign_card(account.stark_signer, account.address, accessor, until)
-    context.write(output, made.canonical().decode(), "--output")
-    context.keep()
+    context.files.add(output, made.canonical().decode(), "--output")
+    context.files.write()
     return {"card": str(output), "address": Hex(account.address), "expires_at": Time(until)}
 
 
@@ -334,8 +335,8 @@ async def present(
     # A ticket that would not open what it releases is not worth using up.
     signed.data_key(accessor)
     made = signed.present(accessor.signing)
-    context.write(output, made.canonical().decode() + "\n", "--output")
-    context.keep()
+    context.files.add(output, made.canonical().decode() + "\n", "--output")
+    context.files.write()
     return {
         "presentation": str(output),
         "record": signed.ticket.record,

@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
+from starknet_py.net.client_models import EmittedEvent
+from starknet_py.net.full_node_client import FullNodeClient
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 from medsync.cli import output
-from medsync.cli.context import Context, command
+from medsync.cli.command import command
+from medsync.cli.context import Context
 from medsync.errors import MedSyncError, NetworkError
-
-if TYPE_CHECKING:
-    from starknet_py.net.client_models import EmittedEvent
-    from starknet_py.net.full_node_client import FullNodeClient
-
-    from medsync.protocol.events import Event
+from medsync.log.fetch import fetch_raw, position
+from medsync.protocol.events import Event, decode_event, event_name
+from medsync.starknet.rpc import newest_block
 
 #: Seconds between two looks at a node that does not tell by itself.
 POLL_INTERVAL: Final = 2.0
@@ -83,8 +85,6 @@ class _Source:
 
     async def events(self, url: str | None, from_block: int | None) -> AsyncIterator[Event]:
         """What happens from a block on, by default the next; over a WebSocket at `url` if possible."""
-        from medsync.starknet.rpc import newest_block
-
         newest = (await newest_block(self._client)).number
         self._first = self._block = newest + 1 if from_block is None else from_block
         if url is not None:
@@ -99,9 +99,6 @@ class _Source:
             await asyncio.sleep(POLL_INTERVAL)
 
     async def _subscribed(self, url: str) -> AsyncIterator[Event]:
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import WebSocketException
-
         addresses = [hex(address) for address in self._contracts]
         request = {
             "jsonrpc": "2.0",
@@ -137,9 +134,6 @@ class _Source:
 
     async def _page(self) -> AsyncIterator[Event]:
         """What the node has from the block that was told of last."""
-        from medsync.log.fetch import fetch_raw, position
-        from medsync.starknet.rpc import newest_block
-
         newest = (await newest_block(self._client)).number
         if newest < self._block:
             return
@@ -152,9 +146,6 @@ class _Source:
             yield event
 
     def _new(self, found: list[EmittedEvent]) -> Iterator[Event]:
-        from medsync.log.fetch import position
-        from medsync.protocol.events import decode_event
-
         for event in found:
             place = position(event)
             if place in self._told or place[0] < max(self._first, self._block - 1):
@@ -167,8 +158,6 @@ class _Source:
 
 
 def _emitted(message: dict[str, Any]) -> EmittedEvent:
-    from starknet_py.net.client_models import EmittedEvent
-
     return EmittedEvent(
         from_address=int(message["from_address"], 16),
         keys=[int(key, 16) for key in message["keys"]],
@@ -182,8 +171,6 @@ def _emitted(message: dict[str, Any]) -> EmittedEvent:
 
 
 def _line(event: Event) -> dict[str, Any]:
-    from medsync.protocol.events import event_name
-
     shown = output.members(event)
     where = {name: shown.pop(name, None) for name in ("block_number", "transaction_hash", "timestamp")}
     return {

@@ -125,7 +125,7 @@ def test_commitments(tmp_path: Path) -> None:
         ("deploy --network=sepolia", "--network=sepolia deploy"),
         ("--account devnet:1 consent list --verbose", "--account devnet:1 --verbose consent list"),
         ("access verify -- --json", "access verify -- --json"),
-        ("deploy --network", "--network deploy"),
+        ("deploy --network", "deploy --network"),
         ("consent list --help", "consent list --help"),
     ],
 )

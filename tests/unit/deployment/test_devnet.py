@@ -297,6 +297,21 @@ def test_a_locked_state_says_who_holds_it(state: Path, monkeypatch: pytest.Monke
 
 def test_taken_port_is_reported(state: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        with pytest.raises(ToolError, match="ended with status 1"):
-            background_up(other.getsockname()[1])
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=f"Port {port} cannot be used: another program") as caught:
+            background_up(port)
+        assert "--port" in caught.value.hint
         assert background_status() is None
+
+
+def test_another_port_than_that_of_the_running_devnet_is_refused(state: Path) -> None:
+    in_another_process("background_up(0)")
+    running = background_status()
+    assert running is not None
+    port = int(running.url.rpartition(":")[2])
+
+    with pytest.raises(InputError, match=f"already runs at {running.url}, not on port {port + 1}"):
+        background_up(port + 1)
+
+    assert background_up(port) == background_up() == running
+    assert Devnet(running.url).is_alive()

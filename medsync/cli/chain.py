@@ -1,0 +1,125 @@
+"""What a command uses of a node: the connection, the account that signs, addresses, and the time."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+import time
+from contextlib import AbstractContextManager, AsyncExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from medsync.cli import output
+from medsync.cli.options import Options
+from medsync.deployment import devnet
+from medsync.errors import InputError
+from medsync.protocol.felt import InvalidValue, check_address, parse_felt
+from medsync.starknet.network import DEVNET_URL_VARIABLE, Connection, connect
+from medsync.starknet.rpc import newest_block
+
+if TYPE_CHECKING:
+    from medsync.starknet.transactions import Account
+
+#: Stands for the signing account's own address where an address is asked for.
+ME: Final = "me"
+
+
+class Chain:
+    """The node that the options name, connected to when it is first needed and left at the end."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self._stack = AsyncExitStack()
+        self._connection: Connection | None = None
+        self._account: Account | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def busy(self, what: str) -> AbstractContextManager[None]:
+        """Show that something takes its time."""
+        return output.busy(what, as_json=self.options.json)
+
+    def say(self, text: str) -> None:
+        """Tell a person something beside the answer."""
+        output.say(text, as_json=self.options.json)
+
+    async def connection(self) -> Connection:
+        """The node, connected at the first call."""
+        if self._connection is None:
+            options = self.options
+            opened = connect(options.network, node_url(options), allow_public=options.allow_public_network)
+            with self.busy("Connecting"):
+                self._connection = await self._stack.enter_async_context(opened)
+        return self._connection
+
+    async def account(self) -> Account:
+        """The account that signs: the one the options name, the environment's, or devnet's first."""
+        if self._account is None:
+            from medsync.cli import unsettled
+            from medsync.starknet import accounts
+
+            connection = await self.connection()
+            source = self.options.account
+            if source is None and connection.is_local and accounts.ADDRESS_VARIABLE not in os.environ:
+                source = "devnet:0"
+            account = await accounts.load_account(connection, source, password=_password(source))
+            unsettled.recall(account)
+            self._account = account
+        return self._account
+
+    async def address(self, text: str, name: str) -> int:
+        """The address that `text` gives: hexadecimal, `devnet:<n>`, or `me` for the signing account's.
+
+        `name` is the argument or option that `text` came by. Errors of it name it; errors of the connection
+        and of the signing account have another cause and do not.
+        """
+        if not isinstance(text, str):
+            raise InputError(f"{name} must be text, not {text!r}.")
+        if text == ME:
+            return (await self.account()).address
+        if text.startswith("devnet:"):
+            from medsync.starknet.accounts import load_account
+
+            connection = await self.connection()
+            try:
+                return (await load_account(connection, text)).address
+            except InputError as error:
+                raise InputError(f"{name}: {error.message}", hint=error.hint) from None
+        try:
+            address = parse_felt(text, name)
+            check_address(address, name)
+        except InvalidValue as error:
+            raise InputError(str(error), hint="Write 0x and digits, devnet:<n>, or me.") from None
+        return address
+
+    async def now(self) -> int:
+        """The present in unix seconds: the clock's, or the latest block's where a devnet was set ahead."""
+        newest = await newest_block((await self.connection()).client)
+        return max(int(time.time()), newest.timestamp)
+
+
+def node_url(options: Options) -> str | None:
+    """The URL that was asked for, or where `medsync devnet up` left a devnet running."""
+    if options.rpc_url is not None or options.network != "devnet":
+        return options.rpc_url
+    if DEVNET_URL_VARIABLE in os.environ:
+        return None
+    running = devnet.background_status()
+    return f"{running.url}/rpc" if running else None
+
+
+def _password(source: str | None) -> str | None:
+    """The keystore's password from the keyboard, if one is needed and somebody sits there."""
+    from medsync.starknet.accounts import KEYSTORE_VARIABLE, PASSWORD_VARIABLE
+
+    needed = "@" in source if source else KEYSTORE_VARIABLE in os.environ
+    if not needed or PASSWORD_VARIABLE in os.environ or not sys.stdin.isatty():
+        return None
+    return getpass.getpass("Password of the keystore: ")

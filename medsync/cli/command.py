@@ -1,0 +1,77 @@
+"""A coroutine function as a command: run to its end, its answer shown, its exit code returned."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Concatenate, Final, ParamSpec, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from medsync.cli import interrupt, output
+from medsync.cli.context import Context
+from medsync.cli.options import FLAGS, SETTINGS, current
+from medsync.cli.output import Answer
+
+P = ParamSpec("P")
+Function = Callable[Concatenate[Context, P], Awaitable[Answer | None]]
+
+_EPILOG: Final = "Global options may stand anywhere: see medsync --help."
+
+
+class _Command(TyperCommand):
+    """A command that completes the global options as if they were its own."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        own: list[Any] = super().get_params(ctx)
+        if not ctx.resilient_parsing:
+            return own
+        everywhere = FLAGS | SETTINGS
+        return own + [one for one in ctx.find_root().command.params if one.opts[0] in everywhere]
+
+
+def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P]]:
+    """Make a coroutine function a command: it gets the context and its parameters; its answer is shown."""
+
+    def register(function: Function[P]) -> Function[P]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> int:
+            return _run(lambda context: function(context, *args, **kwargs))
+
+        # Typer reads the parameters from the signature, in which the context has no place.
+        hints = get_type_hints(function, include_extras=True)
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        run.__annotations__ = {parameter.name: hints[parameter.name] for parameter in parameters}
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [parameter.replace(annotation=hints[parameter.name]) for parameter in parameters]
+        )
+        group.command(name, cls=_Command, epilog=_EPILOG)(run)
+        return function
+
+    return register
+
+
+def _run(function: Callable[[Context], Awaitable[Answer | None]]) -> int:
+    """Run a command to its end, show its answer, and return its exit code."""
+    interrupt.watch_command()
+    gc.enable()
+    context = Context(current.get())
+
+    async def whole() -> Answer | None:
+        async with context:
+            return await function(context)
+
+    try:
+        answer = asyncio.run(whole())
+        if openings := context.files.openings:
+            assert isinstance(answer, Mapping)
+            answer = {**answer, "keep": [str(path) for path in openings]}
+        if answer is not None:
+            output.show(answer, as_json=context.options.json)
+    except KeyboardInterrupt:
+        raise interrupt.interrupted(context.sent) from None
+    return context.exit_code
