@@ -26,8 +26,9 @@ def run(arguments: Sequence[str]) -> None:
     be made or no version is found.
     """
     parser = argparse.ArgumentParser(prog="python -m scripts pythons", description=__doc__)
-    parser.add_argument("tests", nargs="*", default=TESTS, help="what pytest runs (default: %(default)s)")
-    tests = parser.parse_args(arguments).tests
+    shown = f"what pytest is given (default: {' '.join(TESTS)})"
+    parser.add_argument("tests", nargs=argparse.REMAINDER, help=shown)
+    tests = parser.parse_args(arguments).tests or TESTS
     found = {version: path for version in VERSIONS if (path := find(version))}
     for version in VERSIONS:
         print(f"Python {version}: {found.get(version, 'not on this machine')}", flush=True)
