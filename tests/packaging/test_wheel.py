@@ -28,7 +28,9 @@ def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(built: Path)
         for contract in ("MedSync", "RewardPool", "PrivateAnchor")
         for kind in ("sierra", "casm", "abi")
     }
-    data |= {path.relative_to(root() / "medsync").as_posix() for path in (root() / "medsync").rglob("*.wasm")}
+    data |= {
+        path.relative_to(root() / "medsync").as_posix() for path in (root() / "medsync").rglob("*.wa[st]*")
+    }
     modules = {path.relative_to(root()).as_posix() for path in (root() / "medsync").rglob("*.py")}
     assert names == modules | {f"medsync/{name}" for name in data}
 
