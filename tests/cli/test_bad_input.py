@@ -10,6 +10,7 @@ from tests.cli.conftest import Cli, Here
 
 TERMS = "--purpose TREAT --categories ALL --expires +1d"
 ADD = f"consent add devnet:1 {TERMS}"
+CARD = "private card --account devnet:2 --key missing.key --output card.json"
 SIGN = "consent sign devnet:1 --purpose TREAT --output signed"
 
 USAGE = [
@@ -35,6 +36,9 @@ VALUES = [
     (f"{ADD} --expires -5", "'-5'"),
     (f"{ADD} --expires 99999999999999999999", "100 years ahead"),
     (f"{ADD} --expires 1796083200000", "in seconds it is 1796083200"),
+    (f"{CARD} --expires 1796083200000", "in seconds it is 1796083200"),
+    (f"{CARD} --expires +2y", "at most 366 days"),
+    (f"{CARD} --expires now", "at most 366 days"),
     (f"{ADD} --terms nowhere.pdf", "nowhere.pdf"),
     (f"{ADD} --reward nowhere.json", "nowhere.json"),
     (f"{ADD} --reward not.json", "not.json is not JSON"),
@@ -42,7 +46,7 @@ VALUES = [
     (f"{ADD} --reward terms.json", "id does not fit"),
     ("consent delegate devnet:1 --powers all", "'all'"),
     (SIGN, "--categories"),
-    ("consent submit empty.json", "not a signed message"),
+    ("consent submit empty.json", "typed_data is missing"),
     ("entity register devnet:1 --role king --profile 0x1", "'king'"),
     ("access batch empty.json", "not a list of requests"),
     ("access batch odd.json", "request 1 of odd.json"),

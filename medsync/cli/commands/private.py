@@ -167,12 +167,12 @@ async def card(
     from medsync.private.keys.keyfiles import read_key
     from medsync.private.keys.keys import AccessorKey
 
-    account = await context.account()
-    accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
     now = int(time.time())
     until = values.time(expires, "--expires", now)
     if not now < until <= now + LONGEST_LIFE:
         raise InputError(f"--expires: a key card is good for at most {LONGEST_LIFE // 86_400} days from now.")
+    account = await context.account()
+    accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
     made = sign_card(account.stark_signer, account.address, accessor, until)
     context.files.add(output, made.canonical().decode(), "--output")
     context.files.write()
