@@ -106,7 +106,7 @@ def log_faults(
             faults += _wrong_end(end, head)
         return faults
     digests = {0: 0} | dict(stated)
-    # Where the entry before is missing, which is a fault of its own, an entry's digest cannot be told.
+    # An entry after a missing one, which is a fault of its own, cannot be hashed.
     linked = [entry for entry in entries if entry.seq - 1 in digests]
     for patient, own in groupby(linked, key=attrgetter("patient")):
         group = list(own)

@@ -53,7 +53,7 @@ class Step(NamedTuple):
 def hash_felts(felts: Sequence[int]) -> int:
     """The hash of any number of felts, as Cairo's `poseidon_hash_span`.
 
-    Raises `InvalidValue` if one of them is no felt.
+    Raises `InvalidValue` if one of them is not a felt, naming its position.
     """
     _check(felts)
     return _CHOICE.engine(_permutations(len(felts))).hash(felts)
@@ -64,16 +64,15 @@ def hash_chain(
 ) -> list[int]:
     """The digest of each entry of a chain: the lowest `bits` of the hash of prefix, digest before, and entry.
 
-    `previous` is the digest before the first entry. The prefix is hashed once. Raises `InvalidValue` as
-    `hash_felts` of prefix, digest before, and entry.
+    `previous` is the digest before the first entry. The prefix is hashed once. Raises `InvalidValue` if
+    something is not a felt, naming its position in prefix, digest before, and entry.
 
     >>> hash_chain([1, 2], 0, [[3], [4, 5]], 8)
-    [37, 100]
+    [118, 85]
     """
     digests: list[int] = []
     _check([*prefix, previous])
-    for batch in _batches(len(prefix) + 1, entries):
-        engine = _CHOICE.engine(sum(_permutations(len(prefix) + 1 + len(entry)) for entry in batch))
+    for engine, batch in _batches(len(prefix) + 1, entries):
         digests += engine.chain(prefix, digests[-1] if digests else previous, batch, bits)
     return digests
 
@@ -81,20 +80,19 @@ def hash_chain(
 def hash_each(prefix: Sequence[int], entries: Iterable[Sequence[int]], bits: int) -> list[int]:
     """The lowest `bits` of the hash of prefix and entry, for each entry. The prefix is hashed once.
 
-    Raises `InvalidValue` as `hash_felts` of prefix and entry.
+    Raises `InvalidValue` if something is not a felt, naming its position in prefix and entry.
     """
     digests: list[int] = []
     _check(prefix)
-    for batch in _batches(len(prefix), entries):
-        engine = _CHOICE.engine(sum(_permutations(len(prefix) + len(entry)) for entry in batch))
+    for engine, batch in _batches(len(prefix), entries):
         digests += engine.chain(prefix, None, batch, bits)
     return digests
 
 
 def hash_path(start: int, steps: Sequence[Step]) -> int:
-    """What a value becomes step by step: the first element of the permutation of it, a felt, and a third.
+    """The hash at the end of a path: each step permutes the hash so far, a felt and a third element.
 
-    Raises `InvalidValue`, counting them from the value on, if one of the felts is none.
+    Raises `InvalidValue` if `start` (position 0) or the felt of a step (from 1 on) is not a felt.
     """
     _check([start, *(step.felt for step in steps)])
     for first in range(0, len(steps), _MOST_FELTS):
@@ -114,20 +112,29 @@ def _permutations(felts: int) -> int:
     return felts // 2 + 1
 
 
-def _batches(position: int, entries: Iterable[Sequence[int]]) -> Iterator[list[Sequence[int]]]:
-    """Checked entries, as many at a time as one call takes. `position` is that of their first felt."""
+def _batches(
+    position: int, entries: Iterable[Sequence[int]]
+) -> Iterator[tuple[_Engine, list[Sequence[int]]]]:
+    """Checked entries, as many at a time as one call takes, and what hashes them.
+
+    `position` is that of an entry's first felt in what is hashed.
+    """
     batch: list[Sequence[int]] = []
     felts = 0
     for entry in entries:
         _check(entry, position)
         # The digest before it, and what is left of the prefix, are two more.
         if felts + len(entry) + 2 > _MOST_FELTS and batch:
-            yield batch
+            yield _engine_for(position, batch), batch
             batch, felts = [], 0
         batch.append(entry)
         felts += len(entry) + 2
     if batch:
-        yield batch
+        yield _engine_for(position, batch), batch
+
+
+def _engine_for(position: int, batch: Sequence[Sequence[int]]) -> _Engine:
+    return _CHOICE.engine(sum(_permutations(position + len(entry)) for entry in batch))
 
 
 class _Engine(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import logging
 import random
 import subprocess
@@ -191,6 +192,10 @@ class TestPaths:
 
 
 # --- the module ---------------------------------------------------------------------------------------------
+
+
+def test_the_example_in_the_documentation() -> None:
+    assert doctest.testmod(poseidon) == (0, 1)
 
 
 def test_threads_take_turns(module: poseidon._Module) -> None:
