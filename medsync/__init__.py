@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from medsync.protocol.vocabulary import Purpose as Purpose
     from medsync.protocol.vocabulary import Reason as Reason
     from medsync.protocol.vocabulary import Role as Role
+    from medsync.starknet.accounts import create_account as create_account
     from medsync.starknet.accounts import create_keystore as create_keystore
     from medsync.starknet.accounts import load_account as load_account
     from medsync.starknet.accounts import predeployed_accounts as predeployed_accounts
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from medsync.starknet.clients import Erc20Client as Erc20Client
     from medsync.starknet.clients import MedSyncClient as MedSyncClient
     from medsync.starknet.clients import RewardPoolClient as RewardPoolClient
+    from medsync.starknet.fees import InsufficientBalance as InsufficientBalance
     from medsync.starknet.network import Connection as Connection
     from medsync.starknet.network import connect as connect
     from medsync.starknet.signer import StarkSigner as StarkSigner

@@ -49,7 +49,7 @@ class MedSyncError(Exception):
         self.message = message
         self.hint = hint
 
-    def to_json(self) -> dict[str, str | int]:
+    def to_json(self) -> dict[str, str | int | list[str]]:
         """The error as commands print it under `--json`."""
         return {
             "error": self.code,
@@ -89,6 +89,10 @@ class VerificationError(MedSyncError):
     def __init__(self, message: str, *, findings: list[str] | None = None, hint: str = "") -> None:
         self.findings = findings or []
         super().__init__("\n  ".join([message, *self.findings]), hint=hint)
+
+    def to_json(self) -> dict[str, str | int | list[str]]:
+        """The error as commands print it under `--json`, the findings also one by one."""
+        return {**super().to_json(), "findings": self.findings}
 
 
 class PublicNetworkError(MedSyncError):

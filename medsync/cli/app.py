@@ -54,7 +54,8 @@ def options(
     account: Annotated[
         str | None,
         typer.Option(
-            help="Who signs: devnet:<n>, or <address>@<keystore>; else the environment says "
+            help="Who signs: the name of an account (medsync account new), devnet:<n>, an account file of "
+            "starkli, <file or address>@<keystore>, or sncast:<name>; else the environment says "
             "(MEDSYNC_ACCOUNT_ADDRESS with MEDSYNC_KEYSTORE or MEDSYNC_PRIVATE_KEY), else devnet:0.",
             envvar="MEDSYNC_ACCOUNT",
             rich_help_panel="Global",

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import sys
 import time
 from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
-from medsync.cli import output
+from medsync.cli import output, unsettled, values
 from medsync.cli.options import Options
+from medsync.cli.passphrase import passphrase
 from medsync.deployment import devnet
 from medsync.errors import InputError
 from medsync.protocol.felt import InvalidValue, check_address, parse_felt
+from medsync.starknet import account_files, accounts
+from medsync.starknet.account_files import AccountSource
 from medsync.starknet.network import DEVNET_URL_VARIABLE, Connection, connect
 from medsync.starknet.rpc import newest_block
-
-if TYPE_CHECKING:
-    from medsync.starknet.transactions import Account
+from medsync.starknet.transactions import Account
 
 #: Stands for the signing account's own address where an address is asked for.
 ME: Final = "me"
@@ -62,20 +61,30 @@ class Chain:
     async def account(self) -> Account:
         """The account that signs: the one the options name, the environment's, or devnet's first."""
         if self._account is None:
-            from medsync.cli import unsettled
-            from medsync.starknet import accounts
-
-            connection = await self.connection()
-            source = self.options.account
-            if source is None and connection.is_local and accounts.ADDRESS_VARIABLE not in os.environ:
-                source = "devnet:0"
-            account = await accounts.load_account(connection, source, password=_password(source))
+            account = await self.open_account(await self.find_account())
             unsettled.recall(account)
             self._account = account
         return self._account
 
+    async def find_account(self, source: str | None = None) -> AccountSource:
+        """An account whose key stays where it is; without `source` the one that `account` opens."""
+        connection = await self.connection()
+        source = source or self.options.account
+        if source is None and connection.is_local and accounts.ADDRESS_VARIABLE not in os.environ:
+            source = "devnet:0"
+        return await accounts.find_account(connection, source)
+
+    async def open_account(self, found: AccountSource) -> Account:
+        """An account that was found, ready to sign; the keystore's passphrase asked for if need be."""
+        connection = await self.connection()
+        key = accounts.open_key(
+            found, passphrase=lambda: passphrase(account=True, what=f"the keystore {found.keystore}")
+        )
+        return accounts.make_account(connection.client, connection.chain_id, found.address, key)
+
     async def address(self, text: str, name: str) -> int:
-        """The address that `text` gives: hexadecimal, `devnet:<n>`, or `me` for the signing account's.
+        """The address that `text` gives: hexadecimal, an account's name, `devnet:<n>`, or `me` for the
+        signing account's.
 
         `name` is the argument or option that `text` came by. Errors of it name it; errors of the connection
         and of the signing account have another cause and do not.
@@ -85,18 +94,19 @@ class Chain:
         if text == ME:
             return (await self.account()).address
         if text.startswith("devnet:"):
-            from medsync.starknet.accounts import load_account
-
             connection = await self.connection()
-            try:
-                return (await load_account(connection, text)).address
-            except InputError as error:
-                raise InputError(f"{name}: {error.message}", hint=error.hint) from None
+            with values.named(name):
+                return (await accounts.find_account(connection, text)).address
+        if text in account_files.names():
+            with values.named(name):
+                return account_files.read_account_file(account_files.path_of(text)).address
         try:
             address = parse_felt(text, name)
             check_address(address, name)
         except InvalidValue as error:
-            raise InputError(str(error), hint="Write 0x and digits, devnet:<n>, or me.") from None
+            raise InputError(
+                str(error), hint="Write 0x and digits, the name of an account, devnet:<n>, or me."
+            ) from None
         return address
 
     async def now(self) -> int:
@@ -113,13 +123,3 @@ def node_url(options: Options) -> str | None:
         return None
     running = devnet.background_status()
     return f"{running.url}/rpc" if running else None
-
-
-def _password(source: str | None) -> str | None:
-    """The keystore's password from the keyboard, if one is needed and somebody sits there."""
-    from medsync.starknet.accounts import KEYSTORE_VARIABLE, PASSWORD_VARIABLE
-
-    needed = "@" in source if source else KEYSTORE_VARIABLE in os.environ
-    if not needed or PASSWORD_VARIABLE in os.environ or not sys.stdin.isatty():
-        return None
-    return getpass.getpass("Password of the keystore: ")

@@ -73,5 +73,5 @@ def _run(function: Callable[[Context], Awaitable[Answer | None]]) -> int:
         if answer is not None:
             output.show(answer, as_json=context.options.json)
     except KeyboardInterrupt:
-        raise interrupt.interrupted(context.sent) from None
+        raise interrupt.interrupted(context.sent, context.resume_hint) from None
     return context.exit_code

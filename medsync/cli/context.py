@@ -22,6 +22,8 @@ class Context(Contracts):
         self.files = Files()
         #: Hashes of the transactions that were handed over.
         self.sent: list[int] = []
+        #: What to do if the command is stopped after it sent something; set by those that resume.
+        self.resume_hint = ""
         #: What the command ends with if it does not fail.
         self.exit_code = ExitCode.OK
 

@@ -16,7 +16,8 @@ from medsync.cli.options import SETTINGS, hoist
 COMMANDS: Final = {
     "devnet": "Run a local devnet in the background. It proves nothing.",
     "doctor": "Look at tools, artifacts, node, account and deployment.",
-    "deploy": "Deploy MedSync and its reward pool, and record them in deployments/.",
+    "account": "Make, fund and deploy the accounts that sign.",
+    "deploy": "Deploy MedSync and its reward pool, and record what was deployed.",
     "deployments": "Look at deployment records.",
     "entity": "Register and suspend hospitals, researchers and auditors.",
     "consent": "Give, ask for, refuse, revoke and judge consents.",

@@ -20,14 +20,17 @@ class Interrupted(MedSyncError):
     exit_code = ExitCode.INTERRUPTED
 
 
-def interrupted(sent: Sequence[int] = ()) -> Interrupted:
-    """What to tell somebody who pressed Ctrl-C; `sent` are the hashes of transactions handed over by then."""
+def interrupted(sent: Sequence[int] = (), resume_hint: str = "") -> Interrupted:
+    """What to tell somebody who pressed Ctrl-C; `sent` are the hashes of transactions handed over by then.
+
+    `resume_hint` says what to do where the command can go on from there.
+    """
     if not sent:
         return Interrupted("Interrupted; nothing was sent.")
     hashes = ", ".join(map(hex, sent))
     return Interrupted(
         f"Interrupted. Already sent: {hashes}.",
-        hint="It may still happen: look it up before you send it again.",
+        hint=resume_hint or "It may still happen: look it up before you send it again.",
     )
 
 

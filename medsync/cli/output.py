@@ -181,14 +181,19 @@ def show_line(answer: Mapping[str, Any], *, as_json: bool) -> None:
 
 def show_error(error: MedSyncError, *, as_json: bool) -> None:
     """Print an error to standard error: what happened, and what to do."""
-    message, hint = discreet(error.message), discreet(error.hint)
     if as_json:
-        told = {**error.to_json(), "message": message, "hint": hint}
-        print(json.dumps(told), file=sys.stderr, flush=True)
+        shown = {name: _discreet_json(value) for name, value in error.to_json().items()}
+        print(json.dumps(shown), file=sys.stderr, flush=True)
         return
-    print(f"medsync: {message}", file=sys.stderr)
-    if hint:
-        print(hint, file=sys.stderr)
+    print(f"medsync: {discreet(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(discreet(error.hint), file=sys.stderr)
+
+
+def _discreet_json(value: str | int | list[str]) -> str | int | list[str]:
+    if isinstance(value, list):
+        return [discreet(line) for line in value]
+    return discreet(value) if isinstance(value, str) else value
 
 
 def say(text: str, *, as_json: bool) -> None:

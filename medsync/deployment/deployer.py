@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from starknet_py.common import create_casm_class
 from starknet_py.hash.address import compute_address
@@ -50,18 +51,21 @@ from medsync.deployment.record import (
     read_if_there,
     write,
 )
+from medsync.deployment.token import NotAToken, Token, read_token
 from medsync.errors import ContractError, InputError, VerificationError
 from medsync.protocol.felt import decode_short_string
 from medsync.protocol.src5 import interface_id
+from medsync.starknet.account_deployment import account_state
 from medsync.starknet.anchor import PrivateAnchorClient
 from medsync.starknet.clients import ContractClient, MedSyncClient, RewardPoolClient
+from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.rpc import (
     CLASS_NOT_FOUND,
     TRANSACTION_NOT_FOUND,
     asking,
     class_hash_at,
 )
-from medsync.starknet.transactions import Account, hand_over
+from medsync.starknet.transactions import Account, UnknownOutcome, hand_over, max_fee
 
 #: SRC-5 interfaces that each contract must answer for.
 INTERFACES: Final[Mapping[ContractName, tuple[str, ...]]] = {
@@ -75,6 +79,9 @@ _CLIENTS: Final[Mapping[ContractName, type[ContractClient]]] = {
     REWARD_POOL: RewardPoolClient,
     PRIVATE_ANCHOR: PrivateAnchorClient,
 }
+
+#: What to do when a deployment was cut short, wherever.
+RESUME_HINT: Final = "Run the same command again: it resumes, and sends nothing twice."
 
 #: Salt of a deployment that names none. Another one gives the same contracts other addresses.
 DEFAULT_SALT: Final = 0
@@ -141,30 +148,90 @@ def address_of(class_hash: int, constructor: Mapping[str, int], salt: int) -> in
 
 @dataclass(frozen=True)
 class Planned:
-    """A step as `plan` sees it. `fee` is the estimate in FRI (10^-18 STRK), zero if nothing is to be sent."""
+    """A step as `plan` sees it. Amounts are in FRI (10^-18 STRK), and zero if nothing is to be sent."""
 
     step: Step
-    present: bool
-    fee: int
-    l2_gas: int
+    #: Bounds of the transaction; None if the step's work is on the chain already.
+    bounds: ResourceBoundsMapping | None = None
+    #: Estimated fee.
+    fee: int = 0
+    l2_gas: int = 0
+
+    @property
+    def present(self) -> bool:
+        """Whether the step's work is on the chain already."""
+        return self.bounds is None
+
+    @property
+    def highest_fee(self) -> int:
+        """The most that the transaction may cost: 2.25 times the estimate."""
+        return 0 if self.bounds is None else max_fee(self.bounds)
 
 
-async def plan(account: Account, request: Request) -> list[Planned]:
+@dataclass(frozen=True)
+class Plan:
+    """What `deploy` would do now, what it costs, and whether the account can pay. Amounts are in FRI."""
+
+    steps: tuple[Planned, ...]
+    token: Token
+    #: The account's STRK.
+    balance: int
+
+    @property
+    def fee(self) -> int:
+        """What all transactions together will cost, by their estimates."""
+        return sum(planned.fee for planned in self.steps)
+
+    @property
+    def highest_fee(self) -> int:
+        """The most that all transactions together may cost."""
+        return sum(planned.highest_fee for planned in self.steps)
+
+    @property
+    def needed(self) -> int:
+        """The balance with which every transaction is accepted, if each costs what was estimated.
+
+        The network accepts a transaction only if the account holds the most that it may cost, after what
+        the ones before it did cost.
+        """
+        before = accumulate((planned.fee for planned in self.steps), initial=0)
+        return max(
+            (spent + planned.highest_fee for spent, planned in zip(before, self.steps, strict=False)),
+            default=0,
+        )
+
+    @property
+    def missing(self) -> int:
+        """By how much the balance is too small; zero if it suffices."""
+        return max(0, self.needed - self.balance)
+
+
+async def plan(account: Account, request: Request) -> Plan:
     """What `deploy` would do now, with estimated fees. Sends nothing.
 
-    Raises InputError if the artifacts are missing.
+    Raises InputError if the artifacts are missing, NotAToken if the token is none, ContractError if there is
+    no account or the key is another account's.
     """
-    chain = _Sender(account)
+    return await _plan(_Sender(account), request)
+
+
+async def _plan(chain: _Sender, request: Request) -> Plan:
+    token = await read_token(chain.client, request.token, own=_own_classes())
     todo = steps(request)
-    present = [await chain.has(step) for step in todo]
-    missing = [step for step, there in zip(todo, present, strict=True) if not there]
-    fees = iter(await chain.estimate(missing))
-    return [
-        Planned(step, True, 0, 0)
-        if there
-        else Planned(step, False, (fee := next(fees)).overall_fee, fee.l2_gas_consumed)
-        for step, there in zip(todo, present, strict=True)
-    ]
+    missing = [step for step in todo if not await chain.has(step)]
+    estimates = dict(zip((step.name for step in missing), await chain.estimate(missing), strict=True))
+    planned = tuple(
+        Planned(step, fee.to_resource_bounds(), fee.overall_fee, fee.l2_gas_consumed)
+        if (fee := estimates.get(step.name))
+        else Planned(step)
+        for step in todo
+    )
+    state = await account_state(chain.client, chain.account.address)
+    return Plan(planned, token, state.balance)
+
+
+def _own_classes() -> set[int]:
+    return {artifacts.load(name).class_hash for name in INTERFACES}
 
 
 # --- doing it -----------------------------------------------------------------------------------------------
@@ -202,8 +269,10 @@ async def deploy(
     may have been thrown away and begun again, as devnets are: then a record of an earlier chain is replaced.
     `force` replaces any record. `progress` hears of every stage.
 
-    Raises InputError if the record is another deployment's, or its artifacts are not today's;
-    VerificationError if the chain is not as it must be; NetworkError or ContractError if a transaction fails.
+    Raises InputError if the record is another deployment's, or its artifacts are not today's; NotAToken or
+    InsufficientBalance, before anything is sent or written, if the token is none or the account cannot pay;
+    VerificationError if the chain is not as it must be; NetworkError or ContractError if a transaction fails,
+    or there is no account.
     """
     chain = _Sender(account)
     request = Request(deployer=account.address, admin=admin, token=token, salt=salt, anchor=anchor)
@@ -216,9 +285,17 @@ async def deploy(
             if differences := await check(chain.client, record):
                 raise VerificationError(f"{path} is not what is on the chain:", findings=differences)
             return record
+        if record.pending is not None:
+            # What is still under way must not be planned, nor paid, again.
+            await chain.fate(record.pending.transaction)
+        planned = await _plan(chain, record.request)
+        if planned.missing:
+            raise InsufficientBalance(
+                "The deployment", account.address, balance=planned.balance, needed=planned.needed
+            )
         write(path, record)
-        for step in todo:
-            record = await _take(chain, path, record, step, progress)
+        for step, bounds in ((one.step, one.bounds) for one in planned.steps):
+            record = await _take(chain, path, record, step, bounds, progress)
         record = record.replace(
             status="complete",
             finished_at=_now(),
@@ -299,7 +376,12 @@ def _assert_same_artifacts(record: Record, todo: tuple[Step, ...], path: Path) -
 
 
 async def _take(
-    chain: _Sender, path: Path, record: Record, step: Step, progress: Callable[[Progress], None]
+    chain: _Sender,
+    path: Path,
+    record: Record,
+    step: Step,
+    bounds: ResourceBoundsMapping | None,
+    progress: Callable[[Progress], None],
 ) -> Record:
     """Take one step, or find it taken; return the record that says so."""
     part: Literal["classes", "contracts"] = "classes" if step.action == "declare" else "contracts"
@@ -314,7 +396,9 @@ async def _take(
     if await chain.has(step):
         progress(Progress(step.name, "present", sent.transaction if sent else None))
     else:
-        transaction = await chain.sign(step)
+        if bounds is None:
+            raise VerificationError(f"{step.name}: what was on the chain a moment ago is not on it any more.")
+        transaction = await chain.sign(step, resource_bounds=bounds)
         expected = transaction.calculate_hash(chain.account.chain_id)
         record = record.replace(pending=Pending(step=step.name, transaction=expected))
         write(path, record)
@@ -374,7 +458,16 @@ async def check(client: FullNodeClient, record: Record) -> list[str]:
         found += [f"{name}: {line}" for line in await _check_contract(chain, record, name, contract)]
     if not found and record.wiring is not None:
         found += await _check_wiring(chain, record, record.wiring)
+        found += await _check_token(chain, record.wiring.token)
     return found
+
+
+async def _check_token(chain: _Chain, token: int) -> list[str]:
+    try:
+        await read_token(chain.client, token, own=_own_classes())
+    except NotAToken as error:
+        return [f"token: {error.message}"]
+    return []
 
 
 async def _check_class(chain: _Chain, name: str, declared: DeclaredClass) -> list[str]:
@@ -535,28 +628,35 @@ class _Sender(_Chain):
         assert isinstance(fees, list)
         return fees
 
-    async def sign(self, step: Step, **options: Any) -> DeclareV3 | InvokeV3:
-        """A step's transaction, its fee estimated unless `options` say otherwise."""
-        options = options or {"auto_estimate": True}
+    async def sign(
+        self, step: Step, *, resource_bounds: ResourceBoundsMapping, nonce: int | None = None
+    ) -> DeclareV3 | InvokeV3:
+        """A step's transaction."""
         artifact = step.artifact
         with asking(step.name):
             if step.action == "declare":
                 return await self.account.sign_declare_v3(
-                    artifact.sierra, artifact.compiled_class_hash, **options
+                    artifact.sierra,
+                    artifact.compiled_class_hash,
+                    resource_bounds=resource_bounds,
+                    nonce=nonce,
                 )
             deployment = Deployer().create_contract_deployment_raw(
                 artifact.class_hash, salt=step.salt, raw_calldata=list(step.constructor.values())
             )
-            return await self.account.sign_invoke_v3(deployment.call, **options)
+            return await self.account.sign_invoke_v3(
+                deployment.call, resource_bounds=resource_bounds, nonce=nonce
+            )
 
     async def send(self, step: Step, transaction: DeclareV3 | InvokeV3, transaction_hash: int) -> None:
         """Give a transaction to the network, unless it has it already."""
-        with asking(step.name):
+        with asking(step.name), _resumable():
             await hand_over(self.client, transaction, transaction_hash)
 
     async def wait(self, transaction: int) -> IncludedTransaction:
         """Wait until a transaction is accepted on L2."""
-        receipt = await self.account.confirm(transaction)
+        with _resumable():
+            receipt = await self.account.confirm(transaction)
         return IncludedTransaction(transaction=transaction, block=receipt.block_number)
 
     async def fate(self, transaction: int) -> IncludedTransaction | None:
@@ -566,6 +666,16 @@ class _Sender(_Chain):
             with contextlib.suppress(ContractError):
                 return await self.wait(transaction)
         return None
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Say what to do about an outcome that was not learnt: unlike other commands, this one resumes."""
+    try:
+        yield
+    except UnknownOutcome as error:
+        error.hint = RESUME_HINT
+        raise
 
 
 def _as_int(felt: int | str) -> int:

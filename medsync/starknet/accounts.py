@@ -1,33 +1,40 @@
-"""Where accounts come from: encrypted keystores, the environment, or a local devnet's own.
+"""Where accounts come from: MedSync's folder, other tools' files, the environment, or a local devnet.
 
 Keystores are the JSON files that starkli and Ethereum's wallets write (Web3 Secret Storage, version 3). No
-private key and no password is ever part of a message, a `repr` or the chain of an error.
+private key and no passphrase is ever part of a message, a `repr` or the chain of an error.
 """
 
 import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from eth_keyfile.keyfile import create_keyfile_json, decode_keyfile_json, normalize_keys
 from starknet_py.constants import EC_ORDER
 from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import InputError, NetworkError, PublicNetworkError
 from medsync.protocol.commitments import parse_json
 from medsync.protocol.felt import InvalidValue, check_address, parse_felt
+from medsync.starknet import account_files
+from medsync.starknet.account_files import AccountSource, Blueprint
 from medsync.starknet.network import Connection
 from medsync.starknet.signer import StarkSigner, public_key_of
 from medsync.starknet.transactions import Account
-from medsync.storage.files import NewFile, read_bytes, write_new
+from medsync.storage.files import NewFile, is_there, read_bytes, write_new
+from medsync.storage.passphrase import (
+    WrongPassphrase,
+    new_passphrase,
+    possible_passphrases,
+    required_passphrase,
+)
 
 ADDRESS_VARIABLE: Final = "MEDSYNC_ACCOUNT_ADDRESS"
 KEY_VARIABLE: Final = "MEDSYNC_PRIVATE_KEY"
 KEYSTORE_VARIABLE: Final = "MEDSYNC_KEYSTORE"
-PASSWORD_VARIABLE: Final = "MEDSYNC_KEYSTORE_PASSWORD"
 
 #: scrypt's work factor for new keystores: 2**18, as Ethereum's wallets set it; about a second.
 _SCRYPT_N: Final = 2**18
@@ -38,34 +45,76 @@ _MOST_WORK: Final = 2**23
 _MOST_KEY_BYTES: Final = 64
 
 _DEVNET_PREFIX: Final = "devnet:"
+_SNCAST_PREFIX: Final = "sncast:"
+
+#: The ways to name an account, for people.
+ACCOUNT_HELP: Final = (
+    "An account is <name>, <file>, <file>@<keystore>, <address>@<keystore>, sncast:<name>, or devnet:<n>."
+)
 
 
 async def load_account(
-    connection: Connection, source: str | None = None, *, password: str | None = None
+    connection: Connection,
+    source: str | None = None,
+    *,
+    passphrase: str | Callable[[], str] | None = None,
 ) -> Account:
-    """The account that `source` names, ready to send.
+    """The account that `source` names, ready to send: see `find_account`.
 
-    `source` is `devnet:<n>`, the n-th predeployed account of a local devnet (from 0), or
-    `<address>@<keystore>`, an account's address and the path of its keystore, opened with `password`. Without
-    it the environment says:
-    `MEDSYNC_ACCOUNT_ADDRESS` with `MEDSYNC_PRIVATE_KEY`, or with `MEDSYNC_KEYSTORE`. A password that is not
-    given is taken from `MEDSYNC_KEYSTORE_PASSWORD`.
+    A keystore is opened with `passphrase`, or with what it returns if it is a function, which is called only
+    if a keystore is to be opened. Without it the environment says: see `medsync.storage.passphrase`.
 
-    Raises InputError for what cannot be found, read or opened; PublicNetworkError for a devnet's account on
-    another network: its key is public.
+    Raises InputError for what cannot be found, read or opened, and for a keystore with the key of another
+    account; PublicNetworkError as `find_account`.
+    """
+    found = await find_account(connection, source)
+    return make_account(
+        connection.client, connection.chain_id, found.address, open_key(found, passphrase=passphrase)
+    )
+
+
+async def find_account(connection: Connection, source: str | None = None) -> AccountSource:
+    """The account that `source` names, its key still in the keystore. `source` is one of
+
+    - `devnet:<n>`: the n-th predeployed account of a local devnet, from 0;
+    - `<name>`: an account that `medsync account new` made;
+    - `<file>`: an account file of starkli (it ends with .json or has a slash), with the keystore of
+      `MEDSYNC_KEYSTORE`;
+    - `<file>@<keystore>` or `<address>@<keystore>`;
+    - `sncast:<name>` or `sncast:<name>@<file>`: an account in the accounts file of sncast.
+
+    Without `source` the environment says: `MEDSYNC_ACCOUNT_ADDRESS` with `MEDSYNC_PRIVATE_KEY`, or with
+    `MEDSYNC_KEYSTORE`.
+
+    Raises InputError for what cannot be found or read; PublicNetworkError for a devnet's account on another
+    network: its key is public.
     """
     if source is None:
-        address, key = _from_environment(os.environ, password)
-    elif source.startswith(_DEVNET_PREFIX):
+        return _from_environment(os.environ)
+    if source.startswith(_DEVNET_PREFIX):
         address, key = await _predeployed(connection, source)
+        return AccountSource(address, private_key=key)
+    if source.startswith(_SNCAST_PREFIX):
+        name, _, file = source.removeprefix(_SNCAST_PREFIX).partition("@")
+        return account_files.read_sncast(name, connection.chain_id, Path(file) if file else None)
+    return _from_files(source, os.environ)
+
+
+def open_key(found: AccountSource, *, passphrase: str | Callable[[], str] | None = None) -> int:
+    """The private key of an account that was found; `passphrase` as for `load_account`.
+
+    Raises InputError if the keystore cannot be read or opened, or holds the key of another account.
+    """
+    if found.private_key is not None:
+        key = found.private_key
     else:
-        text, at, keystore = source.partition("@")
-        if not at:
-            # It is not quoted, nor is an address that is none: it may be a key, in the wrong place.
-            raise InputError("The account is neither devnet:<n> nor <address>@<keystore>.")
-        address = _address(text, "The account's address")
-        key = read_keystore(Path(keystore), _password(password, os.environ))
-    return make_account(connection.client, connection.chain_id, address, key)
+        assert found.keystore is not None
+        if passphrase is None:
+            passphrase = required_passphrase(account=True)
+        key = read_keystore(found.keystore, passphrase() if callable(passphrase) else passphrase)
+    if found.public_key not in (None, public_key_of(key)):
+        raise InputError(f"The key is not that of the account {found.address:#x}: the public keys differ.")
+    return key
 
 
 def make_account(client: FullNodeClient, chain_id: int, address: int, private_key: int) -> Account:
@@ -73,38 +122,116 @@ def make_account(client: FullNodeClient, chain_id: int, address: int, private_ke
     return Account(address, client, StarkSigner(private_key, chain_id))
 
 
-def read_keystore(path: Path, password: str) -> int:
-    """The private key in a keystore. Raises InputError if there is none or the password does not open it."""
+def read_keystore(path: Path, passphrase: str) -> int:
+    """The private key in a keystore.
+
+    Raises InputError if there is none, WrongPassphrase if the passphrase does not open it.
+    """
+    # Here, not at the top: it brings libraries of its own, and most commands open no keystore.
+    from eth_keyfile.keyfile import normalize_keys
+
     content = read_bytes(path, "The keystore")
+    forms = possible_passphrases(passphrase)
     try:
         keystore = normalize_keys(parse_json(content))
         _check_work(keystore["crypto"]["kdfparams"])
-        key = int.from_bytes(decode_keyfile_json(keystore, _utf8(password)), "big")
-    except Exception as error:  # The library raises what its parts raise, KeyError and TypeError among it.
-        wrong = isinstance(error, ValueError) and "MAC" in str(error)
-        reason = "the password does not open it" if wrong else "it is no keystore of version 3"
-        raise InputError(f"The keystore {path} is of no use: {reason}.") from None
+        key = next(filter(None, (_opened(keystore, form) for form in forms)), None)
+    except Exception:  # The library raises what its parts raise, KeyError and TypeError among it.
+        raise InputError(f"The file {path} is not a keystore of version 3.") from None
+    if key is None:
+        raise WrongPassphrase(f"The passphrase does not open the keystore {path}.")
     public_key_of(key)
     return key
 
 
-def create_keystore(path: Path, password: str, private_key: int | None = None) -> int:
+def create_keystore(path: Path, passphrase: str, private_key: int | None = None) -> int:
     """Write a new keystore with a private key, a fresh one if none is given, and return its public key.
 
     Only the user may read the file. Raises InputError if there is a file already, the folder cannot be
-    written, or the password is empty.
+    written, or the passphrase is too short.
     """
-    if not password:
-        raise InputError("A keystore needs a password.")
+    public_key, file = _new_keystore(path, passphrase, private_key)
+    write_new([file])
+    return public_key
+
+
+def create_account(
+    name: str, passphrase: str, *, keystore: Path | None = None, class_hash: int | None = None
+) -> AccountSource:
+    """Make a key, its keystore and an account file in MedSync's folder; nothing is sent.
+
+    `keystore` is where the keystore goes, by default beside the account file. The salt of the address is the
+    public key, so that the address can be found again from the keystore alone. `class_hash` is the class of
+    the account, by default `OPEN_ZEPPELIN_CLASS`; its constructor must take the public key and nothing else.
+
+    Raises InputError, and leaves no file behind, if the name cannot be one or is taken, there is a keystore
+    already, no file can be written, or the passphrase is too short.
+
+    Example:
+        made = create_account("deployer", passphrase)
+        async with connect("sepolia", url, allow_public=True) as connection:
+            account = await load_account(connection, "deployer", passphrase=passphrase)
+    """
+    path, place = free_places(name, keystore)
+    public_key, keystore_file = _new_keystore(place, passphrase)
+    blueprint = Blueprint(
+        public_key, account_files.OPEN_ZEPPELIN_CLASS if class_hash is None else class_hash, salt=public_key
+    )
+    content = account_files.to_json(blueprint, place.absolute() if keystore else Path(place.name))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InputError(f"The folder {path.parent} cannot be made: {error.strerror}.") from None
+    write_new([NewFile(path, content.encode(), "The account"), keystore_file])
+    return AccountSource(blueprint.address, place, blueprint=blueprint, public_key=public_key)
+
+
+def free_places(name: str, keystore: Path | None = None) -> tuple[Path, Path]:
+    """The files of a new account: account file and keystore. Raises InputError if one of them is there."""
+    path = account_files.path_of(name)
+    place = keystore or path.with_suffix(".keystore.json")
+    if is_there(path):
+        raise InputError(
+            f"There is an account {name} already: {path}.",
+            hint=f"Choose another name. `medsync account show {name}` says where it stands.",
+        )
+    if is_there(place):
+        raise InputError(
+            f"There is a file {place} already, and a keystore is never overwritten.",
+            hint="Name another file. Whoever deletes a keystore loses the account.",
+        )
+    return path, place
+
+
+def _new_keystore(path: Path, passphrase: str, private_key: int | None = None) -> tuple[int, NewFile]:
+    """The public key and the keystore file of a private key, a fresh one if none is given."""
+    from eth_keyfile.keyfile import create_keyfile_json
+
+    sealed_with = new_passphrase(passphrase)
     key = 1 + secrets.randbelow(EC_ORDER - 1) if private_key is None else private_key
     public_key = public_key_of(key)
     content = create_keyfile_json(
-        key.to_bytes(32, "big"), _utf8(password), kdf="scrypt", iterations=_SCRYPT_N
+        key.to_bytes(32, "big"),
+        sealed_with,  # type: ignore[arg-type]  # see `_opened`
+        kdf="scrypt",
+        iterations=_SCRYPT_N,
     )
     # It is the Ethereum address of the key: a hash that has no meaning here.
     del content["address"]
-    write_new([NewFile(path, json.dumps(content).encode(), "The keystore", private=True)])
-    return public_key
+    return public_key, NewFile(path, json.dumps(content).encode(), "The keystore", private=True)
+
+
+def _opened(keystore: dict[str, Any], passphrase: bytes) -> int | None:
+    """The private key in a keystore; None if this is not its passphrase."""
+    from eth_keyfile.keyfile import decode_keyfile_json
+
+    try:
+        # eth-keyfile's annotation asks for text, which it would encode as Latin-1; it takes bytes as well.
+        return int.from_bytes(decode_keyfile_json(keystore, passphrase), "big")  # type: ignore[arg-type]
+    except ValueError as error:
+        if "MAC" not in str(error):
+            raise
+        return None
 
 
 async def predeployed_accounts(connection: Connection) -> list[Account]:
@@ -115,20 +242,48 @@ async def predeployed_accounts(connection: Connection) -> list[Account]:
     ]
 
 
-def _from_environment(environment: Mapping[str, str], password: str | None) -> tuple[int, int]:
+def _from_files(source: str, environment: Mapping[str, str]) -> AccountSource:
+    """An account by its name, its file, or its address, the latter two with a keystore."""
+    text, at, named = source.partition("@")
+    keystore = Path(named) if at else None
+    if text.startswith(("0x", "0X")) and keystore is not None:
+        return AccountSource(_address(text, "The account's address"), keystore)
+    if text.endswith(".json") or "/" in text:
+        found = account_files.read_account_file(Path(text), keystore)
+        if found.keystore is None and environment.get(KEYSTORE_VARIABLE):
+            found = replace(found, keystore=Path(environment[KEYSTORE_VARIABLE]))
+        if found.keystore is None:
+            raise InputError(
+                f"The account file {text} does not say where its keystore is.",
+                hint=f"Write {text}@<keystore>, or set {KEYSTORE_VARIABLE}.",
+            )
+        return found
+    if account_files.is_name(source):
+        path = account_files.path_of(source)
+        if is_there(path):
+            return account_files.read_account_file(path)
+    # It is not quoted, nor is an address that is none: it may be a key, in the wrong place.
+    raise InputError(
+        f"There is no account of that name in {account_files.folder()}.",
+        hint=f"Accounts there: {', '.join(account_files.names()) or 'none'}. `medsync account new` makes "
+        f"one. {ACCOUNT_HELP}",
+    )
+
+
+def _from_environment(environment: Mapping[str, str]) -> AccountSource:
     if ADDRESS_VARIABLE not in environment:
         raise InputError(
             "No account is named.",
-            hint=f"Use devnet:<n>, <address>@<keystore>, or set {ADDRESS_VARIABLE}.",
+            hint=f"Use --account, or set {ADDRESS_VARIABLE}. {ACCOUNT_HELP}",
         )
     address = _address(environment[ADDRESS_VARIABLE], ADDRESS_VARIABLE)
     if keystore := environment.get(KEYSTORE_VARIABLE):
-        return address, read_keystore(Path(keystore), _password(password, environment))
+        return AccountSource(address, Path(keystore))
     if text := environment.get(KEY_VARIABLE):
         # Not `parse_felt`, whose error quotes what it was given.
         if re.fullmatch("0x[0-9a-fA-F]{1,64}", text) is None:
             raise InputError(f"{KEY_VARIABLE} must be 0x and at most 64 hexadecimal digits.")
-        return address, int(text, 16)
+        return AccountSource(address, private_key=int(text, 16))
     raise InputError(f"{ADDRESS_VARIABLE} needs {KEYSTORE_VARIABLE} or {KEY_VARIABLE} beside it.")
 
 
@@ -172,15 +327,3 @@ def _check_work(parameters: Mapping[str, Any]) -> None:
     work = parameters.get("n", 0) * parameters.get("r", 0) * parameters.get("p", 0)
     if work > _MOST_WORK or parameters.get("c", 0) > _MOST_WORK or parameters["dklen"] > _MOST_KEY_BYTES:
         raise ValueError("too much work")
-
-
-def _password(password: str | None, environment: Mapping[str, str]) -> str:
-    found = password if password is not None else environment.get(PASSWORD_VARIABLE)
-    if found is None:
-        raise InputError("The keystore needs its password.", hint=f"Set {PASSWORD_VARIABLE}.")
-    return found
-
-
-def _utf8(password: str) -> Any:
-    """The password as every other tool encodes it. eth-keyfile asks for text, and would make it Latin-1."""
-    return password.encode()

@@ -17,6 +17,7 @@ from starknet_py.net.http_client import ServerError
 from medsync import artifacts
 from medsync.errors import ContractError, InputError, NetworkError, NonceConflict
 from medsync.protocol.felt import InvalidValue, check_uint, decode_short_string
+from medsync.protocol.hashing import starknet_keccak
 from medsync.starknet.transport import NodeFailure
 
 #: Broken connections, silence, and answers that make no sense, as the libraries report them.
@@ -230,8 +231,10 @@ _FRAME: Final = re.compile(
 )
 _BAD_SIGNATURE: Final = re.compile(r"invalid[-_ ]sig", re.IGNORECASE)
 
-#: Selector of an account's `__validate__`.
-_VALIDATE: Final = 0x162DA33A4585851FE8D3AF3C2A9C60B557814E221E0D4F30FF0B2189D9C7775
+#: Selectors by which an account is asked whether it signed a transaction.
+_VALIDATIONS: Final = tuple(
+    map(starknet_keccak, ("__validate__", "__validate_declare__", "__validate_deploy__"))
+)
 
 #: What accounts and the system put around the reason that a contract gave.
 _WRAPPERS: Final = ("", "ENTRYPOINT_FAILED", "argent/multicall-failed")
@@ -271,7 +274,7 @@ def contract_error(data: Any, calls: Sequence[Called], note: str = "", function:
 
 def _validation_error(data: Any) -> ContractError | None:
     """The error for a signature that the sending account refused; None if it did not."""
-    accounts = [address for address, selector in _frames(data) if selector == _VALIDATE]
+    accounts = [address for address, selector in _frames(data) if selector in _VALIDATIONS]
     code = revert_code(data)
     if not accounts or not _BAD_SIGNATURE.search(code):
         return None

@@ -1,17 +1,16 @@
 """Transactions: an account with many of them in flight, what came of each, and why one was refused."""
 
 import asyncio
-import contextlib
 import logging
 import random
 import secrets
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from types import NoneType
 from typing import Any, Final, Generic, TypeVar, cast
 
+from starknet_py.hash.address import compute_address
 from starknet_py.net.account.account import Account as StarknetAccount
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import (
@@ -29,7 +28,7 @@ from starknet_py.net.client_models import (
     TransactionReceiptWithBlockInfo,
 )
 from starknet_py.net.full_node_client import FullNodeClient
-from starknet_py.net.models.transaction import DeclareV3, InvokeV3
+from starknet_py.net.models.transaction import DeclareV3, DeployAccountV3, InvokeV3
 
 from medsync.errors import ContractError, InputError, MedSyncError, NetworkError
 from medsync.protocol.events import EVENTS, Event, events_of
@@ -37,6 +36,7 @@ from medsync.protocol.felt import decode_short_string
 from medsync.protocol.hashing import starknet_keccak
 from medsync.protocol.serde import decode
 from medsync.starknet.abi import answer_fits
+from medsync.starknet.fees import InsufficientBalance, strk
 from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.rpc import (
     CONTRACT_NOT_FOUND,
@@ -56,6 +56,9 @@ from medsync.starknet.signer import StarkSigner
 from medsync.starknet.transport import NodeFailure
 
 T = TypeVar("T")
+
+#: What can be handed over to a node.
+Submitted = InvokeV3 | DeclareV3 | DeployAccountV3
 
 #: Seconds a transaction gets until it is in a block.
 CONFIRMATION_TIMEOUT: Final = 120.0
@@ -272,7 +275,7 @@ class Account(StarknetAccount):
         raise ContractError(
             "ACCOUNT_NOT_FOUND",
             "account",
-            "Deploy the account first, or check its address and the network.",
+            "Deploy the account first (`medsync account deploy`), or check its address and the network.",
             message=f"No account is deployed at {self.address:#x} on {decode_short_string(self.chain_id)}.",
         )
 
@@ -408,7 +411,7 @@ class Account(StarknetAccount):
         return complete
 
 
-async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, transaction_hash: int) -> None:
+async def hand_over(client: FullNodeClient, transaction: Submitted, transaction_hash: int) -> None:
     """Give a signed transaction to the node.
 
     Raises ClientError if the node refuses it, ContractError if the account cannot pay for it, NodeFailure if
@@ -417,6 +420,8 @@ async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, t
     try:
         if isinstance(transaction, DeclareV3):
             await client.declare(transaction)
+        elif isinstance(transaction, DeployAccountV3):
+            await client.deploy_account(transaction)
         else:
             await client.send_transaction(transaction)
     except (ClientError, *TRANSPORT_ERRORS) as error:
@@ -437,24 +442,35 @@ async def hand_over(client: FullNodeClient, transaction: InvokeV3 | DeclareV3, t
         raise
 
 
-async def _insufficient_balance(client: FullNodeClient, transaction: InvokeV3 | DeclareV3) -> ContractError:
+async def _insufficient_balance(client: FullNodeClient, transaction: Submitted) -> ContractError:
     """The error for an account that cannot pay, with what is there and what is needed, if the node says."""
     needed = max_fee(transaction.resource_bounds, transaction.tip)
-    hint = f"The transaction may cost up to {_strk(needed, ROUND_UP)}"
-    call = Call(STRK_TOKEN, starknet_keccak("balance_of"), [transaction.sender_address])
-    with contextlib.suppress(ClientError, *TRANSPORT_ERRORS):
+    address = _payer(transaction)
+    call = Call(STRK_TOKEN, starknet_keccak("balance_of"), [address])
+    try:
         low, high = await client.call_contract(call, block_number="latest")
-        hint += f"; the account has {_strk(low + (high << 128), ROUND_DOWN)}"
-    return ContractError(
-        "INSUFFICIENT_BALANCE",
-        "fee",
-        f"{hint}. Fund the account; what is not used is not paid.",
-        message=f"The account {transaction.sender_address:#x} has too little STRK; nothing was sent.",
-    )
+    except (ClientError, *TRANSPORT_ERRORS):
+        return ContractError(
+            "INSUFFICIENT_BALANCE",
+            "fee",
+            f"The transaction may cost up to {strk(needed, up=True)}. Fund the account; what is not used is "
+            "not paid.",
+            message=f"The account {address:#x} has too little STRK; nothing was sent.",
+        )
+    return InsufficientBalance("The transaction", address, balance=low + (high << 128), needed=needed)
 
 
-def _strk(fri: int, rounding: str) -> str:
-    return f"{(Decimal(fri) / 10**18).quantize(Decimal('0.000001'), rounding)} STRK"
+def _payer(transaction: Submitted) -> int:
+    """The account that pays for a transaction."""
+    if isinstance(transaction, DeployAccountV3):
+        return int(
+            compute_address(
+                class_hash=transaction.class_hash,
+                constructor_calldata=transaction.constructor_calldata,
+                salt=transaction.contract_address_salt,
+            )
+        )
+    return transaction.sender_address
 
 
 def max_fee(bounds: ResourceBoundsMapping, tip: int = 0) -> int:

@@ -29,7 +29,8 @@ colour, no bold text, no spinner. A reader that closes the answer early, like `h
 with exit code 141; a full disk or a closed standard output is an error with exit code 1. Ctrl-C at any moment
 ends a command with 130, which says what was sent by then.
 
-Addresses are `0x…`, `devnet:<n>` for a local devnet's predeployed account, or `me` for the signing account's.
+Addresses are `0x…`, the name of an account (`medsync account new`), `devnet:<n>` for a local devnet's
+predeployed account, or `me` for the signing account's.
 Where a commitment is asked for, `0x…` is taken as it is; of a file a salted commitment is made, and its
 opening is kept beside the file (answered as `keep`): who loses it can prove nothing with the commitment.
 

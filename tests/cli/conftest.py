@@ -54,6 +54,7 @@ class Cli:
         self.environment = {
             **kept,
             "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_DATA_HOME": str(folder / "data"),
             "MEDSYNC_DEPLOYMENT": str(folder / "devnet.json"),
         }
 

@@ -1,6 +1,7 @@
 """Every command that the story does not use, once."""
 
 import csv
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -189,13 +190,27 @@ def test_looking_around(here: Here) -> None:
     running = here.json("devnet status")
     assert running["running"] is True
     assert here.json("devnet up") == running
-    assert here.json("deployments check")["true"] is True
-    assert isinstance(here.json("deployments list"), list)
+    checked = here.json("deployments check")
+    assert (checked["deployment"], checked["ok"], checked["findings"]) == ("devnet", True, [])
+    assert "ok          yes" in here.run("deployments check").ok().out
     planned = here.json("deploy --dry-run --salt 0x99")
+    assert (planned["sufficient"], planned["missing"]) == (True, "0")
+    assert planned["token"]["symbol"] == "STRK"
+    assert planned["record"] == str(here.folder / "devnet.json")
     assert [one["state"] for one in planned["steps"]] == ["on the chain"] * 2 + ["to be sent"] * 2
     report = {one["part"]: one for one in here.run("doctor --json").json}
     assert report["starknet-devnet"]["ok"] is True
     assert {"python", "scarb", "artifacts", "devnet", "account"} <= set(report)
+
+
+def test_listing_says_where_it_looked(here: Here) -> None:
+    folder = here.folder / "records"
+    folder.mkdir()
+    empty = here.run("deployments list", MEDSYNC_DEPLOYMENTS=str(folder)).ok()
+    assert str(folder) in empty.err
+    (folder / "kept.json").write_text((here.folder / "devnet.json").read_text())
+    (listed,) = here.run("deployments list --json", MEDSYNC_DEPLOYMENTS=str(folder)).ok().json
+    assert (listed["deployment"], listed["record"]) == ("kept", str(folder / "kept.json"))
 
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(here: Here) -> None:
@@ -218,4 +233,6 @@ def test_answers_for_people(here: Here, registered: None) -> None:
     here.write("planted.json", record | {"wiring": record["wiring"] | {"token": "0x1"}})
     checked = here.run("deployments check --deployment ./planted.json")
     assert checked.code == ExitCode.NOT_VERIFIED
+    (finding,) = json.loads(here.run("deployments check --deployment ./planted.json --json").err)["findings"]
+    assert finding in checked.err
     assert "token() is 0x4718" in checked.err

@@ -17,6 +17,8 @@ def test_interrupted_deployment_says_what_was_sent_and_resumes(cli: Cli) -> None
 
     assert done.code == ExitCode.INTERRUPTED
     assert f"Already sent: {transaction}" in done.err
+    assert "Run the same command again: it resumes" in done.err
+    assert "look it up" not in done.err
     assert "Traceback" not in done.err
     again = cli.json(line)
     record = cli.read("second.json")

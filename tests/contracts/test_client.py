@@ -436,7 +436,9 @@ async def test_a_keystore_signs_for_its_account(
     keys = {account.address: account.private_key for account in stage.devnet.accounts()}
     path = tmp_path / "patient.json"
     create_keystore(path, "a password", keys[stage.world.patient])
-    account = await load_account(stage.connection, f"{stage.world.patient:#x}@{path}", password="a password")
+    account = await load_account(
+        stage.connection, f"{stage.world.patient:#x}@{path}", passphrase="a password"
+    )
     await MedSyncClient(stage.world.medsync.address, account).revoke_all()
 
 

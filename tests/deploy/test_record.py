@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.deployment import deployer
 from medsync.deployment import record as deployments
-from medsync.deployment.deployer import Planned
+from medsync.deployment.deployer import Plan
 from medsync.deployment.devnet import Devnet
 from medsync.deployment.record import Record, Request
+from medsync.deployment.token import NotAToken, Token
 from medsync.errors import InputError, VerificationError
 from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.network import STRK_TOKEN, Connection, connect
 from medsync.starknet.transactions import Account
-from tests.deploy.support import STEPS, SUCCESSOR, deploy, read
+from tests.deploy.support import STEPS, SUCCESSOR, deploy, files, read
 
 SALT = 3
 
@@ -30,7 +32,7 @@ class Finished:
     connection: Connection
     path: Path
     record: Record
-    planned: list[Planned]
+    planned: Plan
     blocks_planned: int
 
 
@@ -52,13 +54,13 @@ def _request(account: Account) -> Request:
 
 async def test_plan_is_what_happens(finished: Finished) -> None:
     assert finished.blocks_planned == 0
-    assert [one.step.name for one in finished.planned] == list(STEPS)
-    assert all(one.fee > 0 and one.l2_gas > 0 and not one.present for one in finished.planned)
-    assert finished.planned[2].step.address == finished.record.medsync
-    assert finished.planned[3].step.address == finished.record.reward_pool
+    assert [one.step.name for one in finished.planned.steps] == list(STEPS)
+    assert all(one.fee > 0 and one.l2_gas > 0 and not one.present for one in finished.planned.steps)
+    assert finished.planned.steps[2].step.address == finished.record.medsync
+    assert finished.planned.steps[3].step.address == finished.record.reward_pool
 
     again = await deployer.plan(finished.account, _request(finished.account))
-    assert [(one.present, one.fee) for one in again] == [(True, 0)] * len(STEPS)
+    assert [(one.present, one.fee) for one in again.steps] == [(True, 0)] * len(STEPS)
 
 
 async def test_it_is_left_alone(finished: Finished, tmp_path: Path) -> None:
@@ -137,6 +139,40 @@ async def test_check_finds_planted_differences(finished: Finished) -> None:
         record = Record.model_validate_json(json.dumps(document))
         found = await deployer.check(finished.connection.client, record)
         assert any(line.startswith(finding) for line in found), (place, found)
+
+
+@pytest.mark.parametrize("token", [0x1234567, "MedSync", "account"])
+async def test_what_is_no_token_is_refused_before_anything_is_sent(
+    finished: Finished, tmp_path: Path, token: int | str
+) -> None:
+    """A reward pool never changes its token: one that is none would never take a deposit."""
+    address = {"MedSync": finished.record.medsync, "account": finished.account.address}.get(token, token)
+    nonce = await finished.account.get_nonce()
+    for attempt in (
+        deploy(finished.account, tmp_path / "devnet.json", salt=8, token=address),
+        deployer.plan(finished.account, _request(finished.account).model_copy(update={"token": address})),
+    ):
+        with pytest.raises(NotAToken, match=f"{address:#x}"):
+            await attempt
+    assert files(tmp_path) == []
+    assert await finished.account.get_nonce() == nonce
+
+
+async def test_check_finds_a_token_that_is_none(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an earlier release would have deployed it."""
+
+    async def believe(client: FullNodeClient, address: int, **options: object) -> Token:
+        return Token(address, "", "", 0)
+
+    monkeypatch.setattr(deployer, "read_token", believe)
+    record = await deploy(finished.account, tmp_path / "devnet.json", salt=8, token=finished.account.address)
+    monkeypatch.undo()
+
+    (finding,) = await deployer.check(finished.connection.client, record)
+    assert finding.startswith("token: The contract at")
+    assert "is not an ERC-20" in finding
 
 
 async def test_false_record_is_not_taken_for_finished(finished: Finished, tmp_path: Path) -> None:

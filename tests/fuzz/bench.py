@@ -41,13 +41,15 @@ from medsync.private.keys.keyfiles import write_key
 from medsync.private.records.tickets import LONGEST_LIFE
 from medsync.protocol.commitments import Domain, Opening, commitment
 from medsync.protocol.felt import decode_short_string
+from medsync.protocol.hashing import starknet_keccak
 from medsync.protocol.types import AnchorNode, LogHead
-from medsync.starknet import accounts
+from medsync.starknet import account_files, accounts
+from medsync.starknet.account_files import OPEN_ZEPPELIN_CLASS, Blueprint
 from medsync.starknet.network import STRK_TOKEN
-from medsync.starknet.signer import StarkSigner
+from medsync.starknet.signer import StarkSigner, public_key_of
 from medsync.starknet.signing import sign_consent, sign_revocation
 from medsync.starknet.transactions import Account
-from medsync.storage.passphrase import PASSPHRASE_VARIABLE
+from medsync.storage.passphrase import ACCOUNT_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLE
 from scripts import build, repository
 from tests.fuzz import institutions
 from tests.fuzz.institutions import Institutions
@@ -76,6 +78,9 @@ API_KEY: Final = "kEy9fQ2xV7mB4wZ8tR1p"
 TEXT: Final = "diagnosis: hypochondria, treated with tests"
 OWN_ADDRESS: Final = 0xACC0
 
+TOKEN_CLASS: Final = 0x70CE4C1A55
+TOKEN_FUNCTIONS: Final = ("balance_of", "transfer", "transfer_from")
+
 #: What the commands are given, relative to the folder they run in.
 STATE: Final = "../state/medsync/devnet.json"
 UNSETTLED: Final = f"../state/medsync/unsettled-{CHAIN:x}-de70.json"
@@ -84,6 +89,7 @@ REPORT: Final = "report.txt"
 OPENING: Final = "known.opening.json"
 TERMS_FILE: Final = "terms.json"
 KEYSTORE: Final = "keystore.json"
+ACCOUNT: Final = "account.json"
 CONSENT_FILE: Final = "signed-consent.json"
 REVOCATION_FILE: Final = "signed-revocation.json"
 BATCH: Final = "batch.json"
@@ -136,6 +142,7 @@ class Bench:
             self._stack.enter_context(patch.dict(waiting.__kwdefaults__ or {}, within=0.05))
         self._stack.enter_context(patch.object(watch, "POLL_INTERVAL", 0.01))
         # Keys are made with next to no work, and homes with a bundle that may be spoilt.
+        self._stack.enter_context(patch.object(accounts, "_SCRYPT_N", 2))
         self._stack.enter_context(patch.dict(write_key.__kwdefaults__, work=institutions.WORK))
         own = {"work": institutions.WORK, "bundle": self.work / institutions.BUNDLE}
         self._stack.enter_context(patch.dict(Home.create.__kwdefaults__, own))
@@ -152,7 +159,7 @@ class Bench:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
             record.FOLDER_VARIABLE: str(self.folder / "checkout" / "deployments"),
             accounts.KEY_VARIABLE: hex(OWN_KEY),
-            accounts.PASSWORD_VARIABLE: PASSWORD,
+            ACCOUNT_PASSPHRASE_VARIABLE: PASSWORD,
             PASSPHRASE_VARIABLE: institutions.PASSPHRASE,
         }
         institutions.make_real_home(self.work, self.node.port)
@@ -353,6 +360,13 @@ async def _make_world(work: Path) -> tuple[World, Institutions]:
         classes[step.artifact.class_hash] = (sierra | {"abi": json.dumps(step.artifact.abi)}, casm)
     contracts = {step.address: step.artifact.class_hash for step in (medsync_step, pool, anchor)}
     contracts[POOL] = pool.artifact.class_hash
+    # STRK, and the class of an account that is not deployed yet.
+    small = classes[pool.artifact.class_hash]
+    called = [{"selector": hex(starknet_keccak(name)), "function_idx": 0} for name in TOKEN_FUNCTIONS]
+    entry_points = {"CONSTRUCTOR": [], "EXTERNAL": called, "L1_HANDLER": []}
+    classes[TOKEN_CLASS] = (small[0] | {"entry_points_by_type": entry_points}, small[1])
+    classes[OPEN_ZEPPELIN_CLASS] = small
+    contracts[STRK_TOKEN] = TOKEN_CLASS
     entries = (*ENTRIES, kept.entry)
     world = World(
         medsync=medsync,
@@ -444,6 +458,7 @@ def _make_samples(work: Path, world: World, hidden: Sequence[str]) -> Secrets:
     password: Any = PASSWORD.encode()  # As every tool encodes it; see `medsync.starknet.accounts`.
     keystore = create_keyfile_json(STORED_KEY.to_bytes(32, "big"), password, kdf="scrypt", iterations=2)
     put(KEYSTORE, keystore)
+    put(ACCOUNT, account_files.to_json(Blueprint(public_key_of(STORED_KEY)), Path(KEYSTORE)))
     signer = StarkSigner(DEVNET_KEY, CHAIN)
     ends: dict[str, Any] = {
         "contract": world.medsync,

@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.bench import Bench
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A sample of everything, a node, and the command line between them."""
     with Bench(tmp_path_factory.mktemp("fuzz")) as bench:

@@ -12,8 +12,9 @@ from typing import Any, Final
 import typer
 
 from medsync.cli.app import app
+from medsync.starknet.account_files import OPEN_ZEPPELIN_CLASS
 from tests.fuzz import calimero, institutions
-from tests.fuzz.bench import BATCH, CONSENT_FILE, EXPORTS, REPORT, TERMS_FILE
+from tests.fuzz.bench import ACCOUNT, BATCH, CONSENT_FILE, EXPORTS, REPORT, TERMS_FILE
 from tests.harness.histories import DAY, HOSPITAL, PATIENT, RESEARCHER
 
 #: A valid value for parameters of that name, and for those of one command that differ. An argument that takes
@@ -64,6 +65,11 @@ VALUES: Final[dict[str, str]] = {
     "consent submit.file": CONSENT_FILE,
     "access batch.file": BATCH,
     "access verify.file": EXPORTS["json"],
+    "account": ACCOUNT,
+    "class_hash": hex(OPEN_ZEPPELIN_CLASS),
+    "keystore": "new.json",
+    "account new.name": "fresh",
+    "account fund.account": hex(PATIENT),
     "anchor_nodes": institutions.NODES,
     "home": institutions.HOSPITAL,
     "passphrase_file": institutions.PASSPHRASE_FILE,

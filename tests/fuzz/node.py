@@ -151,7 +151,10 @@ class World:
             "token": [STRK_TOKEN],
             "log": [self.medsync],
             "campaign": felts(campaign),
+            "name": [0, encode_short_string("Starknet Token"), 14],
+            "symbol": [encode_short_string("STRK")],
             "decimals": [18],
+            "total_supply": [10**28, 0],
             "balance_of": [10**24, 0],
             **{name: [10**19] for name in ("allowance", "claimable", "withdrawn", "accumulated")},
             **{name: [10**19] for name in ("liabilities", "lifetime_deposits")},
@@ -329,6 +332,13 @@ class StubNode:
     def addDeclareTransaction(self, declare_transaction: dict[str, Any]) -> dict[str, str]:
         self._sent.append(declare_transaction)
         return {"transaction_hash": hex(TRANSACTION), "class_hash": "0x1"}
+
+    def addDeployAccountTransaction(self, deploy_account_transaction: dict[str, Any]) -> dict[str, str]:
+        self._sent.append(deploy_account_transaction)
+        return {"transaction_hash": hex(TRANSACTION), "contract_address": "0x1"}
+
+    def mint(self, address: str, amount: int, unit: str) -> dict[str, str]:
+        return {"new_balance": str(10**24), "unit": unit, "tx_hash": hex(TRANSACTION)}
 
     def getTransactionStatus(self, **_: Any) -> dict[str, str]:
         return {"finality_status": "ACCEPTED_ON_L2", "execution_status": "SUCCEEDED"}

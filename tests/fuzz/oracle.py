@@ -51,7 +51,9 @@ def faults(bench: Bench, done: Done) -> list[str]:
     is_partial = _is(done, "bridge run") and b"trouble" in done.out
     # What `doctor` finds wrong is its answer.
     is_report = "doctor" in done.line and b"starknet-devnet" in done.out
-    if done.code in ANSWERED or is_partial or is_report:
+    # A dry run with too little money says so in its answer, and ends as the deployment would.
+    is_poor = "--dry-run" in done.line and done.code == ExitCode.REFUSED and b"sufficient" in done.out
+    if done.code in ANSWERED or is_partial or is_report or is_poor:
         if not out and "watch" not in done.line:
             found.append("there is no answer")
     else:

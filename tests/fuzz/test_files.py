@@ -16,7 +16,7 @@ from medsync.errors import ExitCode
 from medsync.starknet import accounts, network
 from medsync.starknet.network import URL_VARIABLE
 from medsync.storage.locks import Lock
-from medsync.storage.passphrase import PASSPHRASE_VARIABLE
+from medsync.storage.passphrase import ACCOUNT_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLE
 from tests.fuzz import institutions
 from tests.fuzz.bench import (
     ARTIFACTS,
@@ -200,7 +200,7 @@ SETTINGS: Final = {
     accounts.ADDRESS_VARIABLE: ["consent", "opt-out"],
     accounts.KEY_VARIABLE: ["consent", "opt-out"],
     accounts.KEYSTORE_VARIABLE: ["consent", "opt-out"],
-    accounts.PASSWORD_VARIABLE: ["consent", "opt-out", *AS_OWNER],
+    ACCOUNT_PASSPHRASE_VARIABLE: ["consent", "opt-out", *AS_OWNER],
     network.DEVNET_URL_VARIABLE: ["entity", "list", "--rpc-url="],
     URL_VARIABLE: ["entity", "list", "--network=sepolia", "--rpc-url="],
     PASSPHRASE_VARIABLE: LISTING,

@@ -1,7 +1,9 @@
 """`medsync deploy`: from artifacts to contracts on a network."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +12,12 @@ from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.cli.output import Amount, Answer, Hex
+from medsync.deployment import deployer
+from medsync.deployment.record import Request, read_quorum
+from medsync.deployment.token import Token
+from medsync.errors import ExitCode
+from medsync.starknet.fees import strk
+from medsync.starknet.network import STRK_TOKEN
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +33,7 @@ async def deploy(
     anchor_nodes: Annotated[
         Path | None,
         typer.Option(
-            "--anchor-nodes", help="File of the nodes that a PrivateAnchor begins with: deploy one, too."
+            "--anchor-nodes", help="Deploy a PrivateAnchor as well; this file has the nodes it begins with."
         ),
     ] = None,
     dry_run: Annotated[
@@ -33,18 +41,18 @@ async def deploy(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a record of another deployment.")] = False,
 ) -> Answer:
-    """Deploy MedSync and its reward pool, and record them in deployments/.
+    """Deploy MedSync and its reward pool, and record what was deployed.
 
-    One that was interrupted is resumed by the same command: only what is not on the chain yet is sent. A
-    finished one is checked and left alone, but that --anchor-nodes adds a PrivateAnchor to it. That file is
-    {"threshold": 2, "nodes": [{"stark_key": "0x…", "identity": "0x…"}, …]}.
+    An interrupted deployment is resumed by the same command: only what is not on the chain yet is sent. A
+    finished one is checked and left alone, except that --anchor-nodes adds a PrivateAnchor to it. That file
+    is {"threshold": 2, "nodes": [{"stark_key": "0x…", "identity": "0x…"}, …]}.
+
+    The network accepts a transaction only if the account holds the most that it may cost, which is 2.25
+    times its estimate. If the balance is too small, nothing is sent, and the exit code is 6; a dry run says
+    by how much, and ends with the same code. The token must be an ERC-20 (SNIP-2): a pool never changes it.
 
     Example: medsync --network sepolia --allow-public-network deploy --dry-run
     """
-    from medsync.deployment import deployer
-    from medsync.deployment.record import Request, read_quorum
-    from medsync.starknet.network import STRK_TOKEN
-
     account = await context.account()
     connection = await context.connection()
     with values.named("--anchor-nodes"):
@@ -58,23 +66,38 @@ async def deploy(
     )
     if dry_run:
         with context.busy("Estimating"):
-            planned = await deployer.plan(account, request)
+            plan = await deployer.plan(account, request)
+        if plan.missing:
+            context.exit_code = ExitCode.REFUSED
+            context.say(
+                f"The balance is too small: {strk(plan.missing, up=True)} are missing. "
+                "Fund the account before you deploy."
+            )
         return {
             "network": connection.network,
+            "record": str(context.record_path().absolute()),
             "deployer": Hex(request.deployer),
-            "balance": await _balance(context, request.deployer),
-            "estimated_fees": Amount(sum(step.fee for step in planned), 18, "STRK"),
+            "token": _token(plan.token),
+            "estimated_fees": _strk(plan.fee),
+            "at_most": _strk(plan.highest_fee),
+            "needed_balance": _strk(plan.needed),
+            "balance": _strk(plan.balance),
+            "missing": _strk(plan.missing),
+            "sufficient": not plan.missing,
             "steps": [
                 {
-                    "step": one.step.name,
-                    "state": "on the chain" if one.present else "to be sent",
-                    "class_hash": Hex(one.step.artifact.class_hash),
-                    "address": Hex(one.step.address) if one.step.address else None,
-                    "fee": Amount(one.fee, 18, "STRK"),
+                    "step": planned.step.name,
+                    "state": "on the chain" if planned.present else "to be sent",
+                    "class_hash": Hex(planned.step.artifact.class_hash),
+                    "address": Hex(planned.step.address) if planned.step.address else None,
+                    "fee": _strk(planned.fee),
+                    "at_most": _strk(planned.highest_fee),
                 }
-                for one in planned
+                for planned in plan.steps
             ],
         }
+
+    context.resume_hint = deployer.RESUME_HINT
 
     def progress(one: deployer.Progress) -> None:
         if one.stage == "signed" and one.transaction is not None:
@@ -103,13 +126,18 @@ async def deploy(
         **({} if record.private_anchor is None else {"private_anchor": Hex(record.private_anchor)}),
         "admin": Hex(request.admin),
         "token": Hex(request.token),
-        "record": str(context.record_path()),
+        "record": str(context.record_path().absolute()),
     }
 
 
-async def _balance(context: Context, owner: int) -> Amount:
-    from medsync.starknet.clients import Erc20Client
-    from medsync.starknet.network import STRK_TOKEN
+def _strk(fri: int) -> Amount:
+    return Amount(fri, 18, "STRK")
 
-    strk = Erc20Client(STRK_TOKEN, (await context.connection()).client)
-    return Amount(await strk.balance_of(owner), 18, "STRK")
+
+def _token(token: Token) -> dict[str, Any]:
+    return {
+        "address": Hex(token.address),
+        "name": token.name,
+        "symbol": token.symbol,
+        "decimals": token.decimals,
+    }

@@ -7,6 +7,8 @@ import typer
 from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex
+from medsync.deployment import deployer
+from medsync.deployment import record as deployments
 from medsync.errors import InputError, VerificationError
 
 app = typer.Typer(no_args_is_help=True, help="Look at deployment records.")
@@ -14,9 +16,12 @@ app = typer.Typer(no_args_is_help=True, help="Look at deployment records.")
 
 @command(app, "list")
 async def list_(context: Context) -> Answer:
-    """List the recorded deployments."""
-    from medsync.deployment import record as deployments
+    """List the recorded deployments, and say where they were looked for.
 
+    That is MEDSYNC_DEPLOYMENTS; else the folder deployments here, if there is one; else the user's data
+    folder.
+    """
+    context.say(f"Deployments in {deployments.folder().absolute()}:")
     found: list[dict[str, Any]] = []
     for path in deployments.find_all():
         try:
@@ -34,6 +39,7 @@ async def list_(context: Context) -> Answer:
                 "medsync": contracts.get(deployments.MEDSYNC),
                 "reward_pool": contracts.get(deployments.REWARD_POOL),
                 "finished_at": record.finished_at.isoformat() if record.finished_at else None,
+                "record": str(path.absolute()),
             }
         )
     return found
@@ -43,12 +49,9 @@ async def list_(context: Context) -> Answer:
 async def check(context: Context) -> Answer:
     """Read everything a record says from the chain and the artifacts again, and name what differs.
 
-    Addresses, class hashes, programs, compiled class hashes, constructor arguments, wiring, interfaces and
-    transactions are compared. Exit code 7 if anything differs.
+    Addresses, class hashes, programs, compiled class hashes, constructor arguments, wiring, interfaces,
+    transactions and the token are checked. Exit code 7 if anything differs, with every finding in the error.
     """
-    from medsync.deployment import deployer
-    from medsync.deployment import record as deployments
-
     path = context.record_path()
     record = deployments.read(path)
     connection = await context.connection()
@@ -56,4 +59,11 @@ async def check(context: Context) -> Answer:
         differences = await deployer.check(connection.client, record)
     if differences:
         raise VerificationError(f"{path} is not what is on the chain:", findings=differences)
-    return {"deployment": path.stem, "network": record.network, "status": record.status, "true": True}
+    return {
+        "deployment": path.stem,
+        "network": record.network,
+        "chain_id": record.chain_id,
+        "status": record.status,
+        "ok": True,
+        "findings": [],
+    }

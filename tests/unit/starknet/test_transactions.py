@@ -20,6 +20,7 @@ from medsync.errors import ContractError, ExitCode, InputError, NetworkError, No
 from medsync.protocol.types import AccessReceipt, Judgement, LogHead
 from medsync.starknet import transactions
 from medsync.starknet.abi import answer_fits
+from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.rpc import refusal, revert_code
 from medsync.starknet.signer import StarkSigner
@@ -279,11 +280,9 @@ async def test_too_little_money_is_told_with_what_is_needed(node: FakeNode, acco
     )
     assert max_fee(bounds) == 6 * 10**18
     assert max_fee(bounds, tip=10**17) == 65 * 10**17
-    with pytest.raises(ContractError, match="too little STRK; nothing was sent") as refused:
+    with pytest.raises(InsufficientBalance, match="needs a balance of 6 STRK") as refused:
         await account.submit(call(account), bounds=bounds)
-    assert refused.value.code == "INSUFFICIENT_BALANCE"
-    assert "up to 6.000000 STRK" in refused.value.hint
-    assert "the account has 1.234567 STRK" in refused.value.hint
+    assert "has 1.234567 STRK: 4.765433 STRK are missing. Nothing was sent." in refused.value.message
     assert not account.unsettled
     await submit(account, 1)
     assert list(node.pool.values()) == [0]
