@@ -716,6 +716,30 @@ PROVEN: Final = (
         ),
     ),
     Proven(
+        gate="medsync deploy",
+        protects="The reward pool's token is an ERC-20 that the pool can hold",
+        failure="no contract, MedSync's own, an account, each function missing, camelCase names only",
+        tests=(
+            "tests/unit/deployment/test_token.py::test_each_function_is_missed",
+            "tests/unit/deployment/test_token.py::test_a_camel_case_token_is_refused_with_the_reason",
+            "tests/deploy/test_record.py::test_what_is_no_token_is_refused_before_anything_is_sent",
+        ),
+    ),
+    Proven(
+        gate="medsync deploy --dry-run",
+        protects="The balance that is said to be needed is the one the network demands",
+        failure="one FRI less, for the account and for the contracts",
+        tests=(
+            "tests/deploy/test_balance.py::test_an_account_pays_for_itself_and_its_deployment_to_the_last_fri",
+        ),
+    ),
+    Proven(
+        gate="docs/runbook-sepolia.md",
+        protects="The runbook can be followed from no account to one consent and one request",
+        failure="a command that fails ends the test, and what the text says of fees is compared",
+        tests=("tests/flows/test_runbook.py::test_every_command_does_what_the_text_says",),
+    ),
+    Proven(
         gate="python -m scripts reference --check",
         protects="Every kind of thing the specification says is the sources'",
         failure="each kind of drift, and sources without documentation",
