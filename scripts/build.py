@@ -249,7 +249,7 @@ def _where(committed: bytes, expected: bytes) -> str:
             sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         )
     except (AttributeError, ValueError, RecursionError):
-        return ", and is no manifest"
+        return ", and is not a valid manifest"
 
 
 def _dump(value: Any) -> bytes:

@@ -127,7 +127,7 @@ def test_a_bundle_is_one_record_for_each_resource() -> None:
         ({"resourceType": "Bundle", "type": "collection", "entry": []}, "Bundle.entry: missing"),
         ({"resourceType": "Bundle", "type": "collection", "entry": [{}]}, r"entry\[0\].resource: missing"),
         ({"resourceType": "Bundle", "type": "collection", "entry": ["a"]}, r"entry\[0\].resource: missing"),
-        ({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": 1}]}, "no FHIR resource"),
+        ({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": 1}]}, "not a FHIR resource"),
         (
             {"resourceType": "Bundle", "type": "x", "entry": [{"resource": observation()}]},
             "Bundle.type: must be one of",
@@ -140,7 +140,7 @@ def test_a_bundle_is_one_record_for_each_resource() -> None:
             },
             "a Bundle within a Bundle",
         ),
-        ([], "no FHIR resource"),
+        ([], "not a FHIR resource"),
         ({"resourceType": "Person2"}, "no FHIR R5 resource"),
     ],
 )
