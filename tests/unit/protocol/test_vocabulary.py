@@ -75,7 +75,7 @@ def test_purpose_felts():
 
 @pytest.mark.parametrize("felt", [0, 1, int.from_bytes(b"treat"), int.from_bytes(b"HMARKT"), 2**251])
 def test_unknown_purpose_is_refused(felt):
-    with pytest.raises(InvalidValue, match="no purpose"):
+    with pytest.raises(InvalidValue, match="is not a purpose"):
         Purpose.from_felt(felt)
 
 

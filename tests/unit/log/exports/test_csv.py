@@ -86,7 +86,7 @@ def test_log_without_heading(text):
         (
             "AllConsentsRevoked,0x7061,,",
             "AllConsentsRevoked,0x7061,0x7265,",
-            "row 6: AllConsentsRevoked has no grantee",
+            "row 6: AllConsentsRevoked does not have grantee",
         ),
         ("ConsentRevoked,0x7061,0x7265", "ConsentRevoked,0x7061,", "row 5.grantee must be written 0x"),
     ],

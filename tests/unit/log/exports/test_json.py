@@ -183,7 +183,7 @@ def test_outdated_export_is_not_the_whole_log():
         (("entries", 0, "digest"), "x", r"entries\[0\].digest must be written 0x"),
         (("entries", 3, "purpose"), "HMARKT", r"entries\[3\].purpose: 'HMARKT' is not a purpose"),
         (("entries", 3, "purpose"), ["TREAT"], r"entries\[3\].purpose"),
-        (("entries", 3, "decision"), "permit", r"entries\[3\].decision: 'permit' is no decision"),
+        (("entries", 3, "decision"), "permit", r"entries\[3\].decision: 'permit' is not a decision"),
         (("entries", 3, "reason"), {}, r"entries\[3\].reason"),
         (("entries", 3, "categories"), "LABORATORY", r"entries\[3\].categories must be a list"),
         (("entries", 3, "categories"), [["ALL"]], r"entries\[3\].categories must be a list"),

@@ -141,7 +141,7 @@ def test_a_bundle_is_one_record_for_each_resource() -> None:
             "a Bundle within a Bundle",
         ),
         ([], "not a FHIR resource"),
-        ({"resourceType": "Person2"}, "no FHIR R5 resource"),
+        ({"resourceType": "Person2"}, "not a FHIR R5 resource"),
     ],
 )
 def test_what_holds_no_record_is_refused(document: Any, message: str) -> None:
