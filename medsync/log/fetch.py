@@ -29,7 +29,15 @@ _HEADERS_AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class AccessHistory:
-    """A patient's whole log as of a block, entries in order, proven complete when it was fetched."""
+    """A patient's whole log as of a block, entries in order, proven complete when it was fetched.
+
+    >>> history = AccessHistory(
+    ...     chain_id=0x534E5F5345504F4C4941, contract=5, patient=7, entries=(), head=LogHead(0, 0),
+    ...     block_number=12,
+    ... )
+    >>> len(history.entries) == history.head.count
+    True
+    """
 
     chain_id: int
     contract: int

@@ -31,7 +31,11 @@ CHUNK_BYTES: Final = 31
 
 
 class Domain(StrEnum):
-    """What a commitment is about. Hashed in first, so that one field's commitment never opens another's."""
+    """What a commitment is about. Hashed in first, so that one field's commitment never opens another's.
+
+    >>> str(Domain.RECORD)
+    'MEDSYNC/RECORD/1'
+    """
 
     #: A health record, as `AccessRequest.record`.
     RECORD = "MEDSYNC/RECORD/1"
@@ -109,6 +113,9 @@ class Opening(BaseModel):
 
     Neither the value nor the salt is shown by `repr` or quoted in errors. `to_json` writes all of it, because
     a record that is kept must be complete.
+
+    >>> opening = Opening.of_json(Domain.TERMS, {"study": "synthetic cohort", "may contact": False})
+    >>> opening.verify(opening.commitment)
     """
 
     model_config = ConfigDict(

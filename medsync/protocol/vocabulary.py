@@ -282,7 +282,11 @@ class Reason(_ContractEnum):
 
 class ConsentStatus(_ContractEnum):
     """The status of a consent, in the terms of the W3C Data Privacy Vocabulary: withdrawn by the patient,
-    revoked by someone else."""
+    revoked by someone else.
+
+    >>> ConsentStatus.WITHDRAWN.value, ConsentStatus.WITHDRAWN.meaning
+    (2, 'withdrawn by the patient')
+    """
 
     NONE = 0, "never given"
     GIVEN = 1, "given by the patient or for the patient"

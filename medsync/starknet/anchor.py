@@ -63,7 +63,13 @@ def is_signed_by(node: AnchorNode, signature: NodeSignature, message: int) -> bo
 
 
 class PrivateAnchorClient(ContractClient):
-    """The PrivateAnchor contract: roots of a private log, attested by a quorum of its nodes."""
+    """The PrivateAnchor contract: roots of a private log, attested by a quorum of its nodes.
+
+    >>> from starknet_py.net.full_node_client import FullNodeClient
+    >>> anchor = PrivateAnchorClient(6, FullNodeClient("http://127.0.0.1:5050/rpc"))
+    >>> anchor.name, hex(anchor.address)
+    ('PrivateAnchor', '0x6')
+    """
 
     name = "PrivateAnchor"
 

@@ -102,7 +102,20 @@ class ContractClient:
 
 
 class MedSyncClient(ContractClient):
-    """The MedSync contract: entities, consents and the access log."""
+    """The MedSync contract: entities, consents and the access log.
+
+    >>> medsync = MedSyncClient(5, FullNodeClient("http://127.0.0.1:5050/rpc"))
+    >>> medsync.name, hex(medsync.address)
+    ('MedSync', '0x5')
+
+    With an account, entry points that change state give invocations, which are sent when they are awaited:
+
+    >>> from medsync import StarkSigner
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> medsync = MedSyncClient(5, Account(7, medsync.client, signer))
+    >>> medsync.revoke_consent(grantee=9, purpose=Purpose.HRESCH).entry_point
+    'revoke_consent'
+    """
 
     name = "MedSync"
 
@@ -330,7 +343,14 @@ class MedSyncClient(ContractClient):
 
 
 class RewardPoolClient(ContractClient):
-    """A RewardPool: campaigns, allowances and credits. Amounts are in the token's smallest unit."""
+    """A RewardPool: campaigns, allowances and credits. Amounts are in the token's smallest unit.
+
+    >>> from medsync import StarkSigner
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> pool = RewardPoolClient(3, Account(7, FullNodeClient("http://127.0.0.1:5050/rpc"), signer))
+    >>> pool.withdraw(10**18, recipient=7).function
+    'RewardPool.withdraw'
+    """
 
     name = "RewardPool"
 
@@ -397,7 +417,14 @@ class RewardPoolClient(ContractClient):
 
 
 class Erc20Client(ContractClient):
-    """What MedSync's users need of an ERC-20 token (SNIP-2). Amounts are in its smallest unit (u256)."""
+    """What MedSync's users need of an ERC-20 token (SNIP-2). Amounts are in its smallest unit (u256).
+
+    >>> from medsync import StarkSigner
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> token = Erc20Client(4, Account(7, FullNodeClient("http://127.0.0.1:5050/rpc"), signer))
+    >>> token.approve(spender=3, amount=10**18).call.calldata
+    [3, 1000000000000000000, 0]
+    """
 
     name = "Erc20"
 

@@ -21,7 +21,21 @@ _DECIMAL_DIGITS: Final = 76
 
 @dataclass(frozen=True, slots=True)
 class SignedConsent:
-    """A consent that waits to be submitted with `add_consent_by_sig`."""
+    """A consent that waits to be submitted with `add_consent_by_sig`.
+
+    >>> from medsync import Category
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> terms = ConsentTerms(
+    ...     Purpose.HRESCH, Category.OBSERVATION, starts_at=0, expires_at=1_798_761_600, max_uses=0,
+    ...     reward=None, terms_commitment=0xABC,
+    ... )
+    >>> signed = sign_consent(
+    ...     signer, patient=7, contract=5, grantee=9, terms=terms, version=1, nonce=0,
+    ...     deadline=1_798_761_600,
+    ... )
+    >>> signed_from_json(signed.to_json()) == signed
+    True
+    """
 
     chain_id: int
     #: The MedSync contract it is for.
@@ -51,7 +65,16 @@ class SignedConsent:
 
 @dataclass(frozen=True, slots=True)
 class SignedRevocation:
-    """A revocation that waits to be submitted with `revoke_consent_by_sig`."""
+    """A revocation that waits to be submitted with `revoke_consent_by_sig`.
+
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> signed = sign_revocation(
+    ...     signer, patient=7, contract=5, grantee=9, purpose=Purpose.HRESCH, nonce=0,
+    ...     deadline=1_798_761_600,
+    ... )
+    >>> signed.typed_data()["primaryType"]
+    'Revocation'
+    """
 
     chain_id: int
     #: The MedSync contract it is for.

@@ -2,7 +2,7 @@
 """Find a real Calimero node on this machine, or build the one in `calimero-node/` with cargo.
 
     make calimero-node                     find it, or build it: once, about 28 minutes on two cores
-    scripts/calimero/build_node.py --find        print its path, or say that there is none (status 4)
+    scripts/calimero/build_node.py --find        print its path; exits with status 4 if it is missing
 
 The order of search is: the program named by MEDSYNC_CALIMERO_NODE, `medsync-calimero-node` on PATH, and a
 program built earlier in the user's cache. Only tests with real nodes and `make demo PRIVATE=calimero` need

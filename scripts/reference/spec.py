@@ -226,8 +226,8 @@ def _event(contract: Contract, event: Structure) -> Iterator[str]:
         (
             f"- **From:** `{contract.name}`",
             f"- **First key:** `{hashing.starknet_keccak(event.name):#x}`",
-            f"- **Further keys:** {fields(one for one in event.members if one.key)}",
-            f"- **Data:** {fields(one for one in event.members if not one.key)}",
+            f"- **Further keys:** {fields(member for member in event.members if member.key)}",
+            f"- **Data:** {fields(member for member in event.members if not member.key)}",
         )
     )
 
