@@ -10,8 +10,6 @@ from medsync.starknet.clients import BlockId, ContractClient
 from medsync.starknet.signer import StarkSigner
 from medsync.starknet.transactions import Invocation
 
-# --- what is signed -----------------------------------------------------------------------------------------
-
 
 def sign_statement(
     signer: StarkSigner, address: int, head: AnchorHead, statement: Statement, *, node: int, chain_id: int
@@ -57,9 +55,6 @@ def is_signed_by(node: AnchorNode, signature: NodeSignature, message: int) -> bo
         return bool(verify_message_signature(message, [signature.r, signature.s], node.stark_key))
     except ValueError:  # `s` has no inverse.
         return False
-
-
-# --- the contract -------------------------------------------------------------------------------------------
 
 
 class PrivateAnchorClient(ContractClient):

@@ -119,7 +119,7 @@ class MedSyncClient(ContractClient):
 
     name = "MedSync"
 
-    # --- entities -------------------------------------------------------------------------------------------
+    # --- entities ---
 
     def register_entity(self, address: int, role: Role, profile_commitment: int) -> Invocation[None]:
         """Register an entity; for the administrator. `profile_commitment` is salted (`Domain.PROFILE`)."""
@@ -157,7 +157,7 @@ class MedSyncClient(ContractClient):
         """The successor while a hand-over is under way, else None."""
         return await self.view("pending_admin", [], PendingAdmin | None, block)  # type: ignore[arg-type]
 
-    # --- consents -------------------------------------------------------------------------------------------
+    # --- consents ---
 
     def add_consent(self, grantee: int, terms: ConsentTerms) -> Invocation[int]:
         """Give a consent, or renew one; for the patient. Answers the record's new version."""
@@ -263,7 +263,7 @@ class MedSyncClient(ContractClient):
         """What a delegate may do for a patient, as it was set, be it expired or not."""
         return await self.view("delegation", [patient, delegate], Delegation, block)
 
-    # --- messages a patient signs ---------------------------------------------------------------------------
+    # --- messages a patient signs ---
 
     async def sign_consent(self, grantee: int, terms: ConsentTerms, *, deadline: int) -> SignedConsent:
         """A consent signed by this client's account as patient, for anyone to `submit` until `deadline`.
@@ -319,7 +319,7 @@ class MedSyncClient(ContractClient):
             signed.patient, signed.grantee, signed.purpose, signed.nonce, signed.deadline, signed.signature
         )
 
-    # --- accesses -------------------------------------------------------------------------------------------
+    # --- accesses ---
 
     def request_access(self, request: AccessRequest) -> Invocation[AccessReceipt]:
         """Ask for access; for registered entities. Policy never makes it fail: see the receipt's decision."""

@@ -222,7 +222,7 @@ def test_the_largest_record_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_number_that_does_not_survive_is_refused() -> None:
-    with pytest.raises(InvalidValue, match="too large to be written and read again"):
+    with pytest.raises(InvalidValue, match="contains a number that is too large"):
         sealed(observation() | {"valueQuantity": {"value": 1e20}})
     back = opened(sealed(observation() | {"valueQuantity": {"value": 1.50, "unit": "mmol/L"}}))
     assert json.dumps(back.resource["valueQuantity"]["value"]) == "1.5"
@@ -246,7 +246,7 @@ def test_a_record_opens_as_itself_only() -> None:
         {"content": b"\2" + found.ciphertext[1:]},
     ]
     for swap in swaps:
-        with pytest.raises(VerificationError, match="does not decrypt"):
+        with pytest.raises(VerificationError, match="cannot be decrypted"):
             opened(found, **swap)
 
 
@@ -261,9 +261,9 @@ def test_every_altered_byte_is_noticed(data: st.DataObject) -> None:
 
 def test_another_record_than_the_requested_is_refused() -> None:
     found, other = sealed(), sealed()
-    with pytest.raises(VerificationError, match="another record than the one the request named"):
+    with pytest.raises(VerificationError, match="a different record from the one named"):
         opened(found, requested=other.record.commitment)
-    with pytest.raises(VerificationError, match="another record than the one the request named"):
+    with pytest.raises(VerificationError, match="a different record from the one named"):
         opened(found, requested=0)
 
 
@@ -290,7 +290,7 @@ def test_a_record_that_does_not_open_its_commitment_is_refused() -> None:
         (
             {"resource": observation(), "opening": profile.model_dump(mode="json", exclude={"value"})},
             profile.commitment,
-            "something else than a record",
+            "belongs to another domain",
         ),
         ({"resource": observation()}, good.commitment, "not written as"),
         (

@@ -112,15 +112,15 @@ def test_an_emergency_gets_one_too() -> None:
 
 @pytest.mark.parametrize("decision", [Decision.DENY, Decision.NO_CONSENT])
 def test_what_was_not_permitted_gets_none(decision: Decision) -> None:
-    with pytest.raises(InputError, match="permits nothing"):
+    with pytest.raises(InputError, match="is not a permit"):
         issue(entry=entry(RECORD, decision=decision))
 
 
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"entry": entry(RECORD, record=0)}, "names another record"),
-        ({"entry": entry(RECORD, record=RECORD.commitment + 1)}, "names another record"),
+        ({"entry": entry(RECORD, record=0)}, "names a different record"),
+        ({"entry": entry(RECORD, record=RECORD.commitment + 1)}, "names a different record"),
         ({"entry": entry(RECORD, accessor=RESEARCHER + 1)}, "not the accessor's"),
         ({"life": 0}, "1 to 3600 seconds"),
         ({"life": LONGEST_LIFE + 1}, "1 to 3600 seconds"),
@@ -321,5 +321,5 @@ def test_what_may_be_a_ticket_and_cannot_be_read_is_named(tmp_path: Path) -> Non
     malformed = put(tmp_path, "z.json", SignedTicket(text="{}", signature=bytes(64)))
     assert delete_tickets(tmp_path, RECORD.id) == (
         [],
-        dict.fromkeys((folder, torn, malformed), "is no ticket that can be read"),
+        dict.fromkeys((folder, torn, malformed), "is not a readable ticket"),
     )
