@@ -141,7 +141,11 @@ class ContractError(MedSyncError):
 
 
 class NonceConflict(MedSyncError):
-    """A transaction was refused because another one of the same account has its nonce. Nothing was sent."""
+    """A transaction was refused because another transaction of the account has its nonce. Nothing was sent.
+
+    >>> NonceConflict("MedSync.add_consent").code
+    'NONCE_CONFLICT'
+    """
 
     code = "NONCE_CONFLICT"
     exit_code = ExitCode.REFUSED

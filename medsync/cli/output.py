@@ -50,7 +50,7 @@ class Hex(int):
 
 
 class Time(int):
-    """Unix seconds; zero stands for no time at all."""
+    """Unix seconds; zero means no time."""
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def show_error(error: MedSyncError, *, as_json: bool) -> None:
     """Print an error to standard error: what happened, and what to do."""
     message, hint = discreet(error.message), discreet(error.hint)
     if as_json:
-        told = {**error.to_json(), "message": message, "hint": hint}
-        print(json.dumps(told), file=sys.stderr, flush=True)
+        described = {**error.to_json(), "message": message, "hint": hint}
+        print(json.dumps(described), file=sys.stderr, flush=True)
         return
     print(f"medsync: {message}", file=sys.stderr)
     if hint:
@@ -240,7 +240,7 @@ def _is_table(value: Any) -> bool:
 
 
 def _show_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    # Here, because most answers are no tables, and rich takes a while to import.
+    # Imported here, because rich takes a while to import and most answers are not tables.
     from rich.console import Console
     from rich.table import Table
 

@@ -197,7 +197,7 @@ async def _last_block(client: FullNodeClient, first: int, last: int | Literal["l
             f"The node's newest block is {newest}; block {first}, from which events were asked for, is not "
             "there.",
             hint="The node lags behind, or it is a devnet that was restarted: then the contracts are gone, "
-            "`medsync deployments check` shows it, and `medsync deploy` makes them anew.",
+            "`medsync deployments check` shows it, and `medsync deploy` deploys them again.",
         )
     return newest
 

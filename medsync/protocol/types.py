@@ -36,7 +36,7 @@ END_OF_TIME: Final = 2**40
 def check_time(seconds: object, field: str) -> None:
     """Raise `InvalidValue` unless it is a time in unix seconds that the contracts take.
 
-    The present in milliseconds is none, so that one taken for the other is noticed.
+    The current time in milliseconds is rejected, so that a mistaken unit is noticed.
     """
     check_uint(seconds, 64, field)
     if isinstance(seconds, int) and seconds >= END_OF_TIME:
@@ -64,7 +64,7 @@ def utc_datetime(seconds: int) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError) as error:
-        raise InvalidValue(f"{seconds} s after the unix epoch is no date a calendar can show") from error
+        raise InvalidValue(f"{seconds} s after the unix epoch is not a representable date") from error
 
 
 def utc_text(seconds: int) -> str:

@@ -61,7 +61,7 @@ async def load_account(
     else:
         text, at, keystore = source.partition("@")
         if not at:
-            # It is not quoted, nor is an address that is none: it may be a key, in the wrong place.
+            # Neither it nor an invalid address is quoted: it may be a key in the wrong place.
             raise InputError("The account is neither devnet:<n> nor <address>@<keystore>.")
         address = _address(text, "The account's address")
         key = read_keystore(Path(keystore), _password(password, os.environ))
@@ -82,7 +82,7 @@ def read_keystore(path: Path, password: str) -> int:
         key = int.from_bytes(decode_keyfile_json(keystore, _utf8(password)), "big")
     except Exception as error:  # The library raises what its parts raise, KeyError and TypeError among it.
         wrong = isinstance(error, ValueError) and "MAC" in str(error)
-        reason = "the password does not open it" if wrong else "it is no keystore of version 3"
+        reason = "the password does not open it" if wrong else "it is not a keystore of version 3"
         raise InputError(f"The keystore {path} is of no use: {reason}.") from None
     public_key_of(key)
     return key
@@ -147,14 +147,15 @@ async def _predeployed_keys(connection: Connection) -> list[tuple[int, int]]:
     answer = await connection.devnet_rpc("devnet_getPredeployedAccounts", with_balance=False)
     try:
         known = [
-            (parse_felt(one["address"], "address"), parse_felt(one["private_key"], "key")) for one in answer
+            (parse_felt(item["address"], "address"), parse_felt(item["private_key"], "key"))
+            for item in answer
         ]
         for address, key in known:
             check_address(address, "address")
             public_key_of(key)
     except (TypeError, LookupError, InvalidValue):
         # What is wrong with them stays unsaid: they hold keys.
-        raise NetworkError("The devnet's predeployed accounts are none.") from None
+        raise NetworkError("The devnet's answer does not contain valid accounts.") from None
     return known
 
 

@@ -3,7 +3,7 @@
 A view is awaited and answers a typed value, as of the latest block unless `block` says otherwise. What
 changes state returns an `Invocation`: await it to send it and get a `TransactionResult`, or give several to
 `Account.send` to make them one transaction. A refusal is a ContractError with the contract's own code;
-silence or nonsense from the node a NetworkError. What each entry point requires, does and emits stands in
+a missing or invalid answer of the node a NetworkError. What each entry point requires, does and emits is in
 the contracts' traits (and in `docs/spec.md`).
 """
 
@@ -260,7 +260,7 @@ class MedSyncClient(ContractClient):
         return await self.view("patient_state", [patient], PatientState, block)
 
     async def delegation(self, patient: int, delegate: int, *, block: BlockId = "latest") -> Delegation:
-        """What a delegate may do for a patient, as it was set, be it expired or not."""
+        """The powers a patient gave a delegate, as they were set, even if they have expired."""
         return await self.view("delegation", [patient, delegate], Delegation, block)
 
     # --- messages a patient signs ---

@@ -193,9 +193,6 @@ async def connect(
         yield Connection(network, nodes[0].chain_id, is_local, client, shown_url(transport.url))
 
 
-# --- checking nodes -----------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class _Node:
     url: str

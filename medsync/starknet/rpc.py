@@ -62,8 +62,8 @@ _REFUSALS: Final = {
 _HINTS: Final = {
     "CONTRACT_NOT_FOUND": (
         "There is no contract at this address on this chain. `medsync deployments check` shows whether a "
-        "record is true; a devnet that was restarted has lost its contracts, and `medsync deploy` makes them "
-        "anew."
+        "record is true; a devnet that was restarted has lost its contracts, and `medsync deploy` deploys "
+        "them again."
     ),
     "ENTRYPOINT_NOT_FOUND": (
         "The contract at this address has no such function: it is another contract, or of another version. "
@@ -87,7 +87,7 @@ class Called(Protocol):
         """The call as it is sent."""
 
 
-# --- asking a node ------------------------------------------------------------------------------------------
+# --- asking a node ---
 
 
 @overload
@@ -175,7 +175,7 @@ async def class_hash_at(client: FullNodeClient, address: int) -> int | None:
     return None
 
 
-# --- refusals -----------------------------------------------------------------------------------------------
+# --- refusals ---
 
 
 def refusal(
@@ -221,7 +221,7 @@ def is_nonce_conflict(error: ClientError) -> bool:
     return conflict or "nonce is invalid" in _innermost(error.data).lower()
 
 
-# --- reverts ------------------------------------------------------------------------------------------------
+# --- reverts ---
 
 _SHORT_STRING: Final = re.compile(r"0x[0-9a-fA-F]+ \('([^']*)'\)")
 _FELT: Final = re.compile(r"\"(0x[0-9a-fA-F]+)\"")
@@ -236,7 +236,7 @@ _VALIDATE: Final = 0x162DA33A4585851FE8D3AF3C2A9C60B557814E221E0D4F30FF0B2189D9C
 #: What accounts and the system put around the reason that a contract gave.
 _WRAPPERS: Final = ("", "ENTRYPOINT_FAILED", "argent/multicall-failed")
 
-#: Code of a revert whose reason is no short string.
+#: Code of a revert whose reason is not a short string.
 UNKNOWN: Final = "UNKNOWN"
 
 

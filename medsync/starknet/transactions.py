@@ -176,7 +176,7 @@ class Account(StarknetAccount):
 
     A transaction whose outcome was not learnt (`UnknownOutcome`, or the task was cancelled) is remembered.
     Sending the same calls again within `RETRY_WINDOW` is a second try: if the first one arrived, it is the
-    answer; if not, the second takes its nonce, so that only one of them can happen. Whoever wants them twice
+    answer; if not, the second takes its nonce, so that only one of them can happen. A caller who wants both
     learns first what became of the one, from `confirm`.
 
     >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
@@ -263,7 +263,7 @@ class Account(StarknetAccount):
                         may_wait = earlier and rpc_code(error) == REPLACEMENT
                         if pause is None or may_wait or not is_nonce_conflict(error):
                             raise
-                    # What was refused for its nonce is not and never will be on the chain: it is signed anew.
+                    # A transaction refused for its nonce will never be on the chain, so it is signed again.
                     # That goes for earlier tries of this nonce as well, unless one of them is what took it.
                     self._next_nonce = None
                     earlier = [known for known in earlier if await _is_known(self.client, known)]
@@ -511,9 +511,6 @@ async def bounds_for(
         l1_data_gas=bound(l1_data_gas, block.l1_data_gas_price.price_in_fri),
         l2_gas=bound(l2_gas, block.l2_gas_price.price_in_fri),
     )
-
-
-# --- waiting and tracing ------------------------------------------------------------------------------------
 
 
 async def _receipt(

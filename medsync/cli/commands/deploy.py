@@ -21,11 +21,13 @@ async def deploy(
     context: Context,
     admin: Annotated[str, typer.Option(help="First administrator; by default the signing account.")] = ME,
     token: Annotated[str, typer.Option(help="ERC-20 that pays rewards; by default STRK.")] = "",
-    salt: Annotated[str, typer.Option(help="Salt of the addresses; another one deploys anew.")] = "0x0",
+    salt: Annotated[
+        str, typer.Option(help="Salt of the addresses; another salt makes a new deployment.")
+    ] = "0x0",
     anchor_nodes: Annotated[
         Path | None,
         typer.Option(
-            "--anchor-nodes", help="File of the nodes that a PrivateAnchor begins with: deploy one, too."
+            "--anchor-nodes", help="Also deploy a PrivateAnchor that begins with the nodes in this file."
         ),
     ] = None,
     dry_run: Annotated[
@@ -66,13 +68,13 @@ async def deploy(
             "estimated_fees": Amount(sum(step.fee for step in planned), 18, "STRK"),
             "steps": [
                 {
-                    "step": one.step.name,
-                    "state": "on the chain" if one.present else "to be sent",
-                    "class_hash": Hex(one.step.artifact.class_hash),
-                    "address": Hex(one.step.address) if one.step.address else None,
-                    "fee": Amount(one.fee, 18, "STRK"),
+                    "step": cost.step.name,
+                    "state": "on the chain" if cost.present else "to be sent",
+                    "class_hash": Hex(cost.step.artifact.class_hash),
+                    "address": Hex(cost.step.address) if cost.step.address else None,
+                    "fee": Amount(cost.fee, 18, "STRK"),
                 }
-                for one in planned
+                for cost in planned
             ],
         }
 

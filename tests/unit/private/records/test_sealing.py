@@ -292,15 +292,15 @@ def test_a_record_that_does_not_open_its_commitment_is_refused() -> None:
             profile.commitment,
             "belongs to another domain",
         ),
-        ({"resource": observation()}, good.commitment, "not written as"),
+        ({"resource": observation()}, good.commitment, "does not have MedSync's format"),
         (
             {"resource": observation(), "opening": fields | {"salt": MARKER}},
             good.commitment,
-            "not written as",
+            "does not have MedSync's format",
         ),
-        ({"resource": observation(), "opening": 5}, good.commitment, "not written as"),
-        ([], good.commitment, "not written as"),
-        (b"{", good.commitment, "not written as"),
+        ({"resource": observation(), "opening": 5}, good.commitment, "does not have MedSync's format"),
+        ([], good.commitment, "does not have MedSync's format"),
+        (b"{", good.commitment, "does not have MedSync's format"),
     ]
     for envelope, committed, message in attempts:
         found, _ = resealed(envelope, committed)

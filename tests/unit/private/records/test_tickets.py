@@ -126,7 +126,7 @@ def test_what_was_not_permitted_gets_none(decision: Decision) -> None:
         ({"life": LONGEST_LIFE + 1}, "1 to 3600 seconds"),
         ({"chain": CHAIN + 1}, "another chain"),
         ({"now": CARD.expires_at}, "expired"),
-        ({"card": CARD.model_copy(update={"encryption_key": bytes(32)})}, "no usable X25519"),
+        ({"card": CARD.model_copy(update={"encryption_key": bytes(32)})}, "not a usable X25519"),
     ],
 )
 def test_none_is_issued_for_what_does_not_fit(changes: dict[str, Any], error: str) -> None:
