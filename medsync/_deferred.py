@@ -4,7 +4,7 @@ At their top, some of its modules import a large library for one function: sympy
 for the types of Cairo 0, eth_keyfile for keystores. That was 70 % of the time of importing its account.
 While one of the modules named in `_STAND_INS` is executed, and no longer, a stand-in takes the library's
 place: a module whose one function imports the real one when it is called. Nobody else sees a stand-in, so
-whoever uses sympy or lark in the same process gets the real one, before and after.
+other code that uses sympy or lark in the same process gets the real module, before and after.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The errors MedSync raises for people to read, and the exit codes its commands end with."""
+"""Exceptions that MedSync raises, and the exit codes of its commands."""
 
 from __future__ import annotations
 
@@ -7,38 +7,43 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """What a `medsync` command or script tells its shell."""
+    """The exit status of a `medsync` command or script."""
 
     OK = 0
-    """Done, and every check that was asked for passed."""
+    """The command succeeded, and every requested check passed."""
     FAILED = 1
-    """Something unexpected happened: a defect here or in a tool, not in the input."""
+    """An unexpected error: a defect in MedSync or in a tool, not in the input."""
     USAGE = 2
-    """The command line could not be understood."""
+    """The command line is invalid."""
     BAD_INPUT = 3
-    """An argument, file or setting was understood and is wrong."""
+    """An argument, file or setting has an invalid value."""
     MISSING_TOOL = 4
-    """A program this needs is absent or has the wrong version."""
+    """A required program is missing or has the wrong version."""
     UNREACHABLE = 5
-    """No node answered, or it broke off."""
+    """No node answered, or the connection broke."""
     REFUSED = 6
-    """A contract, or the sequencer in front of it, refused the transaction."""
+    """A contract or the sequencer rejected the transaction."""
     NOT_VERIFIED = 7
-    """A check ran to its end and its answer is no: incomplete log, drifted artifact, false record."""
+    """A verification ran and failed: an incomplete log, a changed artifact, a false record."""
     PUBLIC_NETWORK = 8
-    """The network is public and that was not explicitly allowed."""
+    """The network is public, and the command was not explicitly allowed to use one."""
     NOT_PERMITTED = 9
-    """The question was answered, and the answer is that the data may not be used."""
+    """The decision is that the data may not be used."""
     INTERRUPTED = 130
-    """Stopped from the keyboard."""
+    """Interrupted from the keyboard."""
     BROKEN_PIPE = 141
-    """Whoever read the answer closed it before its end, like `head`; 128 + SIGPIPE, as other programs end."""
+    """The reader of the output closed it early, as `head` does; 128 + SIGPIPE, as in other programs."""
 
 
 class MedSyncError(Exception):
-    """Base of every error MedSync raises on purpose.
+    """Base class of all errors that MedSync raises deliberately.
 
-    `code` is stable and for programs, the message for people; `hint`, if not empty, says what to do next.
+    `code` is stable and meant for programs, `message` is meant for people, and `hint`, if not empty, suggests
+    what to do next.
+
+    >>> error = InputError("The file consent.json does not exist.", hint="Check the path.")
+    >>> error.code, error.exit_code.name, str(error)
+    ('BAD_INPUT', 'BAD_INPUT', 'The file consent.json does not exist.')
     """
 
     code: str = "FAILED"
@@ -50,7 +55,7 @@ class MedSyncError(Exception):
         self.hint = hint
 
     def to_json(self) -> dict[str, str | int | list[str]]:
-        """The error as commands print it under `--json`."""
+        """Return the error as commands print it under `--json`."""
         return {
             "error": self.code,
             "message": self.message,
@@ -60,28 +65,42 @@ class MedSyncError(Exception):
 
 
 class InputError(MedSyncError):
-    """A value, file or setting from outside is malformed or contradicts another."""
+    """A value, file or setting supplied by the caller is malformed or contradicts another.
+
+    >>> InputError("The address is not a felt.").to_json()["exit_code"]
+    3
+    """
 
     code = "BAD_INPUT"
     exit_code = ExitCode.BAD_INPUT
 
 
 class ToolError(MedSyncError):
-    """A program this needs is absent, has the wrong version, or failed."""
+    """A required program is missing, has the wrong version, or failed."""
 
     code = "MISSING_TOOL"
     exit_code = ExitCode.MISSING_TOOL
 
 
 class NetworkError(MedSyncError):
-    """A node or devnet did not answer, or answered outside its protocol."""
+    """A node or devnet did not answer, or its answer violates the protocol.
+
+    >>> NetworkError("The node did not answer.", hint="Check --rpc-url.").hint
+    'Check --rpc-url.'
+    """
 
     code = "UNREACHABLE"
     exit_code = ExitCode.UNREACHABLE
 
 
 class VerificationError(MedSyncError):
-    """A verification came to the answer no. `findings` lists every reason, one line each."""
+    """A verification failed. `findings` lists every reason, each on one line.
+
+    >>> error = VerificationError("The log is incomplete.", findings=["entry 2 is missing"])
+    >>> print(error)
+    The log is incomplete.
+      entry 2 is missing
+    """
 
     code = "NOT_VERIFIED"
     exit_code = ExitCode.NOT_VERIFIED
@@ -96,17 +115,25 @@ class VerificationError(MedSyncError):
 
 
 class PublicNetworkError(MedSyncError):
-    """The network is not a local devnet and nobody said that is intended."""
+    """The network is public, and the caller did not explicitly allow that.
+
+    >>> PublicNetworkError("SN_SEPOLIA is a public network.").exit_code.value
+    8
+    """
 
     code = "PUBLIC_NETWORK"
     exit_code = ExitCode.PUBLIC_NETWORK
 
 
 class ContractError(MedSyncError):
-    """A contract refused a call with `code`, such as `CONSENT/BAD_PURPOSE`; `UNKNOWN` if it gave none.
+    """A contract rejected a call with the error `code`, such as `CONSENT/BAD_PURPOSE`, or `UNKNOWN`.
 
     `function` is the entry point that was called, as `Contract.function` where the contract is known.
     `message` replaces the usual `<function> refused: <code>`.
+
+    >>> error = ContractError("CONSENT/BAD_PURPOSE", "MedSync.add_consent")
+    >>> error.code, error.function
+    ('CONSENT/BAD_PURPOSE', 'MedSync.add_consent')
     """
 
     exit_code = ExitCode.REFUSED
@@ -118,7 +145,11 @@ class ContractError(MedSyncError):
 
 
 class NonceConflict(MedSyncError):
-    """A transaction was refused because another one of the same account has its nonce. Nothing was sent."""
+    """A transaction was refused because another transaction of the account has its nonce. Nothing was sent.
+
+    >>> NonceConflict("MedSync.add_consent").code
+    'NONCE_CONFLICT'
+    """
 
     code = "NONCE_CONFLICT"
     exit_code = ExitCode.REFUSED

@@ -1,7 +1,7 @@
-"""Compile the contracts with Scarb, and tie what comes out to its sources: `make build`.
+"""`make build`: compile the contracts with Scarb, and record the hash of their sources.
 
-Without the pinned Scarb the committed artifacts are used; that they belong to the sources is then checked by
-hash, not by compiling them again.
+Without the pinned Scarb, the committed artifacts are used, and the check compares hashes instead of compiling
+the sources.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ from scripts.options import write_or_check
 from scripts.reference import cairo_docs
 
 LIMITS = {"class_bytes": 4_089_446, "sierra_felts": 81_920, "casm_felts": 81_920}
-"""What a network accepts in one class: bytes of the class as it is declared, felts of its Sierra program, and
-felts of its bytecode (https://docs.starknet.io/learn/cheatsheets/chain-info)."""
+"""Starknet's limits for a class: bytes of the declared class, felts of its Sierra program, and felts of its
+bytecode (https://docs.starknet.io/learn/cheatsheets/chain-info)."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A Scarb package whose contracts are kept: its name, and folders relative to the repository."""
+    """A Scarb package whose artifacts are committed. Folders are relative to the repository."""
 
     name: str
     sources: tuple[str, ...]
-    """Its own folder, and those of packages it is compiled from."""
+    """Its folder, and those of the packages it depends on."""
     artifacts: str
 
     @property
     def folder(self) -> Path:
-        """Where its artifacts are."""
+        """The folder of its artifacts."""
         return repository.root() / self.artifacts
 
 
 PRODUCT = Package("medsync", ("contracts",), "medsync/artifacts")
-"""The contracts that are deployed."""
+"""The deployed contracts."""
 MOCKS = Package("medsync_mocks", ("tests/mocks", "contracts"), "tests/mocks/artifacts")
-"""Contracts that only tests deploy, hostile ones among them."""
+"""Contracts that only tests deploy, including hostile ones."""
 PACKAGES = (PRODUCT, MOCKS)
 
 
 def build() -> None:
     """Compile every package and replace its committed artifacts.
 
-    Raises ToolError without the pinned Scarb or if it refuses the sources, VerificationError if a class is
-    over a network limit or its hashes are in doubt.
+    Raises ToolError if the pinned Scarb is missing or rejects the sources, and VerificationError if a class
+    exceeds a network limit or its hashes disagree.
     """
     for package, files in _compile().items():
         folder = package.folder
@@ -68,11 +68,11 @@ def build() -> None:
 
 
 def check() -> None:
-    """Check that the committed artifacts are what the sources compile to.
+    """Check that the committed artifacts match the sources.
 
-    With the pinned Scarb everything is rebuilt and compared byte for byte. Without it, the manifests must
-    name the hash of the sources, and the hashes and sizes of the artifacts, as they are now.
-    Raises VerificationError, listing what drifted.
+    With the pinned Scarb, everything is rebuilt and compared byte for byte. Without it, the manifests must
+    contain the current hash of the sources and the current hashes and sizes of the artifacts. Raises
+    VerificationError, listing the differences.
     """
     rebuild = toolchain.scarb().ok
     expected = _compile() if rebuild else {package: _describe_committed(package) for package in PACKAGES}
@@ -89,14 +89,14 @@ def check() -> None:
                 findings.append(f"{package.artifacts}/{name} differs{where}")
     if findings:
         raise VerificationError(
-            "The committed artifacts are not what the sources compile to:",
+            "The committed artifacts do not match the sources:",
             findings=findings,
             hint=f"Run `make build` with Scarb {toolchain.SCARB_VERSION} and commit the result.",
         )
 
 
 def source_hash(package: Package) -> str:
-    """SHA-256 over the names and contents of all files a package is compiled from."""
+    """SHA-256 over the names and contents of all sources of a package."""
     base = repository.root()
     paths = [base / "Scarb.toml", base / "Scarb.lock"]
     for folder in package.sources:
@@ -109,10 +109,13 @@ def source_hash(package: Package) -> str:
 
 
 def _compile() -> dict[Package, dict[str, bytes]]:
-    """Compile in a scratch folder; return every package's artifact files, its manifest last."""
+    """Compile in a temporary folder. Returns the artifact files of every package, the manifest last."""
     scarb = toolchain.scarb()
     if scarb.path is None or not scarb.ok:
-        raise ToolError(f"{scarb}.", hint="Without it, the committed artifacts are used.")
+        raise ToolError(
+            f"{scarb}.",
+            hint="Install it to compile the contracts; without it, the committed artifacts are used.",
+        )
     with tempfile.TemporaryDirectory(prefix="medsync-build-") as scratch:
         command = [str(scarb.path), "--offline", "--release", "--target-dir", scratch, "build", "--workspace"]
         done = subprocess.run(command, cwd=repository.root(), capture_output=True, text=True)
@@ -136,20 +139,20 @@ def _committed(package: Package) -> dict[str, bytes]:
 
 
 def _describe_committed(package: Package) -> dict[str, bytes]:
-    """The committed Sierra and CASM files, with the ABIs and manifest that follow from them."""
+    """The committed Sierra and CASM files, with the ABIs and the manifest derived from them."""
     compiled = (".sierra.json", ".casm.json")
     files = {name: content for name, content in _committed(package).items() if name.endswith(compiled)}
     try:
         return _describe(package, files)
     except MedSyncError:
         raise
-    except Exception as error:  # What a class must be like, the libraries find out by stumbling.
+    except Exception as error:  # The libraries fail on a malformed class with any exception.
         what = type(error).__name__
         raise VerificationError(f"{package.artifacts} holds an incomplete contract ({what}).") from error
 
 
 def _describe(package: Package, files: dict[str, bytes]) -> dict[str, bytes]:
-    """Add to Sierra and CASM files what follows from them and the sources: ABIs, error codes, manifest."""
+    """Add the derived files to Sierra and CASM files: ABIs, error codes, and the manifest."""
     abis, contracts = {}, {}
     for name in sorted({name.split(".")[0] for name in files}):
         sierra, casm = (json.loads(files[f"{name}.{kind}.json"]) for kind in ("sierra", "casm"))
@@ -171,7 +174,7 @@ def _describe(package: Package, files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def _facts(name: str, sierra: dict[str, Any], casm: dict[str, Any]) -> dict[str, Any]:
-    """One contract's manifest entry. Raises VerificationError if it is too large or its hashes disagree."""
+    """A contract's manifest entry. Raises VerificationError if it is too large or its hashes disagree."""
     hashes = starknet_py_hashes(sierra, casm)
     if hashes != (others := cairo_lang_hashes(sierra, casm)):
         raise VerificationError(f"{name}: starknet-py computes the hashes {hashes}, cairo-lang {others}.")
@@ -182,7 +185,7 @@ def _facts(name: str, sierra: dict[str, Any], casm: dict[str, Any]) -> dict[str,
     }
     over = [f"{what} {size:,} of {LIMITS[what]:,}" for what, size in sizes.items() if size > LIMITS[what]]
     if over:
-        raise VerificationError(f"{name} is larger than a network accepts:", findings=over)
+        raise VerificationError(f"{name} exceeds the limits of Starknet:", findings=over)
     return {
         "class_hash": f"{hashes[0]:#066x}",
         "compiled_class_hash": f"{hashes[1]:#066x}",
@@ -193,10 +196,10 @@ def _facts(name: str, sierra: dict[str, Any], casm: dict[str, Any]) -> dict[str,
 
 
 def cairo_lang_hashes(sierra: dict[str, Any], casm: dict[str, Any]) -> tuple[int, int]:
-    """Class hash and compiled class hash, independently: by the reference implementation, cairo-lang.
+    """Compute the class hash and compiled class hash with the reference implementation, cairo-lang.
 
-    Its release 0.14.0.1 has BLAKE2s over felts, but puts compiled class hashes together with Poseidon only;
-    so that is done here, after its `compiled_class_hash.py`.
+    Release 0.14.0.1 has BLAKE2s over felts but composes compiled class hashes with Poseidon only, so the
+    composition is implemented here, following its `compiled_class_hash.py`.
     """
     try:
         from starkware.cairo.common.cairo_blake2s.blake2s_utils import calculate_blake2s_hash_from_felt252s
@@ -221,7 +224,7 @@ def cairo_lang_hashes(sierra: dict[str, Any], casm: dict[str, Any]) -> tuple[int
     code = iter([int(felt, 16) for felt in casm["bytecode"]])
 
     def segment(lengths: Any) -> tuple[int, int]:
-        """The length and hash of a bytecode segment, which holds either felts or further segments."""
+        """The length and hash of a bytecode segment, which contains either felts or further segments."""
         if isinstance(lengths, int):
             return lengths, blake([next(code) for _ in range(lengths)])
         parts = [segment(part) for part in lengths]
@@ -236,20 +239,20 @@ def cairo_lang_hashes(sierra: dict[str, Any], casm: dict[str, Any]) -> tuple[int
 
 
 def _declared(sierra: dict[str, Any]) -> dict[str, Any]:
-    """The part of Scarb's output that a declaration sends, its ABI as text."""
+    """The part of Scarb's output that is sent in a declaration, with the ABI as text."""
     sent = {key: sierra[key] for key in ("sierra_program", "contract_class_version", "entry_points_by_type")}
     return sent | {"abi": json.dumps(sierra["abi"])}
 
 
 def _where(committed: bytes, expected: bytes) -> str:
-    """Which entries of two manifests differ."""
+    """The entries in which two manifests differ."""
     try:
         old, new = json.loads(committed), json.loads(expected)
         return " in " + ", ".join(
             sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         )
     except (AttributeError, ValueError, RecursionError):
-        return ", and is no manifest"
+        return ", and is not a valid manifest"
 
 
 def _dump(value: Any) -> bytes:
@@ -257,7 +260,7 @@ def _dump(value: Any) -> bytes:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Build, or with `--check` compare, and say what there is now."""
+    """Build, or compare with `--check`, and print the classes."""
     scarb = toolchain.scarb()
     if not scarb.ok:
         print(f"{scarb}: the committed artifacts are used.")

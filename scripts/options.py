@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 def write_or_check(
     verb: str, arguments: Sequence[str], write: Callable[[], None], check: Callable[[], None]
 ) -> None:
-    """Write what a verb writes, or with `--check` only compare it with what is there.
+    """Call `write`, or with `--check` call `check` instead.
 
-    Raises as `write` or `check` does; ends the process for other arguments, as argparse does.
+    Raises the errors of `write` or `check`. Exits the process for invalid arguments, as argparse does.
     """
     parser = argparse.ArgumentParser(prog=f"python -m scripts {verb}")
-    parser.add_argument("--check", action="store_true", help="only compare; write nothing")
+    parser.add_argument("--check", action="store_true", help="compare without writing")
     (check if parser.parse_args(arguments).check else write)()

@@ -85,7 +85,7 @@ def check() -> None:
     print(f"{WAT.name} is what its generator writes.")
 
 
-# --- the constants ------------------------------------------------------------------------------------------
+# --- the constants ---
 
 
 def round_constants() -> list[tuple[int, int, int]]:
@@ -129,7 +129,7 @@ def _bytes(number: int) -> bytes:
     return number.to_bytes(32, "little")
 
 
-# --- arithmetic ---------------------------------------------------------------------------------------------
+# --- arithmetic ---
 
 
 def number(name: str) -> Vector:
@@ -329,7 +329,7 @@ def repeat(counter: str, times: int, body: Iterator[str]) -> Iterator[str]:
     yield f"(br_if ${counter}_again {count}))"
 
 
-# --- functions ----------------------------------------------------------------------------------------------
+# --- functions ---
 
 _LOCALS: Final = (
     *(f"{name}{limb}" for name in "xyzq" for limb in range(4)),

@@ -1,4 +1,4 @@
-"""Where the repository is that these scripts work on."""
+"""The location of the repository."""
 
 from pathlib import Path
 

@@ -95,7 +95,8 @@ def find_uv() -> "str | Path":
 def install(uv: "str | Path", venv: Path = VENV, interpreter: "str | Path" = sys.executable) -> None:
     """Make an environment hold exactly what the lock says, and this project in place.
 
-    One that an interruption left incomplete is made anew; what was downloaded already is in uv's cache.
+    An incomplete environment, left by an interruption, is created again; what was downloaded already is in
+    uv's cache.
     """
     python, ready = venv / "bin" / "python", venv / ".ready"
     if not ready.exists() or not python.exists() or subprocess.run([str(python), "-c", ""]).returncode:

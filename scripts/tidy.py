@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Run a command, and fail if it leaves a process running or a file of the repository changed.
 
-`scripts/tidy.py make test` runs `make test`. Files are those git tracks or would: what it ignores may change.
-Processes are watched on Linux only: there, orphans become this process's children, whoever started them and
-however they hid. What is left is ended, and named.
+`python -m scripts tidy make test` runs `make test`. Only files that git tracks or would track are checked.
+Processes are checked on Linux only, where orphaned descendants become children of this process. Remaining
+processes are ended and reported.
 """
 
 import ctypes
@@ -20,33 +20,34 @@ from pathlib import Path
 from medsync.errors import InputError, ToolError, VerificationError
 
 PATIENCE = 5.0
-"""Seconds that processes which were told to end may take to do so."""
+"""Seconds to wait for processes to end by themselves."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 def run(command: Sequence[str]) -> None:
-    """Run a command where we are.
+    """Run a command in the current folder.
 
-    Raises InputError without one, ToolError if it fails, VerificationError with what it leaves.
+    Raises InputError without a command, ToolError if it fails, and VerificationError if it leaves processes
+    or changed files.
     """
     if not command:
-        raise InputError("There is no command to run: python -m scripts tidy COMMAND.")
+        raise InputError("No command was given: python -m scripts tidy COMMAND.")
     before = _files()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     process = subprocess.Popen(command)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's affair: it ends, and we look.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the command; the check follows.
     status = process.wait()
     findings = [*_left_running(), *_left_changed(before, _files())]
     if findings:
-        raise VerificationError(f"`{shlex.join(command)}` leaves something behind:", findings=findings)
+        raise VerificationError(f"`{shlex.join(command)}` left changes behind:", findings=findings)
     if status:
         raise ToolError(f"`{shlex.join(command)}` failed with status {status}.")
 
 
 def _files() -> dict[str, str]:
-    """By its name, the hash of every file that git does not ignore."""
+    """The hashes of all files that git does not ignore, by name."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True,
@@ -67,7 +68,7 @@ def _left_changed(before: dict[str, str], after: dict[str, str]) -> Iterator[str
 
 
 def _left_running() -> Iterator[str]:
-    """The processes that do not end by themselves. They are ended, and so is what they leave in turn."""
+    """Report the processes that do not end by themselves. They are killed, and so are their orphans."""
     waited = time.monotonic() + PATIENCE
     while (left := _children()) and time.monotonic() < waited:
         time.sleep(0.05)
@@ -80,14 +81,14 @@ def _left_running() -> Iterator[str]:
 
 
 def _children() -> dict[int, str]:
-    """By its number, the command of every process that is ours to wait for and has not ended."""
+    """The commands of all running children of this process, by process id."""
     children = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(status.read_text().rpartition(")")[2].split()[1])
             command = status.with_name("cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
         except OSError:
-            continue  # It ended meanwhile.
+            continue  # The process has ended.
         pid = int(status.parent.name)
         if parent == os.getpid() and os.waitpid(pid, os.WNOHANG) == (0, 0):
             children[pid] = command

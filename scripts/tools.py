@@ -1,4 +1,4 @@
-"""The pinned tools, for the Makefile: `tools devnet` finds or builds one, `tools scarb` asks for one."""
+"""The pinned tools, for the Makefile: `tools devnet` finds or builds it, `tools scarb` checks for it."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from medsync.starknet.network import DEVNET_URL_VARIABLE
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Find a tool, or raise ToolError that says how to get it; the devnet is built where it is missing."""
+    """Find a tool. Builds the devnet if it is missing, and raises ToolError if Scarb is."""
     parser = argparse.ArgumentParser(prog="python -m scripts tools", description=__doc__)
     parser.add_argument("tool", choices=("devnet", "scarb"))
     if parser.parse_args(arguments).tool == "scarb":

@@ -1,8 +1,8 @@
-"""What is built and shipped with the package: the contracts' classes and ABIs, their error codes, the
-manifest that ties them to their sources, and the signed bundle of the private node's application.
+"""Build artifacts shipped with the package: the contracts' classes and ABIs, their error codes, the manifest
+that records their sources, and the signed bundle of the private node's application.
 
-Scarb compiles the contracts (`make build`), and what it wrote is kept as it is. Class hashes mean the release
-profile of the pinned compiler, always; compiled class hashes are the ones Starknet uses since 0.14.1, over
+Scarb compiles the contracts (`make build`), and its output is stored unchanged. Class hashes always refer to
+the release profile of the pinned compiler; compiled class hashes are those Starknet uses since 0.14.1, over
 BLAKE2s.
 """
 
@@ -25,7 +25,7 @@ from medsync.protocol.felt import InvalidValue
 from medsync.storage.files import read_bytes
 
 FOLDER = Path(__file__).parent
-"""Where the artifacts of the contracts that are deployed are."""
+"""The folder with the artifacts of the deployed contracts."""
 
 MANIFEST: Final = "manifest.json"
 ERRORS: Final = "errors.json"
@@ -36,7 +36,7 @@ _HINT = "Install MedSync again; in a checkout, `make build` writes them."
 
 
 class _Facts(BaseModel):
-    """What a manifest must say of one contract."""
+    """The required facts about one contract in a manifest."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -47,7 +47,7 @@ class _Facts(BaseModel):
 
 
 class _Manifest(BaseModel):
-    """What a manifest must say at least."""
+    """The required content of a manifest."""
 
     model_config = ConfigDict(defer_build=True)
 
@@ -58,22 +58,22 @@ class _Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Artifact:
-    """One compiled contract, as starknet-py declares it."""
+    """A compiled contract in the form that starknet-py declares."""
 
     name: str
     sierra: str
     casm: str
-    """Without hints: the compiled class hash leaves them out, and starknet-py cannot read this compiler's."""
+    """Without hints: the compiled class hash does not cover them, and starknet-py cannot parse them."""
     abi: list[dict[str, Any]]
     class_hash: int
     compiled_class_hash: int
 
 
 def manifest(folder: Path | None = None) -> dict[str, Any]:
-    """The record of what was built from what, by which compiler, and what came out.
+    """The manifest of a folder of artifacts: their sources, the compiler, and facts about each contract.
 
-    `folder` holds artifacts: by default those of the contracts that are deployed. Raises InputError if it has
-    no manifest.
+    `folder` is by default the folder of the deployed contracts. Raises InputError if it has no valid
+    manifest.
     """
     path = (folder or FOLDER) / MANIFEST
     content = _read_object(path)
@@ -82,17 +82,17 @@ def manifest(folder: Path | None = None) -> dict[str, Any]:
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, detail["loc"]))
-        raise InputError(f"{path} is no manifest: {where}: {detail['msg']}.", hint=_HINT) from None
+        raise InputError(f"{path} is not a valid manifest: {where}: {detail['msg']}.", hint=_HINT) from None
     return content
 
 
 @functools.cache
 def load(name: str, folder: Path | None = None) -> Artifact:
-    """The artifact of a contract. Raises InputError if the folder has no contract of that name."""
+    """Load the artifact of a contract. Raises InputError if the folder has no contract of that name."""
     folder = folder or FOLDER
     contracts = manifest(folder)["contracts"]
     if name not in contracts:
-        raise InputError(f"There is no contract {name} in {folder}, only {', '.join(contracts)}.")
+        raise InputError(f"{folder} has no contract {name}, only {', '.join(contracts)}.")
     sierra, casm = (_read_object(folder / f"{name}.{kind}.json") for kind in ("sierra", "casm"))
     interface = sierra.get("abi")
     if not isinstance(interface, list) or not all(isinstance(entry, dict) for entry in interface):
@@ -109,29 +109,31 @@ def load(name: str, folder: Path | None = None) -> Artifact:
 
 @functools.cache
 def verified(name: str) -> Artifact:
-    """The artifact of a contract that is deployed, hashed anew, as it must be before it is sent or compared.
+    """Load the artifact of a deployed contract and verify its hashes, as is required before it is declared.
 
-    Raises VerificationError if it is not of the class that the manifest names.
+    Raises VerificationError if its class is not the one that the manifest names.
     """
     artifact = load(name)
     try:
         hashes = starknet_py_hashes(json.loads(artifact.sierra), json.loads(artifact.casm))
-    except Exception:  # What a class must be like, the library finds out by stumbling.
+    except (
+        Exception
+    ):  # The library does not validate a class: it fails on a malformed one with any exception.
         hashes = None
     if hashes != (artifact.class_hash, artifact.compiled_class_hash):
         raise VerificationError(
-            f"The artifacts of {name} are not of the class that their manifest names.", hint=_HINT
+            f"The artifacts of {name} do not have the class hash in their manifest.", hint=_HINT
         )
     return artifact
 
 
 @functools.cache
 def errors() -> dict[str, dict[str, Any]]:
-    """The contracts' error codes: by code, its contract, the functions that fail with it, and its meaning."""
+    """The contracts' error codes, each with its contract, the functions that raise it, and its meaning."""
     path = FOLDER / ERRORS
     content = _read_object(path)
     if not all(isinstance(entry, dict) and "meaning" in entry for entry in content.values()):
-        raise InputError(f"{path} is no table of error codes.", hint=_HINT)
+        raise InputError(f"{path} is not a valid table of error codes.", hint=_HINT)
     return content
 
 
@@ -143,12 +145,12 @@ def _read_object(path: Path) -> dict[str, Any]:
     except InputError as error:
         raise InputError(error.message, hint=_HINT) from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} cannot be read: it holds no object.", hint=_HINT)
+        raise InputError(f"{path} cannot be read: it does not contain a JSON object.", hint=_HINT)
     return content
 
 
 def starknet_py_hashes(sierra: dict[str, Any], casm: dict[str, Any]) -> tuple[int, int]:
-    """Class hash and compiled class hash as starknet-py computes them."""
+    """Compute the class hash and compiled class hash with starknet-py."""
     return (
         compute_sierra_class_hash(create_sierra_compiled_contract(json.dumps(sierra))),
         compute_casm_class_hash(create_casm_class(json.dumps(casm | {"hints": []}))),

@@ -104,7 +104,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Errors are shown on standard error."""
     as_json, verbose = "--json" in arguments, "--verbose" in arguments
     if os.environ.get("NO_COLOR"):
-        # rich leaves out colours only; whoever sets it wants no bold text and no spinner either.
+        # rich omits only colours, but users who set it also want no bold text and no spinner.
         os.environ["TERM"] = "dumb"
     failure: MedSyncError
     try:

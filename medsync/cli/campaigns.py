@@ -1,4 +1,4 @@
-"""Campaign terms as a file, to be handed from whoever funds to whoever gives or uses a consent."""
+"""Campaign terms as a file, which the funder hands to those who give or use a consent."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class _Command(TyperCommand):
         if not ctx.resilient_parsing:
             return own
         everywhere = FLAGS | SETTINGS
-        return own + [one for one in ctx.find_root().command.params if one.opts[0] in everywhere]
+        return own + [option for option in ctx.find_root().command.params if option.opts[0] in everywhere]
 
 
 def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P]]:

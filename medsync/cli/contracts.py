@@ -57,7 +57,7 @@ class Contracts(Chain):
                 raise VerificationError(
                     f"The contracts of {self.record_path()} are not on this chain: the devnet was probably "
                     "restarted.",
-                    hint="`medsync deploy` makes them anew; `medsync deployments check` shows what is gone.",
+                    hint="`medsync deploy` deploys again; `medsync deployments check` shows what is missing.",
                 )
         return record
 

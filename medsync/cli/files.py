@@ -13,7 +13,7 @@ class Files:
     """New files of one command."""
 
     def __init__(self) -> None:
-        #: Files with openings of commitments that were made; whoever loses one can prove nothing with it.
+        #: Files with openings of the commitments made. Without its opening, a commitment proves nothing.
         self.openings: list[Path] = []
         self._unwritten: list[NewFile] = []
         #: Commitments by the file their opening goes to.

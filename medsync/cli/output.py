@@ -50,7 +50,7 @@ class Hex(int):
 
 
 class Time(int):
-    """Unix seconds; zero stands for no time at all."""
+    """Unix seconds; zero means no time."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _is_table(value: Any) -> bool:
 
 
 def _show_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    # Here, because most answers are no tables, and rich takes a while to import.
+    # Imported here, because rich takes a while to import and most answers are not tables.
     from rich.console import Console
     from rich.table import Table
 

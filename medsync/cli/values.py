@@ -36,7 +36,7 @@ class Unit(StrEnum):
 
 def complete_purpose(incomplete: str) -> list[tuple[str, str]]:
     """The purposes that begin with what was typed."""
-    return [(str(one), one.display) for one in Purpose if one.startswith(incomplete.upper())]
+    return [(str(purpose), purpose.display) for purpose in Purpose if purpose.startswith(incomplete.upper())]
 
 
 def complete_categories(incomplete: str) -> list[str]:
@@ -188,7 +188,9 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, NewFile | Non
     if is_there(kept):
         known = _opening(read_bytes(kept, f"{name}:"), kept, name)
         if known.value != content:
-            raise InputError(f"{name}: {kept} does not open {path}.", hint="Move it away to commit anew.")
+            raise InputError(
+                f"{name}: {kept} does not open {path}.", hint="Move it away to make a new commitment."
+            )
         return _of_domain(known, domain, kept, name), None
     opening = Opening.of(domain, content)
     return opening.commitment, NewFile(kept, f"{opening.to_json()}\n".encode(), f"{name}:", private=True)
@@ -202,7 +204,7 @@ def _of_domain(opening: Opening, domain: Domain, path: Path, name: str) -> int:
 
 
 def _is_opening(path: Path, content: bytes) -> bool:
-    """Whether a file is meant as an opening, be it damaged: nobody commits to one by mistake."""
+    """Whether a file is meant as an opening, even a damaged one, so that nobody commits to it by mistake."""
     begins_so = content.lstrip()[:1] == b"{" and b"medsync.opening/" in content
     return begins_so or path.name.endswith(".opening.json")
 

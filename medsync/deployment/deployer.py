@@ -87,7 +87,7 @@ RESUME_HINT: Final = "Run the same command again: it resumes, and sends nothing 
 DEFAULT_SALT: Final = 0
 
 
-# --- what is to be done -------------------------------------------------------------------------------------
+# --- what is to be done ---
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _constructor_of_anchor(quorum: Quorum) -> dict[str, int]:
 
 
 def address_of(class_hash: int, constructor: Mapping[str, int], salt: int) -> int:
-    """The address of a contract, whoever deploys it."""
+    """The address of a contract, independent of the deployer."""
     return int(
         compute_address(class_hash=class_hash, constructor_calldata=list(constructor.values()), salt=salt)
     )
@@ -234,7 +234,7 @@ def _own_classes() -> set[int]:
     return {artifacts.load(name).class_hash for name in INTERFACES}
 
 
-# --- doing it -----------------------------------------------------------------------------------------------
+# --- doing it ---
 
 Stage = Literal["present", "signed", "sent", "accepted", "recorded"]
 
@@ -440,7 +440,7 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-# --- checking it --------------------------------------------------------------------------------------------
+# --- checking it ---
 
 
 async def check(client: FullNodeClient, record: Record) -> list[str]:
@@ -540,7 +540,7 @@ async def _check_wiring(chain: _Chain, record: Record, wiring: Wiring) -> list[s
     return found
 
 
-# --- the chain ----------------------------------------------------------------------------------------------
+# --- the chain ---
 
 
 class _Chain:
@@ -575,7 +575,7 @@ class _Chain:
         return await class_hash_at(self.client, address)
 
     async def has(self, step: Step) -> bool:
-        """Whether a step's work is on the chain, whoever did it.
+        """Whether a step's work is on the chain, regardless of who did it.
 
         Raises VerificationError if another contract is in its place.
         """

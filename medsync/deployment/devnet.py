@@ -66,7 +66,7 @@ class PredeployedAccount:
 
 
 class Devnet:
-    """A devnet that answers, whoever started it.
+    """A running devnet, regardless of who started it.
 
     Make one with `start`, `attach` or `open`. As a context manager it ends on exit if this object started it.
     Calls raise NetworkError if devnet does not answer, or answers with an error.

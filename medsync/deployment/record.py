@@ -267,14 +267,14 @@ def read_deployment(name: str) -> Record:
 
 
 def read(path: Path) -> Record:
-    """Read a record. Raises InputError if the file cannot be read or is no valid record."""
+    """Read a record. Raises InputError if the file cannot be read or is not a valid record."""
     if not is_there(path):
         raise InputError(f"There is no deployment record {path}.", hint="`medsync deploy` makes one.")
     return _parse(path, Record, "deployment record")
 
 
 def read_quorum(path: Path) -> Quorum:
-    """Read a file of nodes. Raises InputError if it cannot be read or is none.
+    """Read a file of nodes. Raises InputError if it cannot be read or is not valid.
 
     Whether nodes and threshold can be is for the contract to say.
     """
@@ -295,7 +295,7 @@ def _parse(path: Path, kind: type[_P], what: str) -> _P:
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         problem = f"{'.'.join(map(str, detail['loc'])) or 'document'}: {detail['msg']}"
-    raise InputError(f"{path} is no {what}: {problem}.")
+    raise InputError(f"{path} is not a valid {what}: {problem}.")
 
 
 def find_all() -> list[Path]:

@@ -29,7 +29,15 @@ _HEADERS_AT_ONCE: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class AccessHistory:
-    """A patient's whole log as of a block, entries in order, proven complete when it was fetched."""
+    """A patient's whole log as of a block, entries in order, proven complete when it was fetched.
+
+    >>> history = AccessHistory(
+    ...     chain_id=0x534E5F5345504F4C4941, contract=5, patient=7, entries=(), head=LogHead(0, 0),
+    ...     block_number=12,
+    ... )
+    >>> len(history.entries) == history.head.count
+    True
+    """
 
     chain_id: int
     contract: int
@@ -189,7 +197,7 @@ async def _last_block(client: FullNodeClient, first: int, last: int | Literal["l
             f"The node's newest block is {newest}; block {first}, from which events were asked for, is not "
             "there.",
             hint="The node lags behind, or it is a devnet that was restarted: then the contracts are gone, "
-            "`medsync deployments check` shows it, and `medsync deploy` makes them anew.",
+            "`medsync deployments check` shows it, and `medsync deploy` deploys them again.",
         )
     return newest
 

@@ -1,6 +1,6 @@
-"""Everything the contracts know, rebuilt from their events alone, at any moment of the past.
+"""The state of the contracts at any point in time, rebuilt from their events alone.
 
-`replay` is pure: the same events give the same state everywhere, with no node in reach.
+`replay` is a pure function: the same events always give the same state, and no node is needed.
 """
 
 from bisect import bisect_right
@@ -66,7 +66,13 @@ _NO_DELEGATION: Final = Delegation(Power(0), 0)
 
 
 class Timeline(Generic[T]):
-    """A value and all it was before: each change with the second (unix) it happened in."""
+    """A value and its history: every change with the unix second in which it happened.
+
+    >>> timeline = Timeline("requested")
+    >>> timeline.change(100, "given")
+    >>> timeline.at(99), timeline.at(100), timeline.now
+    ('requested', 'given', 'given')
+    """
 
     def __init__(self, initial: T) -> None:
         self._times: list[int] = []
@@ -78,20 +84,24 @@ class Timeline(Generic[T]):
         return self._values[-1]
 
     def at(self, second: int | None) -> T:
-        """The value after all changes up to and in that second; None for all changes there are."""
+        """The value at the end of `second`, or the current value if `second` is None."""
         return self.now if second is None else self._values[bisect_right(self._times, second)]
 
     def change(self, second: int, value: T) -> None:
-        """Add a change, which must not be earlier than the last one."""
+        """Append a change. It must not be earlier than the previous one."""
         self._times.append(second)
         self._values.append(value)
 
 
 class State:
-    """What the events of a MedSync contract, and of one RewardPool that listens to it, add up to.
+    """The state of a MedSync contract, and of one RewardPool that it pays from, derived from their events.
 
-    Methods answer what the contracts' views of the same name do. Where they take a `second` (unix), they
-    answer as of then: after every event up to and in that second.
+    Each method returns what the contract's view of the same name returns. Methods with a `second` parameter
+    (unix) return the state at the end of that second: after every event up to and including it.
+
+    >>> state = State(chain_id=0x534E5F5345504F4C4941, contract=1)
+    >>> state.entity(5).role.name, state.log_head(7).count
+    ('NONE', 0)
     """
 
     def __init__(self, chain_id: int, contract: int) -> None:
@@ -117,27 +127,27 @@ class State:
     # --- entities and consents ---
 
     def admin(self, second: int | None = None) -> int:
-        """The administrator's address; zero before the contract was deployed."""
+        """The administrator's address, or zero before the contract was deployed."""
         return self._admin.at(second)
 
     def pending_admin(self, second: int | None = None) -> PendingAdmin | None:
-        """The successor while a hand-over is under way."""
+        """The pending transfer of the administrator role, if any."""
         return self._pending.at(second)
 
     def entity(self, address: int, second: int | None = None) -> Entity:
-        """The entity at an address; role NONE if it was never registered."""
+        """The entity at an address. Its role is NONE if it was never registered."""
         return _at(self._entities.get(address), second, _NO_ENTITY)
 
     def consent(self, patient: int, grantee: int, purpose: Purpose, second: int | None = None) -> Consent:
-        """The record of a consent; status NONE if it was never given."""
+        """The record of a consent. Its status is NONE if it was never given."""
         return _at(self._consents.get((patient, grantee, purpose)), second, _NO_CONSENT)
 
     def epoch(self, patient: int, second: int | None = None) -> int:
-        """How often the patient revoked everything."""
+        """How many times the patient revoked all consents."""
         return _at(self._epochs.get(patient), second, 0)
 
     def nonce(self, patient: int, second: int | None = None) -> int:
-        """The nonce that the patient's next signed message must carry."""
+        """The nonce that the patient's next signed message must contain."""
         return _at(self._nonces.get(patient), second, 0)
 
     def emergency_opt_out(self, patient: int, second: int | None = None) -> bool:
@@ -145,13 +155,13 @@ class State:
         return _at(self._opt_outs.get(patient), second, False)
 
     def delegation(self, patient: int, delegate: int, second: int | None = None) -> Delegation:
-        """What a delegate may do for a patient, as it was set, be it expired or not."""
+        """The powers a patient gave a delegate, as they were set, even if they have expired."""
         return _at(self._delegations.get((patient, delegate)), second, _NO_DELEGATION)
 
     def decision_at(
         self, patient: int, grantee: int, purpose: Purpose, categories: Category, second: int
     ) -> Judgement:
-        """What `verify_consent` would have answered at the end of that second."""
+        """The answer that `verify_consent` would have given at the end of `second`."""
         return judge(
             self.entity(grantee, second),
             self.consent(patient, grantee, purpose, second),
@@ -164,15 +174,15 @@ class State:
 
     @property
     def patients(self) -> list[int]:
-        """Every patient with a log, in the order of their first entries."""
+        """All patients with a log, in the order of their first entries."""
         return list(self._logs)
 
     def log(self, patient: int) -> list[LogEntry]:
-        """A patient's log, first entry first."""
+        """A patient's log entries, oldest first."""
         return list(self._logs.get(patient, ()))
 
     def log_head(self, patient: int) -> LogHead:
-        """Count and head of a patient's log, recomputed: to be compared with the chain's."""
+        """The recomputed count and head of a patient's log, for comparison with the chain's."""
         entries = self.log(patient)
         head = [0, *entry_digests(self.chain_id, self.contract, entries)][-1]
         return LogHead(len(entries), head)
@@ -181,46 +191,46 @@ class State:
 
     @property
     def campaigns(self) -> dict[int, CampaignTerms]:
-        """The terms of every campaign that was ever funded, by id."""
+        """The terms of all campaigns that were ever funded, by id."""
         return dict(self._terms)
 
     def campaign(self, campaign: int) -> Campaign:
-        """The campaign with that id; status NONE if it was never funded."""
+        """The campaign with that id. Its status is NONE if it was never funded."""
         none = Campaign(campaign, self.contract, CampaignStatus.NONE, 0, 0, 0)
         return self._campaigns.get(campaign, none)
 
     def allowance(self, campaign: int, accessor: int) -> int:
-        """What an accessor may still spend of a campaign, in the token's smallest unit."""
+        """The amount an accessor may still spend from a campaign, in the token's smallest unit."""
         return self._allowances.get((campaign, accessor), 0)
 
     def claimable(self, owner: int) -> int:
-        """What `owner` can withdraw, in the token's smallest unit."""
+        """The amount `owner` can withdraw, in the token's smallest unit."""
         return self._claimable.get(owner, 0)
 
     def withdrawn(self, owner: int) -> int:
-        """What `owner` has withdrawn, in the token's smallest unit."""
+        """The amount `owner` has withdrawn, in the token's smallest unit."""
         return self._withdrawn.get(owner, 0)
 
     def accumulated(self, owner: int) -> int:
-        """All that was ever credited to `owner`, in the token's smallest unit."""
+        """The total ever credited to `owner`, in the token's smallest unit."""
         return self.claimable(owner) + self.withdrawn(owner)
 
     def liabilities(self) -> int:
-        """What the pool owes in all: every campaign's rest and every credit."""
+        """The pool's total debt: the remaining money of all campaigns plus all credits."""
         escrowed = sum(campaign.remaining for campaign in self._campaigns.values())
         return escrowed + sum(self._claimable.values())
 
     def lifetime_deposits(self) -> int:
-        """The sum of all deposits ever made, in the token's smallest unit."""
+        """The sum of all deposits, in the token's smallest unit."""
         return self._lifetime_deposits
 
     # --- applying events ---
 
     def apply(self, event: Event) -> None:
-        """Take the next event into account.
+        """Apply the next event.
 
-        Raises InputError if the event does not say when it happened, VerificationError if it cannot follow on
-        the events before it, because some are missing or out of order.
+        Raises InputError if the event has no time, and VerificationError if it cannot follow the events
+        applied so far because some are missing or out of order.
         """
         time = _time_of(event)
         self._expect(event, "time", time >= self._time)
@@ -277,7 +287,7 @@ class State:
             ):
                 self._reward(event)
             case _:
-                pass  # Requests, refusals and EmergencyAccessed change nothing of this.
+                pass  # Requests, refusals and EmergencyAccessed do not change this state.
 
     def _raise_nonce(
         self, time: int, event: AllConsentsRevoked | SignaturesCancelled | SignatureUsed, nonce: int
@@ -344,7 +354,7 @@ class State:
             self._withdrawn[event.owner] = self.withdrawn(event.owner) + event.amount
             return
         if isinstance(event, AllowanceSet):
-            # May come before the first deposit.
+            # An allowance may be set before the first deposit.
             self._allowances[event.campaign, event.accessor] = event.amount
             return
         campaign = self.campaign(event.campaign)
@@ -352,7 +362,7 @@ class State:
             self._expect(event, "campaign", campaign.status is CampaignStatus.NONE)
             self._expect(event, "terms", event.terms.id == event.campaign)
             if any(terms.pool != event.terms.pool for terms in self._terms.values()):
-                raise InputError("The events are of several pools; replay them one by one.")
+                raise InputError("The events come from several pools; replay each pool separately.")
             self._terms[event.campaign] = event.terms
             self._campaigns[event.campaign] = replace(campaign, status=CampaignStatus.OPEN)
             return
@@ -398,11 +408,11 @@ class State:
 
 
 def replay(events: Iterable[Event], *, chain_id: int, contract: int) -> State:
-    """The state that events lead to: all of a MedSync contract's, from its deployment on, in order.
+    """Rebuild the state from all events of a MedSync contract since its deployment, in order.
 
-    Those of one RewardPool may be among them. Every event must say when it happened, in its location or
-    itself (`medsync.log.fetch.fetch_events` sees to that). `chain_id` and `contract` are hashed into logs.
-    Raises as `State.apply` does.
+    The events of one RewardPool may be among them. Every event needs a time, in its location or in its own
+    fields, as `medsync.log.fetch.fetch_events` provides. `chain_id` and `contract` are part of the hashes of
+    the logs. Raises the same errors as `State.apply`.
     """
     state = State(chain_id, contract)
     for event in events:
@@ -411,9 +421,9 @@ def replay(events: Iterable[Event], *, chain_id: int, contract: int) -> State:
 
 
 def judge(entity: Entity, record: Consent, epoch: int, categories: Category, now: int) -> Judgement:
-    """What a grantee's registration and a consent's record say at second `now`, as the contract judges.
+    """The contract's decision at second `now`, given the grantee's registration and the consent's record.
 
-    `epoch` is the patient's present one. The first reason that applies decides.
+    `epoch` is the patient's current epoch. The first reason that applies determines the decision.
     """
     if entity.role is Role.NONE:
         return Judgement(Decision.DENY, Reason.ENTITY_UNKNOWN, 0)
@@ -449,9 +459,9 @@ def _at(timeline: Timeline[T] | None, second: int | None, initial: T) -> T:
 
 
 def _time_of(event: Event) -> int:
-    # The block's time goes first: a devnet may date a block a second after what it executed in it.
+    # The block's time takes precedence: a devnet may date a block one second after the execution in it.
     if event.location is not None and event.location.timestamp is not None:
         return event.location.timestamp
     if isinstance(event, LogEntry | EntityRegistered):
         return event.at
-    raise InputError(f"{event_name(event)} does not say when it happened.")
+    raise InputError(f"{event_name(event)} has no time.")

@@ -85,14 +85,14 @@ class Home:
         path = folder / "home.json"
         if not is_there(path):
             raise InputError(
-                f"{folder} is no institution's folder.",
+                f"{folder} is not an institution's folder.",
                 hint="Make one with medsync private init, or name it with --home.",
             )
         _migrate(folder)
         self.settings = Settings.read(read_bytes(path, "The home's settings"), f"The home's settings {path}")
 
     def used(self, *, exclusive: bool = False) -> Lock:
-        """Use it while nobody replaces a key of it, or `exclusive`, while nobody else uses it at all.
+        """Use it while nobody replaces one of its keys, or with `exclusive`, while nobody else uses it.
 
         Raises InUse, naming who, if somebody else's use is in the way.
         """
@@ -153,7 +153,7 @@ class Home:
             raise
         return cls(folder)
 
-    # --- keys and what they open ----------------------------------------------------------------------------
+    # --- keys and what they open ---
 
     def key(self, kind: type[K], passphrase: str) -> K:
         """One of the home's keys. Raises as `read_key`."""
@@ -175,7 +175,7 @@ class Home:
                 raise
             return KeyVault(path, new)
 
-    # --- other keys in their place --------------------------------------------------------------------------
+    # --- other keys in their place ---
 
     async def rotate_bridge_key(self, store: RecordStore, passphrase: str) -> None:
         """Have a new bridge key sign tickets in every own context; what the former signed is void then.
@@ -185,7 +185,7 @@ class Home:
         """
         former = self.key(BridgeKey, passphrase)
         begun = self._begun(BridgeKey, passphrase)
-        ours = {one.signing.public for one in (former, begun) if one is not None}
+        ours = {key.signing.public for key in (former, begun) if key is not None}
         strange = [app.context.id for app in store.apps if (await app.status()).bridge_key not in ours]
         if strange:
             raise VerificationError(
@@ -229,7 +229,7 @@ class Home:
         _next_path(self.folder, kind).replace(path)
         sync(path.parent)
 
-    # --- node, attestor, bridge -----------------------------------------------------------------------------
+    # --- node, attestor, bridge ---
 
     @asynccontextmanager
     async def store(self) -> AsyncIterator[RecordStore]:
@@ -252,7 +252,11 @@ class Home:
         """
         contexts = await store.node.contexts()
         replica = Replica(
-            [RecordsApp(store.node, one) for one in contexts if one.application == store.application]
+            [
+                RecordsApp(store.node, context)
+                for context in contexts
+                if context.application == store.application
+            ]
         )
         return Attestor(
             node=store.node,
@@ -303,7 +307,7 @@ class Home:
             finally:
                 own.close()
 
-    # --- erasure --------------------------------------------------------------------------------------------
+    # --- erasure ---
 
     async def erase(
         self,
@@ -315,7 +319,7 @@ class Home:
         first_block: int,
         anchor: int | None,
     ) -> tuple[Certificate, Path]:
-        """Erase a record everywhere, and write the certificate; its path is returned, too.
+        """Erase a record everywhere, and write the certificate. Also returns its path.
 
         Raises InputError for a record that was never here, ErasureIncomplete as long as something is out of
         reach, and what node and vault raise. It is resumed by doing it again.
@@ -371,7 +375,7 @@ def _migrate(folder: Path) -> None:
     with Lock(folder / "home.lock", f"The home {folder}"):
         bridge = folder / "bridge"
         if is_there(bridge / "book.db") and not is_there(bridge / "journal.db"):
-            # What a crash left unfinished lies in a file beside it, which has the former name, too.
+            # What a crash left unfinished is in a file beside it, also under the former name.
             Journal(bridge / "book.db").close()
             (bridge / "book.db").rename(bridge / "journal.db")
             sync(bridge)

@@ -106,7 +106,7 @@ class Schema(BaseModel):
 
 
 def _finding(error: Any) -> str:
-    # A member that should not be there is not named: whoever wrote the file chose the name.
+    # An unexpected member is not named, because the author of the file chose the name.
     if error["type"] == "extra_forbidden":
         return f"{'.'.join(map(str, error['loc'][:-1])) or 'document'}: a member that does not belong there"
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""What MedSync means, without a node: values, events, hashes, signed messages, commitments, Merkle trees.
+"""The protocol without a node: values, events, hashes, signed messages, commitments, Merkle trees.
 
-Pure functions and frozen values. Nothing here reads a file or asks a network.
+Pure functions and frozen values. Nothing here reads a file or uses the network.
 """

@@ -1,7 +1,7 @@
-"""What private nodes sign for `PrivateAnchor`, and the hashes by which they are registered.
+"""The messages that private nodes sign for `PrivateAnchor`, and the hashes that identify the nodes.
 
-A statement says that the log has this root at this size. It is signed for one chain, one contract, one epoch
-and the log that is anchored now, so that a signature is good for one anchor at most. Source:
+A statement claims that the log has a given root at a given size. It is signed for one chain, one contract,
+one epoch and the currently anchored log, so that a signature is valid for at most one anchor. Source:
 `contracts/src/private_anchor.cairo`.
 """
 
@@ -14,7 +14,7 @@ from medsync.protocol.felt import InvalidValue, encode_short_string
 from medsync.protocol.hashing import poseidon
 from medsync.protocol.types import AnchorNode, Statement
 
-#: First felts of the messages and of a digest of states: keep them apart from every other hash.
+#: Domain separators: the first felts of the messages and of a digest of states.
 ANCHOR_TAG: Final = encode_short_string("MEDSYNC/ANCHOR/1")
 ROTATION_TAG: Final = encode_short_string("MEDSYNC/ROTATION/1")
 STATE_TAG: Final = encode_short_string("MEDSYNC/STATE/1")
@@ -22,7 +22,7 @@ _KEY_BYTES: Final = 32
 
 
 class NodeKind(StrEnum):
-    """Which kind of node it is. The names are what `PrivateAnchor` hashes into a node's identity."""
+    """The kind of a node. `PrivateAnchor` hashes the name into a node's identity."""
 
     #: The in-process host for Calimero applications: one member, no network.
     EMBEDDED = "EMBEDDED"
@@ -31,7 +31,7 @@ class NodeKind(StrEnum):
 
     @property
     def claim_domain(self) -> bytes:
-        """What precedes the payload when a claim is signed, so that one kind's never passes for another's."""
+        """The prefix of a signed claim's payload, which keeps the claims of the two kinds apart."""
         return _CLAIM_DOMAINS[self]
 
 
@@ -42,17 +42,17 @@ _CLAIM_DOMAINS: Final = {
 
 
 def node_identity(kind: NodeKind, key: bytes) -> int:
-    """What is registered of a node: Poseidon of its kind and the halves of its ed25519 public key.
+    """The registered identity of a node: Poseidon of its kind and the halves of its ed25519 public key.
 
-    Raises `InvalidValue` if the key has not 32 bytes.
+    Raises `InvalidValue` if the key does not have 32 bytes.
     """
     return poseidon([encode_short_string(kind.value), *_halves(key, "ed25519 key")])
 
 
 def state_digest(states: Iterable[tuple[str, bytes]]) -> int:
-    """The digest of contexts' replicated state: of each its id and root hash, in the order of the ids.
+    """The digest of the replicated state of contexts: the id and root hash of each, ordered by id.
 
-    Raises `InvalidValue` if a root has not 32 bytes.
+    Raises `InvalidValue` if a root does not have 32 bytes.
     """
     ordered = sorted(states)
     parts = [[bytes_digest(context.encode()), *_halves(root, "state root")] for context, root in ordered]
@@ -60,9 +60,9 @@ def state_digest(states: Iterable[tuple[str, bytes]]) -> int:
 
 
 def _halves(value: bytes, what: str) -> tuple[int, int]:
-    """The upper and the lower half of 32 bytes, each a felt."""
+    """The upper and lower half of 32 bytes, as felts."""
     if len(value) != _KEY_BYTES:
-        raise InvalidValue(f"{what}: {_KEY_BYTES} bytes are needed, not {len(value)}")
+        raise InvalidValue(f"{what} must have {_KEY_BYTES} bytes, not {len(value)}")
     half = _KEY_BYTES // 2
     return int.from_bytes(value[:half], "big"), int.from_bytes(value[half:], "big")
 
@@ -70,7 +70,7 @@ def _halves(value: bytes, what: str) -> tuple[int, int]:
 def anchor_message(
     chain_id: int, contract: int, previous_size: int, previous_root: int, statement: Statement
 ) -> int:
-    """The hash that nodes sign to have a log anchored on top of the one that is."""
+    """The hash that nodes sign to anchor a log on top of the currently anchored log."""
     return poseidon(
         [
             ANCHOR_TAG,
@@ -89,6 +89,6 @@ def anchor_message(
 def rotation_message(
     chain_id: int, contract: int, epoch: int, threshold: int, nodes: Sequence[AnchorNode]
 ) -> int:
-    """The hash that the nodes of `epoch` sign to be replaced by others."""
+    """The hash that the nodes of `epoch` sign to hand over to a new set of nodes."""
     registered = [felt for node in nodes for felt in node.calldata()]
     return poseidon([ROTATION_TAG, chain_id, contract, epoch, threshold, len(nodes), *registered])

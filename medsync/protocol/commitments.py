@@ -1,9 +1,9 @@
 """Salted Poseidon commitments: how the chain can name a document without saying anything of it.
 
 A commitment is `Poseidon(domain, value, salt)`. Without the salt it tells nothing, even about a value that
-can be guessed, because the salt is a random field element of full width, drawn anew for every commitment.
-Whoever holds the salt can prove the value; while anyone does, the commitment is personal data of whom it is
-about. Deleting salt and value (and their backups) is the erasure.
+can be guessed, because the salt is a random field element of full width, new for every commitment. Anyone who
+has the salt can prove the value; as long as anyone does, the commitment is personal data of whom it is about.
+Deleting salt and value (and their backups) is the erasure.
 
 Values are bytes: they are hashed as their length and chunks of 31 bytes (big-endian, so each fits a felt).
 Documents are made bytes by RFC 8785 (JSON Canonicalization Scheme): members sorted by their UTF-16 code
@@ -31,7 +31,11 @@ CHUNK_BYTES: Final = 31
 
 
 class Domain(StrEnum):
-    """What a commitment is about. Hashed in first, so that one field's commitment never opens another's."""
+    """What a commitment is about. Hashed in first, so that one field's commitment never opens another's.
+
+    >>> str(Domain.RECORD)
+    'MEDSYNC/RECORD/1'
+    """
 
     #: A health record, as `AccessRequest.record`.
     RECORD = "MEDSYNC/RECORD/1"
@@ -59,7 +63,7 @@ def bytes_digest(value: bytes) -> int:
 def commitment(domain: str, value: bytes | int, salt: int) -> int:
     """`Poseidon(domain, value, salt)`: a felt as it is, bytes as their `bytes_digest`.
 
-    `domain` is a short string, normally a `Domain`. Raises `InvalidValue` if a part is no felt.
+    `domain` is a short string, normally a `Domain`. Raises `InvalidValue` if a part is not a felt.
     """
     felt = bytes_digest(value) if isinstance(value, bytes) else value
     return poseidon([encode_short_string(domain), felt, salt])
@@ -101,7 +105,7 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> float:
-    raise InvalidValue(f"not JSON: {name} is no number there")
+    raise InvalidValue(f"not JSON: {name} is not a JSON number")
 
 
 class Opening(BaseModel):
@@ -109,6 +113,9 @@ class Opening(BaseModel):
 
     Neither the value nor the salt is shown by `repr` or quoted in errors. `to_json` writes all of it, because
     a record that is kept must be complete.
+
+    >>> opening = Opening.of_json(Domain.TERMS, {"study": "synthetic cohort", "may contact": False})
+    >>> opening.verify(opening.commitment)
     """
 
     model_config = ConfigDict(

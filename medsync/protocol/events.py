@@ -1,4 +1,4 @@
-"""The events of all contracts as typed values, decoded from receipts and from a node's event pages.
+"""The events of all contracts as typed values, decoded from receipts or from a node's pages of events.
 
 `AccessLogged` is `LogEntry`; every other event is a dataclass with the names of its Cairo struct. Addresses,
 ids and commitments are felts, times unix seconds, amounts the token's smallest unit. Source: the event
@@ -28,11 +28,11 @@ from medsync.protocol.vocabulary import (
 
 @dataclass(frozen=True, slots=True)
 class EventLocation:
-    """Where on the chain an event stands."""
+    """The location of an event on the chain."""
 
     block_number: int
     transaction_hash: int
-    #: Unix seconds of the block, where the reader looked it up.
+    #: Unix seconds of the block, if the reader looked it up.
     timestamp: int | None = None
 
     def __post_init__(self) -> None:
@@ -44,7 +44,7 @@ class EventLocation:
 
 @dataclass(frozen=True, slots=True)
 class _Located:
-    #: Where the event stands, if known.
+    #: The event's location, if known.
     location: EventLocation | None = field(default=None, kw_only=True)
 
 
@@ -63,7 +63,7 @@ class EntityRegistered(_Located):
 
 @dataclass(frozen=True, slots=True)
 class EntitySuspended(_Located):
-    """An entity's requests are refused from now on."""
+    """An entity was suspended: its requests are refused from now on."""
 
     entity: int
 
@@ -85,14 +85,14 @@ class AdminTransferBegun(_Located):
 
 @dataclass(frozen=True, slots=True)
 class AdminTransferCancelled(_Located):
-    """The hand-over to `new_admin` was called off."""
+    """The transfer to `new_admin` was cancelled."""
 
     new_admin: int
 
 
 @dataclass(frozen=True, slots=True)
 class AdminTransferred(_Located):
-    """The administration changed hands; `previous` is zero at deployment."""
+    """The administrator changed; `previous` is zero at deployment."""
 
     previous: int
     admin: int
@@ -103,7 +103,7 @@ class AdminTransferred(_Located):
 
 @dataclass(frozen=True, slots=True)
 class ConsentAdded:
-    """The event of the same name: a consent was given or renewed."""
+    """A consent was given or renewed."""
 
     patient: int
     grantee: int
@@ -117,7 +117,7 @@ class ConsentAdded:
     starts_at: int
     expires_at: int
     max_uses: int
-    #: Id of the campaign the patient insists on; zero for none.
+    #: Id of the campaign the patient requires, or zero.
     campaign: int
     terms_commitment: int
     location: EventLocation | None = None
@@ -125,7 +125,7 @@ class ConsentAdded:
 
 @dataclass(frozen=True, slots=True)
 class ConsentRevoked:
-    """The event of the same name: withdrawn if `by` is the patient, else revoked."""
+    """A consent was withdrawn if `by` is the patient, and revoked otherwise."""
 
     patient: int
     grantee: int
@@ -138,24 +138,24 @@ class ConsentRevoked:
 
 @dataclass(frozen=True, slots=True)
 class AllConsentsRevoked:
-    """The event of the same name: every consent of an older epoch is void."""
+    """All consents of older epochs are void."""
 
     patient: int
     by: int
     #: The patient's epoch after this change.
     epoch: int
-    #: The patient's nonce after this change: messages signed before are void.
+    #: The patient's nonce after this change: messages signed earlier are void.
     nonce: int
     location: EventLocation | None = None
 
 
-#: What changes a consent, in the order it happened.
+#: An event that changes a consent.
 ConsentEvent = ConsentAdded | ConsentRevoked | AllConsentsRevoked
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequested(_Located):
-    """An entity asks a patient for a consent on these terms."""
+    """An entity asked a patient for a consent on these terms."""
 
     patient: int
     grantee: int
@@ -170,7 +170,7 @@ class ConsentRequested(_Located):
 
 @dataclass(frozen=True, slots=True)
 class ConsentRefused(_Located):
-    """A patient, or a delegate (`by`), said no."""
+    """A patient, or a delegate (`by`), refused a request for consent."""
 
     patient: int
     grantee: int
@@ -180,7 +180,7 @@ class ConsentRefused(_Located):
 
 @dataclass(frozen=True, slots=True)
 class DelegateSet(_Located):
-    """A delegate's powers were set; no powers: removed."""
+    """A delegate's powers were set; without powers, the delegate was removed."""
 
     patient: int
     delegate: int
@@ -198,7 +198,7 @@ class EmergencyOptOutSet(_Located):
 
 @dataclass(frozen=True, slots=True)
 class SignaturesCancelled(_Located):
-    """Signed messages with a nonce below `nonce` are void."""
+    """The patient cancelled all signed messages with a nonce below `nonce`."""
 
     patient: int
     nonce: int
@@ -206,7 +206,7 @@ class SignaturesCancelled(_Located):
 
 @dataclass(frozen=True, slots=True)
 class SignatureUsed(_Located):
-    """A message the patient signed was submitted and burnt this nonce."""
+    """A message signed by the patient was submitted and consumed this nonce."""
 
     patient: int
     nonce: int
@@ -217,10 +217,19 @@ class SignatureUsed(_Located):
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """One entry of a patient's access log: the event `AccessLogged`, and where it was found."""
+    """An entry of a patient's access log: the event `AccessLogged`, and its location.
+
+    >>> entry = LogEntry(
+    ...     patient=7, accessor=5, purpose=Purpose.HRESCH, seq=1, at=1_767_225_600,
+    ...     categories=Category.OBSERVATION, decision=Decision.PERMIT, reason=Reason.GRANTED,
+    ...     version=1, record=0xABC, campaign=0, justification=0,
+    ... )
+    >>> entry.seq, entry.decision.name
+    (1, 'PERMIT')
+    """
 
     patient: int
-    #: Who asked.
+    #: The entity that requested access.
     accessor: int
     purpose: Purpose
     #: Position in the patient's log, from 1 (u32).
@@ -229,16 +238,16 @@ class LogEntry:
     at: int
     decision: Decision
     reason: Reason
-    #: Version of the consent that decided (u32); zero if none did.
+    #: Version of the consent that determined the decision (u32), or zero.
     version: int
     categories: Category
-    #: Salted commitment to the record asked for.
+    #: Salted commitment to the requested record.
     record: int
-    #: Id of the campaign the request named; zero for none.
+    #: Id of the campaign named in the request, or zero.
     campaign: int
-    #: Salted commitment to a hospital's reason for an emergency access; zero otherwise.
+    #: Salted commitment to a hospital's justification of an emergency access, or zero.
     justification: int
-    #: Where the event stands, if known. Not part of the log's hash.
+    #: The event's location, if known. Not part of the log's hash.
     location: EventLocation | None = None
 
     def __post_init__(self) -> None:
@@ -256,7 +265,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class EmergencyAccessed(_Located):
-    """The glass was broken: entry number `seq` of the patient's log is an emergency."""
+    """Emergency access was granted: entry `seq` of the patient's log."""
 
     patient: int
     accessor: int
@@ -269,7 +278,7 @@ class EmergencyAccessed(_Located):
 
 @dataclass(frozen=True, slots=True)
 class CampaignOpened(_Located):
-    """A campaign got its first deposit: its terms in full."""
+    """A campaign received its first deposit; the event has its full terms."""
 
     campaign: int
     funder: int
@@ -279,7 +288,7 @@ class CampaignOpened(_Located):
 
 @dataclass(frozen=True, slots=True)
 class RewardDeposited(_Located):
-    """`amount` went into a campaign."""
+    """`amount` was deposited into a campaign."""
 
     campaign: int
     funder: int
@@ -288,7 +297,7 @@ class RewardDeposited(_Located):
 
 @dataclass(frozen=True, slots=True)
 class AllowanceSet(_Located):
-    """`accessor` may now spend `amount` of a campaign."""
+    """`accessor` may now spend `amount` from a campaign."""
 
     campaign: int
     accessor: int
@@ -309,7 +318,7 @@ class RewardAccrued(_Located):
 
 @dataclass(frozen=True, slots=True)
 class RewardWithdrawn(_Located):
-    """`owner` drew `amount` of its credit to `recipient`."""
+    """`owner` withdrew `amount` of its credit to `recipient`."""
 
     owner: int
     recipient: int
@@ -326,7 +335,7 @@ class CampaignCloseAnnounced(_Located):
 
 @dataclass(frozen=True, slots=True)
 class CampaignClosed(_Located):
-    """The campaign is closed for good; `refunded` became the funder's credit."""
+    """The campaign was closed permanently; `refunded` became the funder's credit."""
 
     campaign: int
     refunded: int
@@ -337,20 +346,20 @@ class CampaignClosed(_Located):
 
 @dataclass(frozen=True, slots=True)
 class Anchored(_Located):
-    """A quorum attested, and at `at` the contract saw, that a private log grew to `size` leaves."""
+    """At `at`, the contract accepted a quorum's attestation that a private log grew to `size` leaves."""
 
     root: int
     epoch: int
     size: int
     state: int
     at: int
-    #: Bit set of the nodes that signed, the first node's the lowest.
+    #: Bit set of the nodes that signed; the first node is the lowest bit.
     signers: int
 
 
 @dataclass(frozen=True, slots=True)
 class NodesRotated(_Located):
-    """An epoch began with these nodes, of which `threshold` must sign."""
+    """A new epoch began with these nodes, of which `threshold` must sign."""
 
     epoch: int
     threshold: int
@@ -430,7 +439,7 @@ _BY_SELECTOR: Final = {
 
 
 class UnknownEvent(DecodingError):
-    """An event whose selector its contract does not have."""
+    """An event has a selector that its contract does not declare."""
 
 
 def event_name(event: Event | type[Event]) -> str:
@@ -445,15 +454,15 @@ def selector_of(kind: type[Event]) -> int:
 
 
 def decode_event(event: RawEvent, contract: str, location: EventLocation | None = None) -> Event:
-    """The typed value of an event that a contract, one of `EVENTS`, emitted.
+    """Decode an event that a contract, one of `EVENTS`, emitted.
 
-    Its location is `location`, else what a node's event page says about it. Raises `UnknownEvent` for a
-    selector that the contract does not have, `DecodingError` for an event that has one and is something
-    else.
+    The result's location is `location`, or the location given by the node's page of events. Raises
+    `UnknownEvent` for a selector that the contract does not declare, and `DecodingError` if the keys or data
+    do not match the event.
     """
     known = _BY_SELECTOR[contract].get(event.keys[0] if event.keys else 0)
     if known is None:
-        raise UnknownEvent(f"{event.from_address:#x} emitted an event that no {contract} has")
+        raise UnknownEvent(f"{event.from_address:#x} emitted an event that {contract} does not declare")
     name, kind, keys = known
     if len(event.keys) - 1 != keys:
         raise DecodingError(f"{name} has {keys} keys, not {len(event.keys) - 1}")
@@ -463,10 +472,10 @@ def decode_event(event: RawEvent, contract: str, location: EventLocation | None 
 
 
 def events_of(receipt: TransactionReceiptWithBlockInfo, contracts: Mapping[int, str]) -> list[Event]:
-    """What the given contracts emitted in a transaction, in order; what others did is left out.
+    """Decode the events that the given contracts emitted in a transaction, in order, and skip all others.
 
-    `contracts` names the contract at each address, one of `EVENTS`. Only the address tells whose
-    event one is: anyone can emit what looks like theirs. Raises as `decode_event` does.
+    `contracts` gives the name of the contract at each address, one of `EVENTS`. Only the address identifies
+    the emitter: any contract can emit a similar event. Raises the same errors as `decode_event`.
     """
     location = EventLocation(receipt.block_number, receipt.transaction_hash)
     return [

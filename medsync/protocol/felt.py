@@ -58,7 +58,7 @@ def decode_short_string(felt: int) -> str:
     check_felt(felt, "short string")
     raw = felt.to_bytes(32, "big").lstrip(b"\0")
     if len(raw) > SHORT_STRING_LENGTH or any(not 0x20 <= byte < 0x7F for byte in raw):
-        raise InvalidValue(f"{hex(felt)} is no short string")
+        raise InvalidValue(f"{hex(felt)} is not a short string")
     return raw.decode("ascii")
 
 

@@ -1,7 +1,7 @@
-"""Reading FHIR R5 resources strictly: every error names the element and where the resource came from.
+"""Strict validation of FHIR R5 resources: every error names the element and the source of the resource.
 
-The models are those of `fhir.resources`, which check types, cardinalities and unknown elements. They leave
-required code lists open, so those are checked here.
+The models of `fhir.resources` check types, cardinalities and unknown elements. They do not enforce required
+code lists, so those are checked here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,24 +15,24 @@ from medsync.protocol.felt import InvalidValue
 
 
 def parse_resource(document: Any, source: str) -> FHIRAbstractModel:
-    """The FHIR R5 resource in `document` (parsed JSON), validated.
+    """Validate the FHIR R5 resource in `document` (parsed JSON) and return it.
 
-    `source` names it in errors, normally by its file. Raises `InvalidValue` naming every element that is
-    wrong; the message quotes none of the data.
+    `source` identifies the resource in errors, usually by its file name. Raises `InvalidValue` naming every
+    invalid element; the message contains none of the data.
     """
     if not isinstance(document, Mapping) or not isinstance(document.get("resourceType"), str):
-        raise InvalidValue(f"{source}: no FHIR resource: it needs an object with a resourceType")
+        raise InvalidValue(f"{source}: not a FHIR resource: expected an object with a resourceType")
     resource_type = document["resourceType"]
     try:
         model = get_fhir_model_class(resource_type)
     except (KeyError, ValueError):
-        raise InvalidValue(f"{source}: resourceType: {resource_type!r} is no FHIR R5 resource") from None
+        raise InvalidValue(f"{source}: resourceType: {resource_type!r} is not a FHIR R5 resource") from None
     try:
         resource = model.model_validate(document)
     except ValidationError as error:
         found = [f"{_path(resource_type, item['loc'])}: {item['msg']}" for item in error.errors()]
     except (TypeError, ValueError, AttributeError, LookupError) as error:
-        # Some of the library's own checks fail on malformed input instead of reporting it.
+        # Some of the library's checks raise other errors on malformed input instead of reporting it.
         found = [f"{resource_type}: malformed ({type(error).__name__})"]
     else:
         found = list(_unknown_codes(resource, resource_type))
@@ -47,7 +47,7 @@ def _path(resource_type: str, location: tuple[int | str, ...]) -> str:
 
 
 def _unknown_codes(element: BaseModel, path: str) -> Iterator[str]:
-    """Every coded element below `element` whose code is not in its required list."""
+    """Describe every coded element below `element` whose code is not in its required list."""
     for name, field in type(element).model_fields.items():
         value = getattr(element, name)
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, Mapping) else {}

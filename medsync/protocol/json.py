@@ -10,7 +10,7 @@ from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSc
 from medsync.protocol.felt import check_felt
 
 #: What a felt is in JSON: `0x` and lower-case hexadecimal digits without leading zeros, below the prime
-#: 2**251 + 17 * 2**192 + 1. This is what the published JSON Schema says, too.
+#: 2**251 + 17 * 2**192 + 1. The published JSON Schema has the same pattern.
 FELT_PATTERN: Final = (
     "^0x(0|[1-9a-f][0-9a-f]{0,61}|[1-7][0-9a-f]{62}|80{12}(0[0-9a-f]|10)[0-9a-f]{48}|80{12}110{48})$"
 )
@@ -22,7 +22,7 @@ def _felt(value: object, info: ValidationInfo) -> int:
     # What was given is not quoted: it may be a secret.
     if isinstance(value, str) and _FELT.fullmatch(value):
         return int(value, 16)
-    # In JSON a number is no felt: not every reader keeps all of its digits.
+    # A JSON number is not accepted as a felt, because not every reader keeps all of its digits.
     if info.mode == "python" and isinstance(value, int):
         check_felt(value, "a felt")
         return value

@@ -12,13 +12,13 @@ from typing import Final
 
 from medsync.errors import VerificationError
 from medsync.protocol.felt import InvalidValue, check_felt
-from medsync.protocol.poseidon import Step, hash_path
+from medsync.protocol.poseidon import PathStep, hash_path
 
 #: The root of a log without leaves.
 EMPTY_ROOT: Final = 0
 
 #: From a value to its leaf.
-_TO_LEAF: Final = Step(0, first=False, third=1)
+_TO_LEAF: Final = PathStep(0, first=False, third=1)
 
 
 def leaf_hash(value: int) -> int:
@@ -32,14 +32,14 @@ def node_hash(left: int, right: int) -> int:
     return hash_path(left, [_right(right)])
 
 
-def _left(sibling: int) -> Step:
+def _left(sibling: int) -> PathStep:
     """From a hash to the one above it, with its sibling on the left."""
-    return Step(sibling, first=True, third=2)
+    return PathStep(sibling, first=True, third=2)
 
 
-def _right(sibling: int) -> Step:
+def _right(sibling: int) -> PathStep:
     """The same with its sibling on the right."""
-    return Step(sibling, first=False, third=2)
+    return PathStep(sibling, first=False, third=2)
 
 
 class MerkleLog:
@@ -49,7 +49,7 @@ class MerkleLog:
     """
 
     def __init__(self, values: Iterable[int] = ()) -> None:
-        """A log with these leaf values. Raises `InvalidValue` if one is no felt."""
+        """A log with these leaf values. Raises `InvalidValue` if a value is not a felt."""
         # By level, the hashes of all subtrees of 2**level leaves that are whole; they never change.
         self._levels: list[list[int]] = [[]]
         for value in values:
@@ -59,7 +59,7 @@ class MerkleLog:
         return len(self._levels[0])
 
     def append(self, value: int) -> int:
-        """Add a leaf and return its index. Raises `InvalidValue` if the value is no felt."""
+        """Add a leaf and return its index. Raises `InvalidValue` if the value is not a felt."""
         index = len(self)
         self._levels[0].append(leaf_hash(value))
         place, level = index, 0
@@ -161,7 +161,7 @@ class Frontier:
         return _root_of(self._peaks)
 
     def append(self, value: int) -> None:
-        """Add a leaf. Raises `InvalidValue` if the value is no felt."""
+        """Add a leaf. Raises `InvalidValue` if the value is not a felt."""
         check_felt(value, "leaf value")
         steps = [_TO_LEAF]
         rest = self.size
@@ -177,9 +177,6 @@ def _root_of(peaks: Sequence[int]) -> int:
     if not peaks:
         return EMPTY_ROOT
     return hash_path(peaks[-1], [_left(peak) for peak in reversed(peaks[:-1])])
-
-
-# --- what anybody can check ---------------------------------------------------------------------------------
 
 
 def verify_inclusion(value: int, index: int, size: int, path: Sequence[int], root: int) -> bool:

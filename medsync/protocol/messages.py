@@ -30,10 +30,10 @@ def consent_message(
     nonce: int,
     deadline: int,
 ) -> dict[str, Any]:
-    """The typed data (SNIP-12 JSON) a patient signs to give `grantee` a consent that will become `version`.
+    """The typed data (SNIP-12 JSON) that a patient signs to give `grantee` a consent with this `version`.
 
-    `nonce` is the patient's current one, `deadline` the last second (unix) the message is good for. A consent
-    with a reward is a `RewardedConsent`, so that the wallet shows the campaign's terms.
+    `nonce` is the patient's current nonce, `deadline` the last second (unix) in which the message is valid. A
+    consent with a reward is a `RewardedConsent`, so that the wallet shows the campaign's terms.
     """
     fields = _fields(terms) | {
         "contract": contract,
@@ -48,10 +48,10 @@ def consent_message(
 def revocation_message(
     chain_id: int, contract: int, grantee: int, purpose: Purpose, nonce: int, deadline: int
 ) -> dict[str, Any]:
-    """The typed data (SNIP-12 JSON) a patient signs to withdraw a consent.
+    """The typed data (SNIP-12 JSON) that a patient signs to withdraw a consent.
 
-    `nonce` and `deadline` are as in `consent_message`. It names no version, so it stays good when the consent
-    is renewed in between.
+    `nonce` and `deadline` are as in `consent_message`. The message contains no version, so it remains valid
+    if the consent is renewed in the meantime.
     """
     fields = {
         "contract": contract,

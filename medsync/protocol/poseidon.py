@@ -39,7 +39,7 @@ _WORTH_LOADING: Final = 900
 _MOST_FELTS: Final = 8_192
 
 
-class Step(NamedTuple):
+class PathStep(NamedTuple):
     """One permutation on a path: what a value is hashed with."""
 
     #: The other of the two elements.
@@ -89,7 +89,7 @@ def hash_each(prefix: Sequence[int], entries: Iterable[Sequence[int]], bits: int
     return digests
 
 
-def hash_path(start: int, steps: Sequence[Step]) -> int:
+def hash_path(start: int, steps: Sequence[PathStep]) -> int:
     """The hash at the end of a path: each step permutes the hash so far, a felt and a third element.
 
     Raises `InvalidValue` if `start` (position 0) or the felt of a step (from 1 on) is not a felt.
@@ -146,7 +146,7 @@ class _Engine(Protocol):
         self, prefix: Sequence[int], previous: int | None, entries: Sequence[Sequence[int]], bits: int
     ) -> list[int]: ...
 
-    def path(self, start: int, steps: Sequence[Step]) -> int: ...
+    def path(self, start: int, steps: Sequence[PathStep]) -> int: ...
 
 
 class _PoseidonPy:
@@ -166,7 +166,7 @@ class _PoseidonPy:
             previous = None if previous is None else digest
         return digests
 
-    def path(self, start: int, steps: Sequence[Step]) -> int:
+    def path(self, start: int, steps: Sequence[PathStep]) -> int:
         for felt, first, third in steps:
             start = int(poseidon_perm(*((felt, start) if first else (start, felt)), third)[0])
         return start
@@ -238,7 +238,7 @@ class _Module:
             found = bytes(self._memory[digests : digests + 32 * len(entries)])
         return [int.from_bytes(found[at : at + 32], "little") for at in range(0, len(found), 32)]
 
-    def path(self, start: int, steps: Sequence[Step]) -> int:
+    def path(self, start: int, steps: Sequence[PathStep]) -> int:
         kinds = [step.third << 1 | step.first for step in steps]
         with self._turn, self._wiped():
             self._memory[self._DIGEST : self._MASK] = start.to_bytes(32, "little")

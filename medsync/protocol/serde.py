@@ -123,7 +123,7 @@ def _member(values: dict[int, Any]) -> Callable[[Iterator[int]], Any]:
     def read(felts: Iterator[int]) -> Any:
         felt = next(felts)
         if felt not in values:
-            raise ValueError(f"{felt:#x} is none of its values")
+            raise ValueError(f"{felt:#x} is not one of its values")
         return values[felt]
 
     return read

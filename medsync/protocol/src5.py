@@ -14,8 +14,8 @@ def interface_id(abi: Sequence[Mapping[str, Any]], interface: str) -> int:
     """The SRC-5 id of an interface in a contract's ABI: the XOR of its extended function selectors.
 
     `interface` is the trait's full path or its last part. An extended function selector is the keccak of the
-    function's name with the types it takes and answers, taken apart to core types (see `type_name`). Source:
-    SNIP-5. Raises `InvalidValue` if the ABI has no such interface, or several.
+    function's signature, with its parameter and return types reduced to core types (see `type_name`). Source:
+    SNIP-5. Raises `InvalidValue` unless the ABI has exactly one such interface.
     """
     found = [
         entry
@@ -40,9 +40,9 @@ def signature(abi: Sequence[Mapping[str, Any]], function: Mapping[str, Any]) -> 
 def type_name(abi: Sequence[Mapping[str, Any]], cairo_type: str) -> str:
     """A Cairo type as SNIP-5 writes it.
 
-    A struct of the ABI is the tuple of its members, an enum `E(...)` of its variants. The ABI lists corelib's
-    own too, so `bool` becomes `E((),())`, `Option<T>` `E(T,())` and a span, a struct of one snapshot,
-    `(@Array<T>)`. Everything else is a core type and keeps its last name.
+    A struct of the ABI becomes the tuple of its members, an enum `E(...)` of its variants. The ABI includes
+    types of corelib, so `bool` becomes `E((),())`, `Option<T>` becomes `E(T,())`, and a span, a struct of one
+    snapshot, `(@Array<T>)`. All other types are core types and keep the last part of their path.
     """
     if cairo_type.startswith("@"):
         return "@" + type_name(abi, cairo_type[1:])
@@ -61,7 +61,7 @@ def type_name(abi: Sequence[Mapping[str, Any]], cairo_type: str) -> str:
 
 
 def split_types(text: str) -> list[str]:
-    """The types of a comma-separated list, split only where no bracket is open."""
+    """Split a comma-separated list of types, ignoring commas inside brackets."""
     parts, depth, start = [], 0, 0
     for index, character in enumerate(text):
         depth += (character in "(<") - (character in ")>")

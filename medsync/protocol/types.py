@@ -36,7 +36,7 @@ END_OF_TIME: Final = 2**40
 def check_time(seconds: object, field: str) -> None:
     """Raise `InvalidValue` unless it is a time in unix seconds that the contracts take.
 
-    The present in milliseconds is none, so that one taken for the other is noticed.
+    The current time in milliseconds is rejected, so that a mistaken unit is noticed.
     """
     check_uint(seconds, 64, field)
     if isinstance(seconds, int) and seconds >= END_OF_TIME:
@@ -64,7 +64,7 @@ def utc_datetime(seconds: int) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, ValueError, OSError) as error:
-        raise InvalidValue(f"{seconds} s after the unix epoch is no date a calendar can show") from error
+        raise InvalidValue(f"{seconds} s after the unix epoch is not a representable date") from error
 
 
 def utc_text(seconds: int) -> str:
@@ -83,7 +83,15 @@ def check_purpose(value: object, field: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class CampaignTerms:
-    """What one permitted access pays, to whom, out of whose money. Their hash is the campaign's id."""
+    """What one permitted access pays, to whom, out of whose money. Their hash is the campaign's id.
+
+    >>> terms = CampaignTerms(
+    ...     pool=3, funder=5, purpose=Purpose.HRESCH, rate=2 * 10**18, custodian=9, custodian_bps=2_500,
+    ...     expires_at=1_798_761_600, salt=11,
+    ... )
+    >>> len(terms.calldata())
+    8
+    """
 
     #: The reward pool that holds the money.
     pool: int
@@ -127,7 +135,17 @@ class CampaignTerms:
 
 @dataclass(frozen=True, slots=True)
 class ConsentTerms:
-    """What a patient agrees to for one grantee: the purpose, which data, when, how often, for what pay."""
+    """What a patient agrees to for one grantee: the purpose, which data, when, how often, for what pay.
+
+    >>> terms = ConsentTerms(
+    ...     purpose=Purpose.HRESCH, categories=Category.OBSERVATION | Category.LABORATORY,
+    ...     starts_at=unix_seconds(datetime(2026, 1, 1, tzinfo=UTC)),
+    ...     expires_at=unix_seconds(datetime(2027, 1, 1, tzinfo=UTC)),
+    ...     max_uses=0, reward=None, terms_commitment=0xABC,
+    ... )
+    >>> utc_text(terms.expires_at)
+    '2027-01-01T00:00:00Z'
+    """
 
     purpose: Purpose
     #: Data categories the consent covers.
@@ -219,7 +237,12 @@ class PendingAdmin:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What consent and entity say about a use, as the view `verify_consent` answers it."""
+    """What consent and entity say about a use, as the view `verify_consent` answers it.
+
+    >>> judgement = Judgement(Decision.DENY, Reason.EXPIRED, version=1)
+    >>> judgement.reason.meaning
+    "the consent's window is over"
+    """
 
     decision: Decision
     reason: Reason
@@ -229,7 +252,12 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """One request for one patient's data."""
+    """One request for one patient's data.
+
+    >>> request = AccessRequest(7, Purpose.HRESCH, Category.OBSERVATION, record=0xABC)
+    >>> [hex(felt) for felt in request.calldata()]
+    ['0x7', '0x485245534348', '0x80', '0xabc', '0x1']
+    """
 
     patient: int
     purpose: Purpose
@@ -253,7 +281,12 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class AccessReceipt:
-    """The answer to a request, and its place in the patient's log."""
+    """The answer to a request, and its place in the patient's log.
+
+    >>> receipt = AccessReceipt(Decision.PERMIT, Reason.GRANTED, seq=1, digest=0x1234)
+    >>> receipt.decision is Decision.PERMIT
+    True
+    """
 
     decision: Decision
     reason: Reason
@@ -265,7 +298,11 @@ class AccessReceipt:
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
-    """How long a patient's log is and where its hash chain stands."""
+    """How long a patient's log is and where its hash chain stands.
+
+    >>> LogHead(count=0, head=0)
+    LogHead(count=0, head=0)
+    """
 
     count: int
     #: Digest of the last entry; zero for an empty log.

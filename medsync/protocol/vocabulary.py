@@ -1,7 +1,7 @@
-"""The words of the protocol: purposes, data categories, roles, decisions, reasons and states, as enums.
+"""The protocol's vocabulary as enums: purposes, data categories, roles, decisions, reasons and states.
 
-Members stand in the order of the contracts' enums, so an index read from the chain is the member. Every enum
-can print itself as the rows of its published table (`markdown_table`), so documents never copy it by hand.
+Members have the order of the contracts' enums, so an index read from the chain identifies the member.
+`markdown_table` renders the published table of an enum, so that documents never contain a copy made by hand.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from medsync.protocol.felt import InvalidValue, decode_short_string, encode_short_string
 
-#: URI of the code system that purposes come from. Source: HL7 Terminology, v3-ActReason.
+#: URI of the code system of purposes. Source: HL7 Terminology, v3-ActReason.
 ACT_REASON_SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 
 #: URI of LOINC, whose document codes name the six EHDS groups.
@@ -19,9 +19,14 @@ LOINC_SYSTEM: Final = "http://loinc.org"
 
 
 class Purpose(StrEnum):
-    """What data is used for: an HL7 v3-ActReason code. Purposes match exactly, none includes another.
+    """What data is used for: an HL7 v3-ActReason code. Purposes match exactly; no purpose includes another.
 
-    Calldata carries the code as a short string (`felt`); `display` is HL7's display name.
+    The contracts store the code as a short string (`felt`); `display` is HL7's display name.
+
+    >>> Purpose.HRESCH.display, hex(Purpose.HRESCH.felt)
+    ('healthcare research', '0x485245534348')
+    >>> Purpose.from_felt(0x485245534348) is Purpose.HRESCH
+    True
     """
 
     display: str
@@ -56,19 +61,24 @@ class Purpose(StrEnum):
 
     @classmethod
     def from_felt(cls, felt: int) -> Self:
-        """The purpose with that short string. Raises `InvalidValue` for a felt that is no known purpose."""
+        """The purpose with that short string. Raises `InvalidValue` if the felt is not a known purpose."""
         try:
             return cls(decode_short_string(felt))
         except ValueError as error:
-            raise InvalidValue(f"{hex(felt)} is no purpose that MedSync knows") from error
+            raise InvalidValue(f"{hex(felt)} is not a purpose that MedSync knows") from error
 
 
 class Category(IntFlag):
     """A set of data categories: one bit each in a `u32`. No bit names a sensitive diagnosis.
 
     Bits 0 to 5 are the six priority categories of Article 14 of the European Health Data Space regulation
-    (EU) 2025/327, bits 6 to 15 are groups of FHIR resource types. The contracts take a non-empty subset of
+    (EU) 2025/327, bits 6 to 15 are groups of FHIR resource types. The contracts accept non-empty subsets of
     `ALL`.
+
+    >>> (Category.IMAGING | Category.LABORATORY).names
+    ('IMAGING', 'LABORATORY')
+    >>> int(Category.from_names(["IMAGING", "LABORATORY"]))
+    24
     """
 
     PATIENT_SUMMARY = 1 << 0
@@ -93,15 +103,15 @@ class Category(IntFlag):
     def names(self) -> tuple[str, ...]:
         """The names of the categories in the set, lowest bit first.
 
-        Raises `InvalidValue` if it has a bit that is no published category.
+        Raises `InvalidValue` if the set has a bit that is not a published category.
         """
         if int(self) & ~int(Category.ALL):
-            raise InvalidValue(f"{int(self):#x} has a bit that is no published category")
+            raise InvalidValue(f"{int(self):#x} has a bit that is not a published category")
         return tuple(str(category.name) for category in self)
 
     @classmethod
     def from_names(cls, names: Iterable[str]) -> Self:
-        """The set of the named categories; no name gives the empty set.
+        """The set of the named categories. Without names, the set is empty.
 
         Raises `InvalidValue` for an unknown name.
         """
@@ -109,7 +119,9 @@ class Category(IntFlag):
         value = cls(0)
         for name in names:
             if name not in members:
-                raise InvalidValue(f"{name!r} is no data category; known are {', '.join(members)}")
+                raise InvalidValue(
+                    f"{name!r} is not a data category; the categories are {', '.join(members)}"
+                )
             value |= members[name]
         return value
 
@@ -128,7 +140,7 @@ EHDS_GROUPS: Final[Mapping[Category, str]] = MappingProxyType(
     }
 )
 
-#: LOINC code and display name of the kind of document that stands for an EHDS group.
+#: LOINC code and display name of the document type that represents an EHDS group.
 DOCUMENT_TYPES: Final[Mapping[Category, tuple[str, str]]] = MappingProxyType(
     {
         Category.PATIENT_SUMMARY: ("60591-5", "Patient summary Document"),
@@ -140,7 +152,7 @@ DOCUMENT_TYPES: Final[Mapping[Category, tuple[str, str]]] = MappingProxyType(
     }
 )
 
-#: The category of a FHIR R5 resource type. Documents (`Composition`, `DocumentReference`) can be told apart
+#: The category of a FHIR R5 resource type. Documents (`Composition`, `DocumentReference`) are distinguished
 #: further by their type code: see `category_of`.
 FHIR_CATEGORIES: Final[Mapping[str, Category]] = MappingProxyType(
     {
@@ -171,14 +183,14 @@ FHIR_CATEGORIES: Final[Mapping[str, Category]] = MappingProxyType(
 def category_of(resource: Mapping[str, Any]) -> Category:
     """The category of a FHIR R5 resource given as parsed JSON.
 
-    A `Composition` or `DocumentReference` whose type carries one of the LOINC codes in `DOCUMENT_TYPES`
-    belongs to that EHDS group; everything else goes by its resource type. Raises `InvalidValue` for a type
-    without a category.
+    A `Composition` or `DocumentReference` whose type has one of the LOINC codes in `DOCUMENT_TYPES` belongs
+    to that EHDS group; all other resources are classified by their resource type. Raises `InvalidValue` for a
+    type without a category.
     """
     resource_type = resource.get("resourceType")
     category = FHIR_CATEGORIES.get(resource_type) if isinstance(resource_type, str) else None
     if category is None:
-        raise InvalidValue(f"no data category for the FHIR resource type {resource_type!r}")
+        raise InvalidValue(f"the FHIR resource type {resource_type!r} has no data category")
     if category is Category.DOCUMENT:
         codings = (resource.get("type") or {}).get("coding") or []
         codes = {coding.get("code") for coding in codings if coding.get("system") == LOINC_SYSTEM}
@@ -189,7 +201,7 @@ def category_of(resource: Mapping[str, Any]) -> Category:
 
 
 class _ContractEnum(IntEnum):
-    """An enum of the contracts: the value is the variant's index, `meaning` says what it stands for."""
+    """An enum of the contracts: the value is the variant's index, `meaning` describes it."""
 
     meaning: str
 
@@ -206,7 +218,7 @@ class _ContractEnum(IntEnum):
 
     @classmethod
     def from_variant(cls, variant: str) -> Self:
-        """The member of that Cairo variant. Raises `InvalidValue` for a name the enum does not have."""
+        """The member of that Cairo variant. Raises `InvalidValue` for an unknown variant."""
         for member in cls:
             if member.variant == variant:
                 return member
@@ -214,25 +226,37 @@ class _ContractEnum(IntEnum):
 
 
 class Role(_ContractEnum):
-    """What an entity is in the field."""
+    """The role of a registered entity.
+
+    >>> Role.HOSPITAL.variant, Role.from_variant("Auditor").value
+    ('Hospital', 3)
+    """
 
     NONE = 0, "never registered"
-    HOSPITAL = 1, "keeps data, treats patients; alone may break the glass"
+    HOSPITAL = 1, "keeps data and treats patients; the only role that may break the glass"
     RESEARCHER = 2, "uses data for research"
-    AUDITOR = 3, "reviews what others did"
+    AUDITOR = 3, "reviews the accesses of others"
 
 
 class Decision(_ContractEnum):
-    """The answer to "may this be used?"."""
+    """The answer to "may this be used?".
+
+    >>> Decision(1).name, Decision.NO_CONSENT.variant
+    ('DENY', 'NoConsent')
+    """
 
     PERMIT = 0, "yes: a live consent covers it"
-    DENY = 1, "no: something says no"
-    NO_CONSENT = 2, "no: the patient never said anything about it"
+    DENY = 1, "no: a rule or a decision forbids it"
+    NO_CONSENT = 2, "no: the patient has never decided about it"
     EMERGENCY = 3, "released without consent by breaking the glass"
 
 
 class Reason(_ContractEnum):
-    """Why a decision fell as it did. The index is part of the log's hash, so the order never changes."""
+    """The reason for a decision. The index is part of the log's hash, so the order never changes.
+
+    >>> Reason.EXPIRED.value, Reason.EXPIRED.meaning
+    (9, "the consent's window is over")
+    """
 
     GRANTED = 0, "a live consent covers the request, and where it asks for pay the patient was paid"
     BREAK_GLASS = 1, "a hospital broke the glass"
@@ -246,19 +270,23 @@ class Reason(_ContractEnum):
     EXPIRED = 9, "the consent's window is over"
     CATEGORY_NOT_COVERED = 10, "the consent does not cover every requested category"
     USES_EXHAUSTED = 11, "the consent's last permitted use is consumed"
-    CAMPAIGN_MISMATCH = 12, "the request names other reward terms than the consent"
+    CAMPAIGN_MISMATCH = 12, "the request names different reward terms than the consent"
     REWARD_UNFUNDED = 13, "the campaign cannot pay for one more access"
     CAMPAIGN_CLOSED = 14, "the campaign was closed"
     CAMPAIGN_EXPIRED = 15, "the campaign's terms have expired"
     ALLOWANCE_EXCEEDED = 16, "the funder's allowance for this accessor does not cover one more access"
-    POOL_FAILED = 17, "the reward pool panicked or answered nonsense"
+    POOL_FAILED = 17, "the reward pool panicked or gave an invalid answer"
     NOT_HOSPITAL = 18, "only hospitals may break the glass"
     EMERGENCY_OPT_OUT = 19, "the patient opted out of emergency access in advance"
 
 
 class ConsentStatus(_ContractEnum):
-    """Where a consent stands, in the words of the W3C Data Privacy Vocabulary: withdrawn by the patient,
-    revoked by another."""
+    """The status of a consent, in the terms of the W3C Data Privacy Vocabulary: withdrawn by the patient,
+    revoked by someone else.
+
+    >>> ConsentStatus.WITHDRAWN.value, ConsentStatus.WITHDRAWN.meaning
+    (2, 'withdrawn by the patient')
+    """
 
     NONE = 0, "never given"
     GIVEN = 1, "given by the patient or for the patient"
@@ -267,7 +295,7 @@ class ConsentStatus(_ContractEnum):
 
 
 class Accrual(_ContractEnum):
-    """A reward pool's answer when it is asked to pay for one access."""
+    """A reward pool's answer to a request to pay for one access."""
 
     PAID = 0, "the shares were credited"
     CLOSED = 1, "the campaign was closed"
@@ -277,7 +305,7 @@ class Accrual(_ContractEnum):
 
 
 class CampaignStatus(_ContractEnum):
-    """Where a campaign stands in its pool."""
+    """The status of a campaign in its pool."""
 
     NONE = 0, "never funded"
     OPEN = 1, "funded once and not closed"
@@ -285,7 +313,11 @@ class CampaignStatus(_ContractEnum):
 
 
 class Power(IntFlag):
-    """What a delegate may do for a patient: bits of a `u8`. No power at all removes the delegate."""
+    """What a delegate may do for a patient: bits of a `u8`. Setting no power removes the delegate.
+
+    >>> int(Power.GIVE | Power.REVOKE)
+    3
+    """
 
     GIVE = 1
     REVOKE = 2
@@ -302,7 +334,7 @@ _POWER_MEANINGS: Final[Mapping[Power, str]] = MappingProxyType(
 
 
 def markdown_table(words: type[Purpose] | type[Category] | type[Power] | type[_ContractEnum]) -> str:
-    """The published table of one enum, as Markdown with a heading row and a final newline."""
+    """Render the published table of an enum as Markdown, with a heading row and a final newline."""
     rows: list[tuple[str, ...]]
     if issubclass(words, Purpose):
         rows = [("Code", "Display name", "Felt")]

@@ -302,14 +302,15 @@ async def _predeployed_keys(connection: Connection) -> list[tuple[int, int]]:
     answer = await connection.devnet_rpc("devnet_getPredeployedAccounts", with_balance=False)
     try:
         known = [
-            (parse_felt(one["address"], "address"), parse_felt(one["private_key"], "key")) for one in answer
+            (parse_felt(item["address"], "address"), parse_felt(item["private_key"], "key"))
+            for item in answer
         ]
         for address, key in known:
             check_address(address, "address")
             public_key_of(key)
     except (TypeError, LookupError, InvalidValue):
         # What is wrong with them stays unsaid: they hold keys.
-        raise NetworkError("The devnet's predeployed accounts are none.") from None
+        raise NetworkError("The devnet's answer does not contain valid accounts.") from None
     return known
 
 

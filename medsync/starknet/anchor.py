@@ -10,8 +10,6 @@ from medsync.starknet.clients import BlockId, ContractClient
 from medsync.starknet.signer import StarkSigner
 from medsync.starknet.transactions import Invocation
 
-# --- what is signed -----------------------------------------------------------------------------------------
-
 
 def sign_statement(
     signer: StarkSigner, address: int, head: AnchorHead, statement: Statement, *, node: int, chain_id: int
@@ -59,11 +57,14 @@ def is_signed_by(node: AnchorNode, signature: NodeSignature, message: int) -> bo
         return False
 
 
-# --- the contract -------------------------------------------------------------------------------------------
-
-
 class PrivateAnchorClient(ContractClient):
-    """The PrivateAnchor contract: roots of a private log, attested by a quorum of its nodes."""
+    """The PrivateAnchor contract: roots of a private log, attested by a quorum of its nodes.
+
+    >>> from starknet_py.net.full_node_client import FullNodeClient
+    >>> anchor = PrivateAnchorClient(6, FullNodeClient("http://127.0.0.1:5050/rpc"))
+    >>> anchor.name, hex(anchor.address)
+    ('PrivateAnchor', '0x6')
+    """
 
     name = "PrivateAnchor"
 

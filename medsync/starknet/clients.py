@@ -3,7 +3,7 @@
 A view is awaited and answers a typed value, as of the latest block unless `block` says otherwise. What
 changes state returns an `Invocation`: await it to send it and get a `TransactionResult`, or give several to
 `Account.send` to make them one transaction. A refusal is a ContractError with the contract's own code;
-silence or nonsense from the node a NetworkError. What each entry point requires, does and emits stands in
+a missing or invalid answer of the node a NetworkError. What each entry point requires, does and emits is in
 the contracts' traits (and in `docs/spec.md`).
 """
 
@@ -102,11 +102,24 @@ class ContractClient:
 
 
 class MedSyncClient(ContractClient):
-    """The MedSync contract: entities, consents and the access log."""
+    """The MedSync contract: entities, consents and the access log.
+
+    >>> medsync = MedSyncClient(5, FullNodeClient("http://127.0.0.1:5050/rpc"))
+    >>> medsync.name, hex(medsync.address)
+    ('MedSync', '0x5')
+
+    With an account, entry points that change state give invocations, which are sent when they are awaited:
+
+    >>> from medsync import StarkSigner
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> medsync = MedSyncClient(5, Account(7, medsync.client, signer))
+    >>> medsync.revoke_consent(grantee=9, purpose=Purpose.HRESCH).entry_point
+    'revoke_consent'
+    """
 
     name = "MedSync"
 
-    # --- entities -------------------------------------------------------------------------------------------
+    # --- entities ---
 
     def register_entity(self, address: int, role: Role, profile_commitment: int) -> Invocation[None]:
         """Register an entity; for the administrator. `profile_commitment` is salted (`Domain.PROFILE`)."""
@@ -144,7 +157,7 @@ class MedSyncClient(ContractClient):
         """The successor while a hand-over is under way, else None."""
         return await self.view("pending_admin", [], PendingAdmin | None, block)  # type: ignore[arg-type]
 
-    # --- consents -------------------------------------------------------------------------------------------
+    # --- consents ---
 
     def add_consent(self, grantee: int, terms: ConsentTerms) -> Invocation[int]:
         """Give a consent, or renew one; for the patient. Answers the record's new version."""
@@ -247,10 +260,10 @@ class MedSyncClient(ContractClient):
         return await self.view("patient_state", [patient], PatientState, block)
 
     async def delegation(self, patient: int, delegate: int, *, block: BlockId = "latest") -> Delegation:
-        """What a delegate may do for a patient, as it was set, be it expired or not."""
+        """The powers a patient gave a delegate, as they were set, even if they have expired."""
         return await self.view("delegation", [patient, delegate], Delegation, block)
 
-    # --- messages a patient signs ---------------------------------------------------------------------------
+    # --- messages a patient signs ---
 
     async def sign_consent(self, grantee: int, terms: ConsentTerms, *, deadline: int) -> SignedConsent:
         """A consent signed by this client's account as patient, for anyone to `submit` until `deadline`.
@@ -306,7 +319,7 @@ class MedSyncClient(ContractClient):
             signed.patient, signed.grantee, signed.purpose, signed.nonce, signed.deadline, signed.signature
         )
 
-    # --- accesses -------------------------------------------------------------------------------------------
+    # --- accesses ---
 
     def request_access(self, request: AccessRequest) -> Invocation[AccessReceipt]:
         """Ask for access; for registered entities. Policy never makes it fail: see the receipt's decision."""
@@ -330,7 +343,14 @@ class MedSyncClient(ContractClient):
 
 
 class RewardPoolClient(ContractClient):
-    """A RewardPool: campaigns, allowances and credits. Amounts are in the token's smallest unit."""
+    """A RewardPool: campaigns, allowances and credits. Amounts are in the token's smallest unit.
+
+    >>> from medsync import StarkSigner
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> pool = RewardPoolClient(3, Account(7, FullNodeClient("http://127.0.0.1:5050/rpc"), signer))
+    >>> pool.withdraw(10**18, recipient=7).function
+    'RewardPool.withdraw'
+    """
 
     name = "RewardPool"
 
@@ -397,7 +417,14 @@ class RewardPoolClient(ContractClient):
 
 
 class Erc20Client(ContractClient):
-    """What MedSync's users need of an ERC-20 token (SNIP-2). Amounts are in its smallest unit (u256)."""
+    """What MedSync's users need of an ERC-20 token (SNIP-2). Amounts are in its smallest unit (u256).
+
+    >>> from medsync import StarkSigner
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> token = Erc20Client(4, Account(7, FullNodeClient("http://127.0.0.1:5050/rpc"), signer))
+    >>> token.approve(spender=3, amount=10**18).call.calldata
+    [3, 1000000000000000000, 0]
+    """
 
     name = "Erc20"
 

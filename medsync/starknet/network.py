@@ -75,6 +75,13 @@ class Connection:
 
         async with connect("sepolia", "https://node.example/rpc/v0_10", allow_public=True) as connection:
             medsync = MedSyncClient(address, connection.client)
+
+    >>> connection = Connection(
+    ...     "devnet", 0x534E5F5345504F4C4941, is_local=True,
+    ...     client=FullNodeClient("http://127.0.0.1:5050/rpc"), shown_url="http://127.0.0.1:5050/rpc",
+    ... )
+    >>> connection.network, connection.is_local
+    ('devnet', True)
     """
 
     #: The network's name, which is also the name of its deployment record.
@@ -184,9 +191,6 @@ async def connect(
         client._client = transport
         is_local = all(node.is_devnet for node in nodes)
         yield Connection(network, nodes[0].chain_id, is_local, client, shown_url(transport.url))
-
-
-# --- checking nodes -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

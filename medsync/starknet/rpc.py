@@ -63,8 +63,8 @@ _REFUSALS: Final = {
 _HINTS: Final = {
     "CONTRACT_NOT_FOUND": (
         "There is no contract at this address on this chain. `medsync deployments check` shows whether a "
-        "record is true; a devnet that was restarted has lost its contracts, and `medsync deploy` makes them "
-        "anew."
+        "record is true; a devnet that was restarted has lost its contracts, and `medsync deploy` deploys "
+        "them again."
     ),
     "ENTRYPOINT_NOT_FOUND": (
         "The contract at this address has no such function: it is another contract, or of another version. "
@@ -88,7 +88,7 @@ class Called(Protocol):
         """The call as it is sent."""
 
 
-# --- asking a node ------------------------------------------------------------------------------------------
+# --- asking a node ---
 
 
 @overload
@@ -176,7 +176,7 @@ async def class_hash_at(client: FullNodeClient, address: int) -> int | None:
     return None
 
 
-# --- refusals -----------------------------------------------------------------------------------------------
+# --- refusals ---
 
 
 def refusal(
@@ -222,7 +222,7 @@ def is_nonce_conflict(error: ClientError) -> bool:
     return conflict or "nonce is invalid" in _innermost(error.data).lower()
 
 
-# --- reverts ------------------------------------------------------------------------------------------------
+# --- reverts ---
 
 _SHORT_STRING: Final = re.compile(r"0x[0-9a-fA-F]+ \('([^']*)'\)")
 _FELT: Final = re.compile(r"\"(0x[0-9a-fA-F]+)\"")
@@ -239,7 +239,7 @@ _VALIDATIONS: Final = tuple(
 #: What accounts and the system put around the reason that a contract gave.
 _WRAPPERS: Final = ("", "ENTRYPOINT_FAILED", "argent/multicall-failed")
 
-#: Code of a revert whose reason is no short string.
+#: Code of a revert whose reason is not a short string.
 UNKNOWN: Final = "UNKNOWN"
 
 

@@ -38,6 +38,12 @@ class StarkSigner(BaseSigner):
     """Signs transactions and SNIP-12 messages of one account with a key on the STARK curve.
 
     The private key lives in a closure only: it shows in no `repr`, no attribute, no pickle and no copy.
+
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> signer
+    StarkSigner(public_key=0x1ef15c18599971b7beced415a40f0c7deacfd9b0d1819e03d723d8bc943cfca)
+    >>> len(signer.sign_hash(0x1234))
+    2
     """
 
     def __init__(self, private_key: int, chain_id: int) -> None:

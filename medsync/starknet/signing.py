@@ -1,7 +1,7 @@
 """Consents and revocations that a patient signs off-chain, for anyone to submit.
 
 What is handed over is a JSON file: the SNIP-12 message as a wallet shows and signs it, the account that
-signed, and the signature. Whoever submits it can neither change nor repeat it.
+signed, and the signature. The submitter can neither change nor repeat it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,21 @@ _DECIMAL_DIGITS: Final = 76
 
 @dataclass(frozen=True, slots=True)
 class SignedConsent:
-    """A consent that waits to be submitted with `add_consent_by_sig`."""
+    """A consent that waits to be submitted with `add_consent_by_sig`.
+
+    >>> from medsync import Category
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> terms = ConsentTerms(
+    ...     Purpose.HRESCH, Category.OBSERVATION, starts_at=0, expires_at=1_798_761_600, max_uses=0,
+    ...     reward=None, terms_commitment=0xABC,
+    ... )
+    >>> signed = sign_consent(
+    ...     signer, patient=7, contract=5, grantee=9, terms=terms, version=1, nonce=0,
+    ...     deadline=1_798_761_600,
+    ... )
+    >>> signed_from_json(signed.to_json()) == signed
+    True
+    """
 
     chain_id: int
     #: The MedSync contract it is for.
@@ -51,7 +65,16 @@ class SignedConsent:
 
 @dataclass(frozen=True, slots=True)
 class SignedRevocation:
-    """A revocation that waits to be submitted with `revoke_consent_by_sig`."""
+    """A revocation that waits to be submitted with `revoke_consent_by_sig`.
+
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> signed = sign_revocation(
+    ...     signer, patient=7, contract=5, grantee=9, purpose=Purpose.HRESCH, nonce=0,
+    ...     deadline=1_798_761_600,
+    ... )
+    >>> signed.typed_data()["primaryType"]
+    'Revocation'
+    """
 
     chain_id: int
     #: The MedSync contract it is for.
@@ -91,7 +114,7 @@ def sign_consent(
     """Sign, for the account `patient`, a consent that will become `version`.
 
     `nonce` is the patient's present one on the contract, `deadline` the last second (unix) the signature is
-    good for; the chain is the signer's. Raises InvalidValue for a deadline that is no time.
+    good for; the chain is the signer's. Raises InvalidValue for an invalid deadline.
     """
     check_time(deadline, "deadline")
     chain = signer.chain_id
@@ -180,7 +203,7 @@ def _member(document: Any, name: str, kind: type | tuple[type, ...] = object, wi
         raise InvalidValue(f"{within}{name} is missing")
     if not isinstance(document[name], kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
-        raise InvalidValue(f"{within}{name} must be {' or '.join(_JSON_NAMES[one] for one in kinds)}")
+        raise InvalidValue(f"{within}{name} must be {' or '.join(_JSON_NAMES[kind] for kind in kinds)}")
     return document[name]
 
 
@@ -216,7 +239,7 @@ def _purpose(text: str, field: str) -> Purpose:
         pass
     if text.upper() in {*Purpose}:
         raise InvalidValue(f"{field}: {text!r} was signed, but the purpose is {text.upper()!r}: sign that")
-    raise InvalidValue(f"{field}: {text!r} is no purpose; known are {', '.join(Purpose)}")
+    raise InvalidValue(f"{field}: {text!r} is not a purpose; the purposes are {', '.join(Purpose)}")
 
 
 def _number(value: Any, field: str) -> int:

@@ -74,7 +74,12 @@ _log = logging.getLogger(__name__)
 
 
 class UnknownOutcome(NetworkError):
-    """A transaction was handed over, or perhaps so, and the node did not say what became of it."""
+    """A transaction was handed over, or perhaps so, and the node did not say what became of it.
+
+    >>> error = UnknownOutcome(0x1234, "the node did not answer")
+    >>> hex(error.transaction)
+    '0x1234'
+    """
 
     def __init__(self, transaction: int, trouble: str) -> None:
         super().__init__(
@@ -87,7 +92,15 @@ class UnknownOutcome(NetworkError):
 
 @dataclass(frozen=True, slots=True)
 class TransactionResult(Generic[T]):
-    """A transaction that succeeded: what it cost, what it emitted, what it answered."""
+    """A transaction that succeeded: what it cost, what it emitted, what it answered.
+
+    >>> result = TransactionResult(
+    ...     hash=0x1234, block_number=12, l2_gas=1_447_040, l1_data_gas=288, fee=7 * 10**15, events=(),
+    ...     value=1, receipt=...,
+    ... )
+    >>> result.value, result.fee / 10**18
+    (1, 0.007)
+    """
 
     hash: int
     block_number: int
@@ -111,6 +124,13 @@ class Invocation(Generic[T]):
     """A call of one entry point that changes state, ready to be sent.
 
     Await it, or its `send`, to send it alone; give several to `Account.send` to make them one transaction.
+
+    >>> from medsync import MedSyncClient, Purpose
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> account = Account(7, FullNodeClient("http://127.0.0.1:5050/rpc"), signer)
+    >>> invocation = MedSyncClient(5, account).revoke_consent(9, Purpose.HRESCH)
+    >>> invocation.function, invocation.call.calldata == [9, Purpose.HRESCH.felt]
+    ('MedSync.revoke_consent', True)
     """
 
     #: Who sends it.
@@ -159,8 +179,13 @@ class Account(StarknetAccount):
 
     A transaction whose outcome was not learnt (`UnknownOutcome`, or the task was cancelled) is remembered.
     Sending the same calls again within `RETRY_WINDOW` is a second try: if the first one arrived, it is the
-    answer; if not, the second takes its nonce, so that only one of them can happen. Whoever wants them twice
+    answer; if not, the second takes its nonce, so that only one of them can happen. A caller who wants both
     learns first what became of the one, from `confirm`.
+
+    >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
+    >>> account = Account(7, FullNodeClient("http://127.0.0.1:5050/rpc"), signer)
+    >>> hex(account.address), account.unsettled
+    ('0x7', {})
     """
 
     client: FullNodeClient
@@ -241,7 +266,7 @@ class Account(StarknetAccount):
                         may_wait = earlier and rpc_code(error) == REPLACEMENT
                         if pause is None or may_wait or not is_nonce_conflict(error):
                             raise
-                    # What was refused for its nonce is not and never will be on the chain: it is signed anew.
+                    # A transaction refused for its nonce will never be on the chain, so it is signed again.
                     # That goes for earlier tries of this nonce as well, unless one of them is what took it.
                     self._next_nonce = None
                     earlier = [known for known in earlier if await _is_known(self.client, known)]
@@ -502,9 +527,6 @@ async def bounds_for(
         l1_data_gas=bound(l1_data_gas, block.l1_data_gas_price.price_in_fri),
         l2_gas=bound(l2_gas, block.l2_gas_price.price_in_fri),
     )
-
-
-# --- waiting and tracing ------------------------------------------------------------------------------------
 
 
 async def _receipt(

@@ -64,7 +64,7 @@ class Database:
             yield connection
 
     def compact(self) -> None:
-        """Write the whole file anew, so that nothing deleted is left in what its pages do not use.
+        """Rewrite the whole file, so that no deleted data is left in unused pages.
 
         `secure_delete` alone overwrites a row where it was last, not where it was before pages were split.
         Raises InputError as `transaction`.

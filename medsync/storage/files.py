@@ -1,4 +1,4 @@
-"""Files that people name: read without waiting for them, written as a whole or not at all."""
+"""Reading and writing files named by users: reads never block, writes are atomic."""
 
 import os
 import stat
@@ -11,18 +11,18 @@ from medsync.errors import InputError
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is anything of that name, be it a link to nowhere."""
+    """Whether the path exists, even as a dangling link."""
     return os.path.lexists(path)
 
 
 def read_bytes(path: Path, what: str) -> bytes:
     """The content of a regular file; `what` says in errors what it is read as.
 
-    Raises InputError for a path that cannot be read, and for what is no file: a folder, a pipe nobody writes
+    Raises InputError for a path that cannot be read or is not a regular file: a folder, a pipe nobody writes
     to, a device without end.
     """
     try:
-        # Opening a pipe would wait for whoever writes to it.
+        # Opening a pipe would wait for its writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise InputError(f"{what} {path} cannot be read: {_reason(error)}.") from None
@@ -32,7 +32,7 @@ def read_bytes(path: Path, what: str) -> bytes:
                 return file.read()
     finally:
         os.close(descriptor)
-    raise InputError(f"{what} {path} cannot be read: it is no regular file.")
+    raise InputError(f"{what} {path} cannot be read: it is not a regular file.")
 
 
 def read_text(path: Path, what: str) -> str:

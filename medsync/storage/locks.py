@@ -1,8 +1,8 @@
 """Locks between processes: one exclusive holder of a file, or any number of shared ones.
 
 The operating system keeps a lock (`flock`) as long as the holder has the file open, so that it ends with its
-process, however that ends. The file says who holds it, for the error of whoever waited in vain: names are
-information only, and a name whose process is gone is passed over.
+process, however that ends. The file says who holds it, for the error of a process that waited in vain: names
+are information only, and a name whose process is gone is passed over.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Lock:
                 # Only this holder writes there, and only an exclusive one removes the file.
                 offset, length = self._place
                 os.pwrite(self._file, b" " * (length - 1) + b"\n", offset)
-                # The last one out removes it; whoever else has it fails this.
+                # The last holder removes it; this fails while another process holds it.
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.unlink(self._path)
         except (BlockingIOError, FileNotFoundError):

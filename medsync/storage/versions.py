@@ -1,7 +1,7 @@
 """Versions of what is kept on disk: a file of another version is migrated, or refused by name.
 
 A JSON file says its format and version in one member, `form` or `schema`, as in `medsync.private-home/2`; a
-database has a number. Whoever changes what such a file means raises the version, and either migrates older
+database has a number. A change of what such a file means raises the version, and either migrates older
 files or has them refused here.
 """
 
@@ -43,8 +43,8 @@ def check_form(
 ) -> None:
     """Raise UnsupportedVersion for a JSON document of the format `supported` in another version.
 
-    `supported` is `<format>/<version>`. A document of another format, or that names none, is left to whoever
-    reads it.
+    `supported` is `<format>/<version>`. A document of another format, or that names none, is left to the code
+    that reads it.
     """
     name, _, version = supported.rpartition("/")
     form = document.get(member) if isinstance(document, dict) else None

@@ -1,5 +1,6 @@
-"""The auditor's view: one page, and the same as JSON, of what was run, what it showed, and what is missing.
+"""The audit report: which tests ran, what they showed, and what is missing, as an HTML page and as JSON.
 
-`recorder` is a pytest plugin that writes down a run, `run` makes one, `gather` puts it together with the rest
-of the evidence, `page` renders it. Nothing is left out silently: what cannot be found is listed as missing.
+`recorder` is a pytest plugin that records a run, `run` makes one, `gather` combines it with the other
+evidence, and `page` renders the report. Nothing is omitted silently: evidence that cannot be found is listed
+as missing.
 """

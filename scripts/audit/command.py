@@ -1,4 +1,4 @@
-"""`make audit`: run every test, write down the run, and write the report as a page and as JSON."""
+"""`make audit`: run all tests, record the run, and write the report as an HTML page and as JSON."""
 
 import os
 import tempfile
@@ -21,21 +21,25 @@ RECORD, PAGE, DATA = "tests.json", "report.html", "report.json"
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Write the report. Raises VerificationError if something in it failed, is missing or is stale."""
+    """Write the report. Raises VerificationError if any part of it failed, is missing or is stale."""
     parser = ArgumentParser(prog="python -m scripts audit", description=__doc__)
     parser.add_argument(
-        "--from", dest="record", type=Path, metavar="FILE", help="report on a recorded run, and run nothing"
+        "--from",
+        dest="record",
+        type=Path,
+        metavar="FILE",
+        help="report on a recorded run without running tests",
     )
-    parser.add_argument("--workers", default="2", help="test processes (2)")
+    parser.add_argument("--workers", default="2", help="number of test processes (default: 2)")
     parser.add_argument("--output", type=Path, default=repository.root() / FOLDER, metavar="FOLDER")
     chosen = parser.parse_args(arguments)
     audit(chosen.output, chosen.record, chosen.workers)
 
 
 def audit(folder: Path, recorded: Path | None, workers: str) -> None:
-    """Write the report on a recorded run, or on one made now.
+    """Write the report on a recorded run, or on a new run.
 
-    Raises VerificationError if something failed, is missing or is stale; the report is written all the same.
+    Raises VerificationError if any part failed, is missing or is stale, after writing the report.
     """
     root = repository.root()
     if recorded:
@@ -53,17 +57,17 @@ def audit(folder: Path, recorded: Path | None, workers: str) -> None:
 
 
 def read(path: Path) -> Record:
-    """A recorded run. Raises InputError if there is none that can be read."""
+    """Read a recorded run. Raises InputError if the file is not a valid recording."""
     try:
         return Record.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise InputError(
-            f"{path} is no recorded run: {error}", hint="`make audit` makes one from the beginning."
+            f"{path} is not a recorded run: {error}", hint="Run `make audit` to record a new one."
         ) from None
 
 
 def findings(report: Report) -> list[str]:
-    """The first of what is wrong with each part."""
+    """The first defects of each part."""
     found = []
     for _, title, part in report.parts():
         faults = [fault for fault in part.faults if fault.status.is_defect]
@@ -74,7 +78,7 @@ def findings(report: Report) -> list[str]:
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
-    """Replace files as a whole, all of them or none: nobody finds half a report."""
+    """Write the files atomically, so that no reader finds a partial report."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
         for name, content in files.items():

@@ -1,7 +1,7 @@
-"""Put the report together: a recorded run, and what else the repository has to say about itself.
+"""Gather the report from a recorded run and the other evidence in the repository.
 
-Each part is gathered by a function of its own, which says what is missing, stale or failed. One that breaks
-makes its part missing, so that there is always a report.
+Each part has its own function, which reports what is missing, stale or failed. If such a function raises, its
+part is reported as missing, so that there is always a report.
 """
 
 import ast
@@ -63,14 +63,14 @@ from scripts.audit.run import tree_of
 from scripts.reference.cairo_docs import contract_reference
 
 THREAT_MODEL = "docs/threat-model.md"
-#: A test name as documents write it.
+#: A test name as written in documents.
 TEST_NAME = re.compile(r"[\w/]+\.(?:py|cairo)::\w+")
-#: Folders whose tests draw their cases, and must say what they reached.
+#: Folders whose tests generate their cases and must report what they reached.
 GENERATED = ("tests/stateful/", "tests/properties/", "tests/faults/", "tests/fuzz/")
 
 
 def gather(root: Path, record: Record) -> Report:
-    """The report on a recorded run of the tests in a checkout."""
+    """Make the report on a recorded run of a checkout's tests."""
     index = Index([*record.pytest.cases, *record.cairo.cases], without_cairo=bool(record.cairo.not_run))
     reached = _part(Reached, lambda: reached_part(record))
     return Report(
@@ -98,7 +98,7 @@ P = TypeVar("P", bound=Part)
 def _part(kind: type[P], gathered: Callable[[], P]) -> P:
     try:
         return gathered()
-    except Exception as error:  # whatever is wrong with one part, the others are shown
+    except Exception as error:  # An error in one part must not hide the others.
         reason = f"{type(error).__name__}: {error}".replace(f"{repository.root()}/", "")
         return kind(claim="This part could not be gathered.", faults=[_missing(reason)])
 
@@ -123,7 +123,7 @@ def _skipped(text: str) -> Fault:
 
 
 class Index:
-    """The tests of a run, to be found by the names that documents give them."""
+    """An index of a run's tests by the names used in documents."""
 
     def __init__(self, cases: Iterable[Case], without_cairo: bool = False) -> None:
         self._without_cairo = without_cairo
@@ -137,9 +137,9 @@ class Index:
             self._short[_short(test)].append(test)
 
     def find(self, name: str) -> Evidence:
-        """The test of a name such as `test_file.py::test_it` or `file.cairo::it`, as it ended.
+        """Find a test by a name such as `test_file.py::test_it` or `file.cairo::it`, with its outcome.
 
-        With parameters, the full id is needed: that one case.
+        With the full id including parameters, only that case is found.
         """
         found = [name] if name in self._tests else self._short[_short(name)]
         if len(found) != 1:
@@ -150,7 +150,7 @@ class Index:
         return Evidence(name=name, test=cases[0].test, outcome=outcome, cases=len(cases))
 
     def find_all(self, text: str) -> list[Evidence]:
-        """The tests that a text names."""
+        """Find all tests named in a text."""
         return [self.find(name) for name in dict.fromkeys(TEST_NAME.findall(text))]
 
 
@@ -163,7 +163,7 @@ def _short(name: str) -> tuple[str, str]:
 
 
 def _judge(what: str, tests: Sequence[Evidence]) -> Iterator[Fault]:
-    """What the tests named for something leave open."""
+    """Report the named tests that are missing, skipped or did not pass."""
     if not tests:
         yield _missing(f"{what}: no test is named")
     for test in tests:
@@ -179,11 +179,11 @@ def _judge(what: str, tests: Sequence[Evidence]) -> Iterator[Fault]:
 
 
 def examined_part(root: Path, record: Record) -> Examined:
-    """Code, tools and machine; whether the files are still those that were tested."""
+    """The code, tools and machine, and whether the files are unchanged since the run."""
     subject = record.subject
     faults = []
     if subject.commit is None or subject.tree is None:
-        faults.append(_missing("This is no git checkout: nobody can say which commit was tested."))
+        faults.append(_missing("This is not a git checkout, so the tested commit is unknown."))
     elif record.disturbed:
         faults.append(_stale("Files changed while the tests ran."))
     elif subject.tree != tree_of(root):
@@ -199,7 +199,7 @@ def examined_part(root: Path, record: Record) -> Examined:
     except (InputError, KeyError) as error:
         faults.append(_missing(f"The classes are not known: {error!r}"))
     if sources != build.source_hash(build.PRODUCT):
-        faults.append(_stale("The class hashes are of other sources: `make build` was not run."))
+        faults.append(_stale("The class hashes belong to other sources: run `make build`."))
     changed = f", with {len(subject.changed)} files changed since" if subject.changed else ", unchanged"
     return Examined(
         claim=f"Commit {(subject.commit or 'unknown')[:12]}{changed if subject.commit else ''}.",
@@ -213,7 +213,7 @@ def examined_part(root: Path, record: Record) -> Examined:
 
 
 def tests_part(root: Path, record: Record) -> PythonTests:
-    """Every test of Python, by folder; and those that are there but did not run."""
+    """All Python tests, by folder, and those that exist but did not run."""
     run = record.pytest
     functions: dict[str, list[Case]] = defaultdict(list)
     for case in run.cases:
@@ -230,10 +230,10 @@ def tests_part(root: Path, record: Record) -> PythonTests:
     totals = Counter(case.outcome for case in run.cases)
     faults = [_failed(f"{case.id} failed") for case in run.cases if case.outcome is Outcome.FAILED]
     if run.status != (1 if faults else 0):
-        faults.append(_failed(f"pytest ended with status {run.status}, which these outcomes do not explain."))
+        faults.append(_failed(f"pytest exited with status {run.status}, which the outcomes do not explain."))
     faults += [_missing(f"{name} did not run") for name in sorted(declared_tests(root) - functions.keys())]
     if skipped := totals[Outcome.SKIPPED]:
-        faults.append(_skipped(f"{skipped} tests were skipped; each says why below."))
+        faults.append(_skipped(f"{skipped} tests were skipped; the reasons are given below."))
     return PythonTests(
         claim=f"{_counted(totals)}.",
         faults=faults,
@@ -253,7 +253,7 @@ def _folder(test: Function) -> str:
 
 
 def _counted(totals: Counter[Outcome]) -> str:
-    """Totals in words, those that are zero apart; but that none failed is always said."""
+    """Describe totals in words. Zero counts are omitted, except for failures."""
     parts = [
         f"{totals.total():,} tests: {totals[Outcome.PASSED]:,} passed",
         f"{totals[Outcome.FAILED]:,} failed",
@@ -266,7 +266,7 @@ def _counted(totals: Counter[Outcome]) -> str:
 
 @cache
 def declared_tests(root: Path) -> set[str]:
-    """Every test function there is in the files of the tests, whether it ran or not."""
+    """All test functions in the test files, whether they ran or not."""
     return {
         f"{path.relative_to(root).as_posix()}::{name}"
         for path in (root / "tests").rglob("test_*.py")
@@ -278,7 +278,7 @@ def _test_functions(source: str) -> list[str]:
     try:
         statements = ast.parse(source).body
     except SyntaxError:
-        return []  # pytest could not read it either, and said so
+        return []  # pytest reports the syntax error.
     functions = [
         statement for statement in statements if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
@@ -286,7 +286,7 @@ def _test_functions(source: str) -> list[str]:
 
 
 def cairo_part(record: Record) -> CairoTests:
-    """Cairo's unit tests, or why they did not run."""
+    """The Cairo unit tests, or the reason why they did not run."""
     run = record.cairo
     if run.not_run:
         return CairoTests(claim="Not run.", faults=[_skipped(run.not_run)])
@@ -299,17 +299,17 @@ def cairo_part(record: Record) -> CairoTests:
 
 
 def reached_part(record: Record) -> Reached:
-    """What generated tests say they reached; every row that they did not needs a reason."""
+    """What generated tests reached; every row that they did not reach needs a reason."""
     runs = [Reach(test=case.id, **reach) for case in record.pytest.cases for reach in case.reach]
     faults = [
-        _failed(f"{run.title}: {row} was never reached, and nothing says why")
+        _failed(f"{run.title}: {row} was never reached, without a stated reason")
         for run in runs
         for table, rows in run.tables.items()
         for row, times in rows.items()
         if not times and row not in run.unreached
     ]
     faults += [
-        _missing(f"No test in {folder} says what it reached.")
+        _missing(f"No test in {folder} reports what it reached.")
         for folder in GENERATED
         if not any(run.test.startswith(folder) for run in runs)
     ]
@@ -326,7 +326,7 @@ def reached_part(record: Record) -> Reached:
 
 
 def invariants_part(record: Record, index: Index) -> Invariants:
-    """The invariants in words. The state machines check all in every step; other tests plant violations."""
+    """The invariants. State machines check all of them after every step; other tests plant violations."""
     from tests.stateful.invariants import INVARIANTS
 
     cases = [case for case in record.pytest.cases if case.id.startswith("tests/stateful/")]
@@ -345,26 +345,22 @@ def invariants_part(record: Record, index: Index) -> Invariants:
 
 
 def guards_part(index: Index) -> Guards:
-    """Every gate that a change must pass, with what is planted to see it fail."""
+    """All gates that a change must pass, each with the failure planted to show that it works."""
     from scripts.guards.table import PLANTED, PROVEN
 
     walk = "tests/guards/test_planted.py::test_a_"
-    rows = [
-        Guard(
-            name=name,
-            protects=planted.protects,
-            planted=planted.failure,
-            tests=[
-                index.find(
-                    f"{walk}test_names_what_is_planted"
-                    if "::" in planted.gate
-                    else f"{walk}gate_names_what_is_planted[{name}]"
-                )
-            ],
+    rows = []
+    for planted in PLANTED:
+        name = f"{planted.environment} {planted.gate}".strip()
+        test = "test_names_what_is_planted" if "::" in planted.gate else f"gate_names_what_is_planted[{name}]"
+        rows.append(
+            Guard(
+                name=name,
+                protects=planted.protects,
+                planted=planted.failure,
+                tests=[index.find(f"{walk}{test}")],
+            )
         )
-        for planted in PLANTED
-        for name in [f"{planted.environment} {planted.gate}".strip()]
-    ]
     rows += [
         Guard(
             name=proven.gate,
@@ -377,12 +373,14 @@ def guards_part(index: Index) -> Guards:
     faults = [fault for row in rows for fault in _judge(row.name, row.tests)]
     gates = len({row.name for row in rows})
     return Guards(
-        claim=f"{gates} gates, and {len(rows)} failures planted to see them bite.", faults=faults, rows=rows
+        claim=f"{gates} gates, and {len(rows)} planted failures to show that they work.",
+        faults=faults,
+        rows=rows,
     )
 
 
 def coverage_part(index: Index) -> Coverage:
-    """Entry points by roles, error codes and events."""
+    """Coverage of entry points by roles, error codes and events."""
     from tests.harness.coverage import ROLES_TEST, VIEWS_TEST, coverage, holes
     from tests.harness.roles import ROLES
 
@@ -419,7 +417,7 @@ def coverage_part(index: Index) -> Coverage:
 
 
 def threats_part(root: Path, index: Index) -> Threats:
-    """The tables of the threat model, with the results of the tests they name."""
+    """The tables of the threat model with the results of the tests named in them."""
     tables = []
     for title, text in sections((root / THREAT_MODEL).read_text()).items():
         rows = []
@@ -459,7 +457,7 @@ def sections(text: str) -> dict[str, str]:
 
 
 def tables_of(text: str) -> Iterator[list[list[str]]]:
-    """The tables in a Markdown text: lists of rows of cells, their headers first, as they are written."""
+    """The tables of a Markdown text: lists of rows of cells in source form, the header row first."""
     tree = SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(text))
     for table in (node for node in tree.walk() if node.type == "table"):
         yield [
@@ -473,7 +471,7 @@ def tables_of(text: str) -> Iterator[list[list[str]]]:
 
 
 def mutation_part(root: Path, index: Index) -> Mutation:
-    """The committed report of the last full mutation run, judged as `make mutate` judges it."""
+    """The committed report of the last full mutation run, checked as `make mutate` checks it."""
     from scripts.mutation import report
 
     if not (root / report.JSON).exists():
@@ -488,10 +486,10 @@ def mutation_part(root: Path, index: Index) -> Mutation:
 
 
 def mutation_of(content: Mapping[str, Any], index: Index, faults: list[Fault]) -> Mutation:
-    """What a mutation report says."""
+    """Convert a mutation report to a part of this report."""
     groups = {
         "Contracts": Mutants.model_validate(content),
-        "Verifier of logs": Mutants.model_validate(content["python"]),
+        "Log verifier": Mutants.model_validate(content["python"]),
     }
     predecessor = [
         PutBack(
@@ -509,7 +507,7 @@ def mutation_of(content: Mapping[str, Any], index: Index, faults: list[Fault]) -
     )
     noticed = sum(defect.killed for defect in predecessor)
     return Mutation(
-        claim=f"{scores}. {noticed} of {len(predecessor)} defects of the predecessor were noticed.",
+        claim=f"{scores}. {noticed} of {len(predecessor)} defects of the predecessor were detected.",
         faults=faults,
         commit=content["commit"],
         groups=groups,
@@ -518,7 +516,7 @@ def mutation_of(content: Mapping[str, Any], index: Index, faults: list[Fault]) -
 
 
 def costs_part(root: Path, index: Index) -> Costs:
-    """The published costs, which a test of this run measured again."""
+    """The published costs, which a test in this run measured again."""
     published = json.loads((root / bench.report.COSTS).read_bytes())
     chart = (root / bench.report.CHART).read_text()
     versions = {row["starknet_version"] for row in published}
@@ -527,14 +525,14 @@ def costs_part(root: Path, index: Index) -> Costs:
     if versions != {toolchain.STARKNET_VERSION}:
         faults.append(_stale(f"Measured under Starknet {', '.join(sorted(versions))}: `make bench`."))
     if chart != bench.report.chart(bench.report.read_costs()):
-        faults.append(_stale("The chart is of other costs: `make bench` was not run since."))
+        faults.append(_stale("The chart does not match the costs: run `make bench`."))
     operations = list(dict.fromkeys(row["operation"] for row in published))
     rows = [Cost.model_validate(row) for row in published]
     rows.sort(key=lambda row: operations.index(row.operation))
     above = sum(row.ratio > bench.report.GOAL for row in rows)
     return Costs(
         claim=f"{len(rows)} cases measured; {len(rows) - above} cost at most {bench.report.GOAL - 1:.0%} more"
-        " than their effects must.",
+        " than the floor of their effects.",
         faults=faults,
         starknet=", ".join(sorted(versions)),
         rows=rows,
@@ -547,7 +545,7 @@ def costs_part(root: Path, index: Index) -> Costs:
 
 
 def errors_part(reached: Reached) -> Errors:
-    """The error codes as they are published beside the artifacts, and how often generated tests met each."""
+    """The published error codes, and how often generated tests met each."""
     met: Counter[str] = Counter()
     for run in reached.runs:
         for table in run.tables.values():
@@ -561,7 +559,7 @@ def errors_part(reached: Reached) -> Errors:
 
 
 def interfaces_part(root: Path) -> Interfaces:
-    """What the contracts store and tell."""
+    """The contracts' entry points, events and storage."""
     reference = contract_reference(root / build.PRODUCT.sources[0] / "src")
     contracts = [
         Interface(

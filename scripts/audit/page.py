@@ -1,4 +1,4 @@
-"""Render the report as one HTML page that loads nothing: no font, no script, no picture from anywhere."""
+"""Render the report as a self-contained HTML page that loads no fonts, scripts or images."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ from scripts.audit.report import TITLES, Evidence, Report, Status
 
 HERE = Path(__file__).parent
 
-#: What stands before the word, for whoever looks rather than reads; the word is always there too.
+#: Symbol shown before the word of each status.
 MARKS: dict[Status | Outcome | None, str] = {
     Status.HOLDS: "✓",
     Status.SKIPPED: "○",
@@ -37,7 +37,7 @@ MARKS: dict[Status | Outcome | None, str] = {
 
 
 def page(report: Report) -> str:
-    """The whole page."""
+    """Render the page."""
     style, script = ((HERE / name).read_text() for name in ("page.css", "page.js"))
     anchors = {slug(title): name for name, title in TITLES.items()}
     anchors |= {slug(table.title): slug(table.title) for table in report.threats.tables}
@@ -59,7 +59,7 @@ def page(report: Report) -> str:
         "picture": picture,
         "share": share,
     }
-    # Style and script are this package's own, and the only ones the page lets a browser use.
+    # The content security policy allows only these inline styles and scripts.
     return environment.get_template("page.html.jinja").render(
         report=report,
         parts={name: (title, part) for name, title, part in report.parts()},
@@ -78,32 +78,32 @@ def anchor(test: str) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A long name that a line may end in, after its punctuation."""
+    """Allow line breaks after the punctuation of a long name."""
     return Markup("<wbr>").join(re.split(r"(?<=[_:/,-])(?![_:/,-])", name))
 
 
 def slug(title: str) -> str:
-    """The anchor that a heading has in the documents."""
+    """The anchor of a heading in the documents."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def content_hash(text: str) -> str:
-    """How a content security policy names an inline style or script."""
+    """The content security policy source of an inline style or script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def picture(svg: str) -> str:
-    """An SVG as the address of an image, where nothing in it can run or load."""
+    """Encode an SVG as an image URL, so that it can neither run scripts nor load resources."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def share(times: int, most: int) -> int:
-    """The length of a bar in percent, on a logarithmic scale."""
+    """The length of a bar in percent on a logarithmic scale."""
     return round(100 * math.log1p(times) / math.log1p(most)) if most else 0
 
 
 class Renderer(RendererHTML):
-    """Markdown's own, which leads from the name of a test to its row, and says how it ended."""
+    """A renderer that links the names of tests to their rows and shows their outcomes."""
 
     def code_inline(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
@@ -124,7 +124,7 @@ class Renderer(RendererHTML):
 
 
 class Markdown:
-    """Markdown as safe HTML: no HTML of its own, and links only inside the page or to https."""
+    """Render Markdown as safe HTML: without raw HTML, and with links only inside the page or to https."""
 
     def __init__(self, anchors: Mapping[str, str], tests: Mapping[str, Evidence]) -> None:
         self._anchors = anchors
@@ -132,11 +132,11 @@ class Markdown:
         self._parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=Renderer).enable("table")
 
     def block(self, text: str) -> Markup:
-        """A text of paragraphs."""
+        """Render a text of several paragraphs."""
         return self._rendered(self._parser.parse(text))
 
     def inline(self, text: str) -> Markup:
-        """A text within a line."""
+        """Render inline text."""
         return self._rendered(self._parser.parseInline(text))
 
     def _rendered(self, tokens: Sequence[Token]) -> Markup:
@@ -146,7 +146,7 @@ class Markdown:
         return Markup(self._parser.renderer.render(tokens, self._parser.options, {"tests": self._tests}))
 
     def _linked(self, children: Sequence[Token]) -> list[Token]:
-        """Without pictures, and without the links that lead nowhere from this page; what they say stays."""
+        """Remove images, and links that lead nowhere from this page, but keep their text."""
         kept: list[Token] = []
         leads = [True]  # whether each link that a token is inside of leads somewhere
         for token in children:

@@ -1,4 +1,4 @@
-"""A recorded run of all tests: what `run` writes, and what the report is made from."""
+"""The schema of a recorded test run, which `run` writes and the report is made from."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,13 +9,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Model(BaseModel):
-    """What is written to JSON and read back: unknown names are refused."""
+    """A model that is written to JSON and read back. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Outcome(StrEnum):
-    """How a test ended, from the best to the worst."""
+    """The outcome of a test, from best to worst."""
 
     PASSED = "passed"
     XFAILED = "failed as expected"
@@ -24,20 +24,20 @@ class Outcome(StrEnum):
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """Of several cases, the one that counts."""
+    """The worst of several outcomes."""
     return max(outcomes, key=list(Outcome).index)
 
 
 class Case(Model):
-    """One test with one set of parameters."""
+    """A test with one set of parameters."""
 
-    #: As pytest or Cairo's test runner names it.
+    #: The id used by pytest or Cairo's test runner.
     id: str
     outcome: Outcome = Outcome.PASSED
     seconds: float = 0.0
     #: Why it failed or was skipped.
     reason: str = ""
-    #: What it recorded as its `reach`, not checked yet.
+    #: The unvalidated content of the test's `reach` property.
     reach: list[dict[str, Any]] = []
 
     @property
@@ -47,52 +47,52 @@ class Case(Model):
 
 
 class PytestRun(Model):
-    """What the plugin saw of one run of pytest."""
+    """A run of pytest as seen by the plugin."""
 
     #: Zero if all passed; see pytest's `ExitCode`.
     status: int
     arguments: list[str]
-    #: Hypothesis' profile, and whether it tries the same examples every time.
+    #: Hypothesis' profile, and whether it generates the same examples in every run.
     profile: str
     repeatable: bool
-    #: Times each property without a size of its own is tried.
+    #: Number of examples for properties that set no number themselves.
     examples: int
     cases: list[Case]
 
 
 class CairoRun(Model):
-    """What Cairo's test runner did, or why it did not run."""
+    """A run of Cairo's test runner, or the reason why it did not run."""
 
     not_run: str = ""
     cases: list[Case] = []
 
 
 class Subject(Model):
-    """What was tested, and with what."""
+    """What was tested, with which tools."""
 
     commit: str | None
-    #: Files that are not as in the commit.
+    #: Files that differ from the commit.
     changed: list[str]
-    #: A hash over all files, those that are not committed among them.
+    #: A hash over all files, including uncommitted ones.
     tree: str | None
     platform: str
     processors: int
     python: str
-    #: Versions of tools and of the network they speak for.
+    #: Versions of the tools and of Starknet.
     tools: dict[str, str]
     #: Versions of Python packages.
     packages: dict[str, str]
-    #: Variables that select what is tried.
+    #: Environment variables that affect which cases are generated.
     environment: dict[str, str]
 
 
 class Record(Model):
-    """A whole run."""
+    """A complete run."""
 
     began_at: datetime
     seconds: float
     subject: Subject
-    #: Whether files changed while the tests ran, so that nobody can say what was tested.
+    #: Whether files changed while the tests ran.
     disturbed: bool
     pytest: PytestRun
     cairo: CairoRun

@@ -1,6 +1,6 @@
-"""A pytest plugin that writes a run down: `-p scripts.audit.recorder --record FILE`.
+"""A pytest plugin that records a run: `-p scripts.audit.recorder --record FILE`.
 
-Under pytest-xdist only the process that starts the others writes; their reports come to it.
+Under pytest-xdist only the controller writes; it receives the workers' reports.
 """
 
 from pathlib import Path
@@ -9,12 +9,12 @@ import pytest
 
 from scripts.audit.record import Case, Outcome, PytestRun
 
-#: Characters kept of a failure: its end says most.
+#: Characters kept of a failure, counted from its end.
 REASON_LIMIT = 6_000
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--record", metavar="FILE", help="Write down every test's outcome, as JSON.")
+    parser.addoption("--record", metavar="FILE", help="Record every test's outcome as JSON.")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,7 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Recorder:
-    """Follows a run and writes it to a file at its end."""
+    """Follow a run and write it to a file at the end."""
 
     def __init__(self, config: pytest.Config, path: Path) -> None:
         self.arguments = list(config.invocation_params.args)
@@ -39,11 +39,11 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         case = self.add(report)
         case.seconds += report.duration
-        # Each phase's report repeats what the phases before recorded.
+        # The report of each phase repeats the properties of earlier phases.
         case.reach = [dict(value) for name, value in report.user_properties if name == "reach"]  # type: ignore[call-overload]
 
     def add(self, report: pytest.TestReport | pytest.CollectReport) -> Case:
-        """The case a report belongs to, with its outcome so far: a failure in any phase is one."""
+        """Update the case that a report belongs to. A failure in any phase makes the case a failure."""
         case = self.cases.setdefault(report.nodeid, Case(id=report.nodeid))
         if report.failed:
             case.outcome = Outcome.FAILED
@@ -52,7 +52,7 @@ class Recorder:
         elif report.skipped and hasattr(report, "wasxfail"):
             case.outcome, case.reason = Outcome.XFAILED, report.wasxfail
         elif report.skipped:
-            # Of a skipped test it is (file, line, "Skipped: why").
+            # For a skipped test this is (file, line, "Skipped: reason").
             why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
             case.outcome, case.reason = Outcome.SKIPPED, why.removeprefix("Skipped: ")
         return case

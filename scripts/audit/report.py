@@ -1,4 +1,4 @@
-"""What the report says: the schema of `report.json`. The page shows this and nothing else."""
+"""The schema of the report, `report.json`. The page is rendered from it alone."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from scripts.audit.record import Case, Outcome, Subject, worst
 
 
 class Status(StrEnum):
-    """How a part of the report stands, from the best to the worst."""
+    """The status of a part of the report, from best to worst."""
 
     HOLDS = "holds"
     SKIPPED = "skipped in part"
@@ -21,19 +21,19 @@ class Status(StrEnum):
 
     @property
     def is_defect(self) -> bool:
-        """Whether an audit with this ends with an error. What was skipped says why, and counts as told."""
+        """Whether this status fails the audit. Skipped evidence states its reason and does not."""
         return self not in (Status.HOLDS, Status.SKIPPED)
 
 
 class Fault(BaseModel):
-    """Something that is not as it should be."""
+    """A defect or omission in a part of the report."""
 
     status: Status
     text: str
 
 
 class Part(BaseModel):
-    """A part of the report: what it claims, in a sentence, and what stands against that."""
+    """A part of the report: its claim in a sentence, and the faults that contradict it."""
 
     claim: str = ""
     faults: list[Fault] = []
@@ -41,19 +41,19 @@ class Part(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def status(self) -> Status:
-        """The worst of the faults."""
+        """The status of the worst fault."""
         return max((fault.status for fault in self.faults), key=list(Status).index, default=Status.HOLDS)
 
 
 class Evidence(BaseModel):
-    """A test that is named as evidence, and how it ended in this run."""
+    """A test named as evidence, with its outcome in this run."""
 
     name: str
-    #: Its full id; empty if no test has that name.
+    #: Its full id, or empty if no test has that name.
     test: str = ""
     #: Empty if it did not run.
     outcome: Outcome | None = None
-    #: With how many sets of parameters it ran.
+    #: Number of parameter sets it ran with.
     cases: int = 0
 
 
@@ -89,7 +89,7 @@ class Function(BaseModel):
     """A test function, with all its sets of parameters."""
 
     id: str
-    #: Numbers of cases by outcome.
+    #: Number of cases by outcome.
     outcomes: dict[Outcome, int]
     seconds: float
     #: The cases that did not pass.
@@ -97,7 +97,7 @@ class Function(BaseModel):
 
     @property
     def outcome(self) -> Outcome:
-        """That of its worst case."""
+        """The outcome of its worst case."""
         return worst(self.outcomes)
 
 
@@ -112,12 +112,12 @@ class Folder(BaseModel):
         return sum(test.seconds for test in self.tests)
 
     def count(self, outcome: Outcome) -> int:
-        """How many cases ended so."""
+        """The number of cases with an outcome."""
         return sum(test.outcomes.get(outcome, 0) for test in self.tests)
 
 
 class PythonTests(Part):
-    """The tests of Python."""
+    """The Python tests."""
 
     arguments: list[str]
     profile: str
@@ -133,7 +133,7 @@ class CairoTests(Part):
 
 
 class Reach(BaseModel):
-    """What a test that generates its cases says it reached."""
+    """What a test with generated cases reports to have reached."""
 
     title: str
     profile: str
@@ -141,7 +141,7 @@ class Reach(BaseModel):
     examples: int
     steps: int = 0
     tables: dict[str, dict[str, int]]
-    #: What was not reached, and why not.
+    #: What was not reached, with the reason.
     unreached: dict[str, str] = {}
     test: str
 
@@ -161,12 +161,12 @@ class Survivor(BaseModel):
     function: str
     operator: str
     change: str
-    #: Why it may live; None if nobody said.
+    #: Why its survival is acceptable, or None if no reason is recorded.
     reason: str | None
 
 
 class Score(BaseModel):
-    """What became of mutants: those that do not compile, or to the same code, do not count."""
+    """The results of mutants. Those that do not compile, or compile to the same code, do not count."""
 
     mutants: int
     not_compiling: int
@@ -178,7 +178,7 @@ class Score(BaseModel):
 
 
 class Mutants(Score):
-    """All mutants of the contracts, or of the verifier of logs."""
+    """All mutants of the contracts, or of the log verifier."""
 
     survivors: list[Survivor]
     by_operator: dict[str, Score]
@@ -186,12 +186,12 @@ class Mutants(Score):
 
 
 class PutBack(BaseModel):
-    """A defect of the predecessor that was put back by hand."""
+    """A defect of the predecessor that was reintroduced by hand."""
 
     defect: str
     file: str
     killed: bool
-    #: The test that noticed it then, and how it ended in this run.
+    #: The test that detected it, with its outcome in this run.
     test: Evidence | None
 
 
@@ -204,7 +204,7 @@ class Mutation(Part):
 
 
 class Cost(BaseModel):
-    """What one case of one operation costs, beside the least it could."""
+    """The cost of one case of an operation, and its floor."""
 
     operation: str
     case: str
@@ -231,24 +231,24 @@ class Costs(Part):
 
 
 class EntryPoint(BaseModel):
-    """What is said of an entry point, and the tests that hold it."""
+    """An entry point with the tests that cover it."""
 
     name: str
     kind: str
-    #: What becomes of a call by each role: `allowed`, or the error code.
+    #: The outcome of a call by each role: `allowed`, or the error code.
     roles: dict[str, str]
     codes: dict[str, list[Evidence]]
     events: dict[str, list[Evidence]]
-    #: Why one of them is empty.
+    #: The reason for an empty outcome.
     reasons: dict[str, str]
 
 
 class Coverage(Part):
-    """Entry points by roles, error codes and events."""
+    """Coverage of entry points by roles, error codes and events."""
 
     roles: list[str] = []
     rows: list[EntryPoint] = []
-    #: What tries each entry point as each role.
+    #: The tests that call each entry point as each role.
     tests: list[Evidence] = []
 
 
@@ -278,7 +278,7 @@ class Threats(Part):
 
 
 class Guard(BaseModel):
-    """A check that could pass for the wrong reason, and the planted failure that shows that it bites."""
+    """A check that could pass for the wrong reason, and the planted failure that shows that it works."""
 
     name: str
     protects: str
@@ -295,7 +295,7 @@ class ErrorCode(BaseModel):
     contract: str
     functions: list[str]
     meaning: str
-    #: How often generated tests met it.
+    #: Number of times generated tests met it.
     met: int
 
 
@@ -317,7 +317,7 @@ class Event(BaseModel):
 
 
 class Interface(BaseModel):
-    """What a contract stores and tells."""
+    """A contract's entry points, events and storage."""
 
     contract: str
     views: list[str]
@@ -331,13 +331,13 @@ class Interfaces(Part):
 
 
 class Words(Part):
-    """A section of the threat model, in Markdown, and the tests it names."""
+    """A section of the threat model in Markdown, with the tests named in it."""
 
     markdown: str = ""
     tests: list[Evidence] = []
 
 
-# --- all of it ---
+# --- the report ---
 
 TITLES = {
     "examined": "What was examined",
@@ -367,7 +367,7 @@ _WORDS = {
 
 
 class Report(BaseModel):
-    """The whole report."""
+    """The report."""
 
     written_at: datetime
     examined: Examined
@@ -393,7 +393,7 @@ class Report(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def verdict(self) -> str:
-        """In words: how the tests ended, and which parts of the report do not hold."""
+        """A summary in words: test totals, and the parts of the report that do not hold."""
         ended: Counter[Outcome] = Counter(case.outcome for case in self.cairo.cases)
         for folder in self.tests.folders:
             for test in folder.tests:
@@ -417,5 +417,5 @@ class Report(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
-        """Whether nothing failed, is missing or is stale."""
+        """Whether no part failed, is missing or is stale."""
         return not any(part.status.is_defect for _, _, part in self.parts())

@@ -1,4 +1,4 @@
-"""Run every test, as `make test` does, and write down what was run, with what, and how it ended."""
+"""Run all tests as `make test` does, and record what ran, with which tools, and the outcomes."""
 
 import hashlib
 import os
@@ -17,12 +17,12 @@ from medsync.errors import ToolError
 from medsync.starknet import network
 from scripts.audit.record import CairoRun, Case, Outcome, PytestRun, Record, Subject
 
-#: The Python packages that tests or hashes hang on.
+#: The Python packages that tests or hashes depend on.
 PACKAGES = (
     *("starknet-py", "poseidon-py", "fastecdsa", "cairo-lang", "eth-hash", "pydantic"),
     *("pytest", "pytest-xdist", "hypothesis"),
 )
-#: Environment variables that say what is tried.
+#: Environment variables that affect which cases are generated.
 VARIABLES = ("HYPOTHESIS_PROFILE", "STATEFUL_SEED", "PYTEST_ADDOPTS")
 
 _CAIRO_CASE = re.compile(r"^test (\S+) \.\.\. (ok|fail|ignored)", re.M)
@@ -30,14 +30,14 @@ _CAIRO_OUTCOMES = {"ok": Outcome.PASSED, "fail": Outcome.FAILED, "ignored": Outc
 
 
 def run_everything(root: Path, workers: str) -> Record:
-    """Run Cairo's unit tests and then all tests of Python, their output shown as it comes.
+    """Run Cairo's unit tests and then all Python tests, showing their output.
 
-    Raises ToolError if the tests cannot be run to their end, KeyboardInterrupt if they were stopped.
+    Raises ToolError if the tests cannot be completed, and KeyboardInterrupt if they were interrupted.
     """
     began_at, start, subject = datetime.now(UTC), time.monotonic(), subject_of(root)
     print("== Cairo unit tests ==", flush=True)
     cairo = run_cairo(root)
-    print("== All tests of Python ==", flush=True)
+    print("== All Python tests ==", flush=True)
     pytest = run_pytest(root, ["-n", workers])
     return Record(
         began_at=began_at,
@@ -50,7 +50,7 @@ def run_everything(root: Path, workers: str) -> Record:
 
 
 def run_pytest(root: Path, arguments: list[str]) -> PytestRun:
-    """One run of pytest with the recorder."""
+    """Run pytest with the recorder."""
     with tempfile.TemporaryDirectory(prefix="medsync-audit-") as scratch:
         path = Path(scratch) / "run.json"
         recorder = ["-p", "scripts.audit.recorder", "--record", str(path)]
@@ -58,17 +58,17 @@ def run_pytest(root: Path, arguments: list[str]) -> PytestRun:
         try:
             status = process.wait()
         except KeyboardInterrupt:
-            # The terminal interrupts both: pytest ends its devnets, and this waits for it.
+            # The terminal also interrupts pytest, which then ends its devnets: wait for that.
             process.wait()
             raise
         if not path.exists():
-            raise ToolError(f"pytest ended with status {status} before it could run anything.")
+            raise ToolError(f"pytest exited with status {status} before running any test.")
         run = PytestRun.model_validate_json(path.read_bytes())
         return run.model_copy(update={"arguments": arguments})
 
 
 def run_cairo(root: Path) -> CairoRun:
-    """Cairo's unit tests, where the pinned Scarb is."""
+    """Run Cairo's unit tests if the pinned Scarb is installed."""
     scarb = toolchain.scarb()
     if scarb.path is None or not scarb.ok:
         print(f"{scarb}: not run.", flush=True)
@@ -86,7 +86,7 @@ def run_cairo(root: Path) -> CairoRun:
 
 
 def cairo_run(output: str, status: int) -> CairoRun:
-    """What the runner's output says. A failure outside any test, as of the compiler, is a case of its own."""
+    """Parse the runner's output. A failure outside any test, such as a compiler error, becomes a case."""
     cases = [
         Case(id=name, outcome=_CAIRO_OUTCOMES[word], reason="" if word == "ok" else word)
         for name, word in _CAIRO_CASE.findall(output)
@@ -97,20 +97,20 @@ def cairo_run(output: str, status: int) -> CairoRun:
 
 
 def subject_of(root: Path) -> Subject:
-    """What is there to be tested, and with what."""
+    """Describe what is tested, and with which tools."""
     tools = {
         "Scarb and Cairo": _without_path(toolchain.scarb()),
-        "starknet-devnet": "one given from outside"
+        "starknet-devnet": "an external one"
         if os.environ.get(network.DEVNET_URL_VARIABLE)
         else _without_path(toolchain.devnet()),
-        "Starknet": f"{toolchain.STARKNET_VERSION}, as that devnet runs it",
+        "Starknet": f"{toolchain.STARKNET_VERSION}, as run by that devnet",
         "Starknet RPC": network.RPC_VERSION,
     }
     commit = _git(root, "rev-parse", "HEAD")
     status = _git(root, "status", "--porcelain", "--untracked-files=all", "-z") or ""
     return Subject(
         commit=commit and commit.strip(),
-        # Of a renamed file, the old name follows as an entry without a status.
+        # For a renamed file, the old name follows as an entry without a status.
         changed=[entry[3:] for entry in status.split("\0") if entry[2:3] == " "],
         tree=tree_of(root),
         platform=platform.platform(),
@@ -123,7 +123,7 @@ def subject_of(root: Path) -> Subject:
 
 
 def tree_of(root: Path) -> str | None:
-    """A hash over the names and contents of all files but ignored ones, or None outside a git checkout."""
+    """A hash over the names and contents of all files except ignored ones; None outside a git checkout."""
     listed = _git(root, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     if listed is None:
         return None
@@ -144,7 +144,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _without_path(tool: toolchain.Tool) -> str:
-    """A tool's version, without the place where this machine keeps it."""
+    """A tool's version without its path on this machine."""
     if tool.path is None:
         return f"{tool.name} {tool.wanted} is not installed"
-    return f"{tool.version}" if tool.ok else f"{tool.version} ({tool.wanted} is wanted)"
+    return f"{tool.version}" if tool.ok else f"{tool.version} (expected {tool.wanted})"

@@ -1,4 +1,4 @@
-"""What every operation costs: measured on a devnet, counted, and held against the least it can cost."""
+"""Benchmarks: the cost of every operation, measured on a devnet and compared with its floor."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ from scripts.bench.startup import measure_startup
 from scripts.options import write_or_check
 
 
-def measure(tell: Callable[[Row], None] = lambda row: None) -> list[str]:
-    """Measure everything and publish it under `docs/`. It takes some minutes; `tell` hears of each case.
+def measure(report_row: Callable[[Row], None] = lambda row: None) -> list[str]:
+    """Measure everything in a few minutes and write the results to `docs/`. Calls `report_row` per case.
 
-    Returns the table of what is now other than what was published before. Raises VerificationError if
-    something is too slow, after it was published.
+    Returns the table of differences from the published results. Raises VerificationError if something is too
+    slow, after publishing the results.
     """
-    costs = asyncio.run(measure_costs(tell=tell))
+    costs = asyncio.run(measure_costs(report_row=report_row))
     speeds = asyncio.run(_speeds())
     try:
         before = report.read_costs()
@@ -31,15 +31,15 @@ def measure(tell: Callable[[Row], None] = lambda row: None) -> list[str]:
 
 
 def check() -> None:
-    """Measure costs again and compare them with what is published, number by number; render the pages again.
+    """Measure costs again and compare every number with the published one, and compare the rendered pages.
 
-    Raises VerificationError that lists what differs, InputError if nothing is published.
+    Raises VerificationError listing the differences, and InputError if nothing is published.
     """
     published, speeds = report.read_costs(), report.read_speeds()
     found = report.differences(published, asyncio.run(measure_costs(published)))
     findings = report.difference_table(found)
     findings += [
-        f"{name} is not what the published numbers say"
+        f"{name} does not match the published numbers"
         for name, content in report.files(published, speeds).items()
         if not report.path(name).is_file() or report.path(name).read_text() != content
     ]
@@ -56,7 +56,7 @@ async def _speeds() -> list[Speed]:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Measure and publish, or with `--check` compare with what is published."""
+    """Measure and publish, or compare with the published results with `--check`."""
     write_or_check("bench", arguments, _publish, check)
 
 

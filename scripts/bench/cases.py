@@ -1,4 +1,4 @@
-"""Every operation and case whose cost is measured, told as one story: each finds what others left."""
+"""All measured operations and cases, in a sequence in which each case uses the state left by earlier ones."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -21,28 +21,28 @@ from medsync.starknet.signer import StarkSigner
 from medsync.starknet.transactions import Account, Invocation
 from scripts.bench.lab import CROWD, NODE_KEYS, THRESHOLD, Lab, node_of
 
-#: Measures one invocation under the name of its case.
+#: Measures an invocation under the name of its case.
 Measure = Callable[[str, Invocation[Any]], Awaitable[None]]
 
 DAY: Final = 86_400
 ADMIN_DELAY: Final = 2 * DAY
 CLOSE_NOTICE: Final = 7 * DAY
 
-#: What one paid access costs, in the token's smallest unit; the custodian gets a quarter.
+#: Price of a paid access in the token's smallest unit; the custodian receives a quarter.
 RATE: Final = 1_000
-#: What accessors ask for, and what consents cover.
+#: The categories that accessors request and consents cover.
 ASKED: Final = Category.LABORATORY
 COVERED: Final = Category.LABORATORY | Category.GENOMICS
 
-# Salted commitments, as the contracts see them: felts that say nothing.
+# Salted commitments are arbitrary felts to the contracts.
 COMMITMENT: Final = 0x5EED
 RECORD: Final = 0xDA7A
 
-#: Leaves of the private log at which an inclusion is verified.
+#: Size of the private log at which an inclusion is verified.
 LEAVES: Final = 2**20
 
 
-#: What one more request in a batch costs: a case's name, and the cases and sizes to take it from.
+#: Cost of one more request in a batch: the name of the case, and the cases and sizes it is derived from.
 MARGINS: Final = (
     (
         "each further, paid by one campaign",
@@ -59,9 +59,9 @@ MARGINS: Final = (
 
 
 class Story:
-    """The cases in their order, on a laboratory's contracts.
+    """Runs the cases in order on a laboratory's contracts.
 
-    All in all two consents per patient would do; different purposes keep the cases apart on fewer accounts.
+    Different purposes keep the consents of the cases apart, so that few accounts are needed.
     """
 
     def __init__(self, lab: Lab, measure: Measure) -> None:
@@ -72,8 +72,8 @@ class Story:
         self._brief = replace(self._campaign(Purpose.TREAT), expires_at=lab.now + 10 * DAY)
         self._closing = self._campaign(Purpose.BIORCH)
 
-    async def tell(self) -> None:
-        """Go through every case."""
+    async def run(self) -> None:
+        """Run all cases."""
         await self._entities()
         await self._deposits()
         await self._consents()
@@ -222,7 +222,7 @@ class Story:
         await self._measure("again", newcomer.set_emergency_opt_out(False))
 
     async def _batches(self) -> None:
-        """Many patients, each once: paid by one campaign, as in a study; each by its own; or not at all."""
+        """Many patients, each once: paid by one campaign as in a study, by a campaign each, or unpaid."""
         researcher, crowd = self._lab.medsync_as("researcher"), self._lab.crowd
         study = []
         for patient in crowd:
@@ -274,7 +274,7 @@ class Story:
         await self._measure("refused: expired", self._ask("rewarded", pay=self._main))
 
     async def _anchors(self) -> None:
-        """A log of about 2^20 leaves. They are all the same: only the length of a proof costs anything."""
+        """A log of about 2^20 leaves, all equal, because only the length of a proof affects the cost."""
         client = self._lab.anchor_as("relayer")
         chain_id, head = client.chain_id, AnchorHead(0, EMPTY_ROOT, 0, THRESHOLD, len(NODE_KEYS), 0)
         signers = [StarkSigner(key, chain_id) for key in NODE_KEYS[:THRESHOLD]]
@@ -363,7 +363,7 @@ def _batch(researcher: MedSyncClient, requests: Sequence[AccessRequest]) -> Invo
 
 @cache
 def _equal_leaves(size: int) -> int:
-    """The root of a log of so many leaves that all hold `COMMITMENT` (RFC 9162, 2.1.1)."""
+    """The root of a log of `size` leaves that all equal `COMMITMENT` (RFC 9162, 2.1.1)."""
     if size == 1:
         return leaf_hash(COMMITMENT)
     left = 1 << (size - 1).bit_length() - 1
@@ -371,7 +371,7 @@ def _equal_leaves(size: int) -> int:
 
 
 def _growth(first: int, second: int, *, whole: bool) -> list[int]:
-    """The proof that such a log begins with a shorter one (RFC 9162, 2.1.4.1)."""
+    """The consistency proof of such a log with a shorter one (RFC 9162, 2.1.4.1)."""
     if first == second:
         return [] if whole else [_equal_leaves(second)]
     left = 1 << (second - 1).bit_length() - 1

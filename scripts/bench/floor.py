@@ -1,10 +1,9 @@
-"""What a transaction does that the protocol charges for, and the least that can cost.
+"""Counts the effects that the protocol charges a transaction for, and computes their minimal cost, the floor.
 
-The floor of a transaction is what the same effects cost from the yardstick contract, which does them with
-nothing around: the empty call, plus a price for each thing counted, plus what the same number of changed
-cells and the same calls of other people's contracts cost the yardstick, measured by making them. Whatever
-a contract does beyond that (hashing, packing, checking, reading a cell twice) is in the ratio of cost to
-floor.
+The floor of a transaction is the cost of the same effects in the yardstick contract, which produces them
+without any other work: the empty call, plus a price per counted effect, plus the measured cost of changing
+the same number of cells and of making the same calls of external contracts. All other work of a contract
+(hashing, packing, checking, reading a cell twice) shows in the ratio of cost to floor.
 """
 
 from collections import Counter
@@ -23,44 +22,44 @@ from scripts.bench.lab import RESTING, Lab, Simulation, call, frames
 
 @dataclass(frozen=True)
 class Counts:
-    """What one transaction does in the product's contracts, and what it says and hears there."""
+    """The effects of a transaction in the product's contracts, and the sizes of its call and result."""
 
-    #: Storage cells whose value it depends on.
+    #: Storage cells on whose value it depends.
     reads: int
     #: Storage cells it changes.
     writes: int
-    #: Those of them that were zero.
+    #: Changed cells that were zero.
     new_cells: int
-    #: Storage cells it writes without depending on their old value.
+    #: Storage cells it writes without reading their old value.
     overwrites: int
     events: int
     event_keys: int
     event_data: int
     #: Felts of the call's arguments.
     calldata: int
-    #: Felts of the call's answer.
+    #: Felts of the call's result.
     answer: int
-    #: Calls that they make, to each other or to others.
+    #: Calls made by the contracts, to each other or to external contracts.
     calls: int
-    #: Times that one of them is called to act, and so must ask who calls and when.
+    #: Calls of entry points that need the caller or the time.
     acts: int
 
 
-#: Counts that have a price of their own in `Prices`.
+#: Counts that have a price in `Prices`.
 PRICED: Final = tuple(field.name for field in fields(Counts) if field.name != "overwrites")
 
 
 @dataclass(frozen=True)
 class Prices:
-    """L2 gas, each for one."""
+    """Prices of single effects in L2 gas."""
 
-    #: A transaction whose one call does nothing.
+    #: A transaction with a single call that does nothing.
     transaction: int
-    #: One for each of `Counts`' fields but `overwrites`.
+    #: The other fields are those of `Counts`, except `overwrites`.
     reads: int
-    #: Writing a cell, without what the change of state costs.
+    #: Writing a cell, without the cost of the state update.
     writes: int
-    #: A cell that was zero, on top of writing it.
+    #: A cell that was zero, in addition to writing it.
     new_cells: int
     #: An event without keys and data.
     events: int
@@ -68,25 +67,25 @@ class Prices:
     event_data: int
     calldata: int
     answer: int
-    #: A call, with what being called costs the other side.
+    #: A call, including the callee's cost of being called.
     calls: int
-    #: Asking for the execution info.
+    #: Reading the execution info.
     acts: int
 
 
 @dataclass(frozen=True)
 class Floor:
-    """The least that a transaction can cost, in L2 gas."""
+    """The minimal cost of a transaction in L2 gas."""
 
     floor: int
-    #: What changing the state costs, beside writing: depends on how many cells of how many contracts change.
+    #: Cost of the state update in addition to writing, which depends on the numbers of cells and contracts.
     state_update: int
-    #: What other contracts do: a token, a patient's account.
+    #: Cost of external contracts: a token, a patient's account.
     foreign: int
 
 
 class Surveyor:
-    """Finds floors, with a laboratory's yardsticks."""
+    """Computes floors with a laboratory's yardstick contracts."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -94,7 +93,7 @@ class Surveyor:
         self._updates: dict[tuple[int, ...], int] = {}
 
     async def prices(self) -> Prices:
-        """What each thing costs by itself."""
+        """Measure the price of each effect."""
         this = self._lab.yardsticks[0]
         nothing = await self._gas(call(this, "nothing"))
 
@@ -123,7 +122,7 @@ class Surveyor:
         )
 
     async def floor(self, prices: Prices, counts: Counts, simulation: Simulation) -> Floor:
-        """The floor of a transaction that was simulated and counted."""
+        """The floor of a simulated and counted transaction."""
         lab = self._lab
         changed = Counter(contract for contract, _ in simulation.changed if contract in lab.contracts)
         cells = tuple(sorted(changed.values()))
@@ -151,7 +150,7 @@ class Surveyor:
         return self._updates[changed]
 
     async def _with_foreign(self, changed: tuple[int, ...], calls: Sequence[Call]) -> int:
-        """State update and foreign work together: what Starknet rounds, it rounds after adding."""
+        """State update and external work together, because Starknet rounds their sum."""
         this, other, _ = self._lab.yardsticks
         swap = {self._lab.pool: this}
         made = [
@@ -164,7 +163,7 @@ class Surveyor:
         return await self._gas(*different[0], different[1]) - await self._gas(*same[0], same[1])
 
     def _changes(self, changed: tuple[int, ...], value: int) -> list[Call]:
-        """Writing `value` to so many cells of each of so many contracts."""
+        """Calls that write `value` to the given number of cells of each contract."""
         return [
             call(yardstick, "change", cells, value)
             for yardstick, cells in zip(self._lab.yardsticks, changed, strict=False)
@@ -172,7 +171,7 @@ class Surveyor:
 
 
 def count(lab: Lab, simulation: Simulation, overwrites: int) -> Counts:
-    """What a simulated transaction of one call does in the product's contracts."""
+    """Count the effects of a simulated single-call transaction in the product's contracts."""
     ours = lab.contracts
     (outermost,) = simulation.calls
     own = [frame for frame in frames(outermost) if _int(frame["contract_address"]) in ours]
@@ -195,7 +194,7 @@ def count(lab: Lab, simulation: Simulation, overwrites: int) -> Counts:
 
 
 def _foreign_calls(lab: Lab, simulation: Simulation) -> list[Call]:
-    """The calls by which the product's contracts have others work, in order."""
+    """The calls of external contracts by the product's contracts, in order."""
     ours = lab.contracts
     return [
         Call(
@@ -213,7 +212,7 @@ def _foreign_calls(lab: Lab, simulation: Simulation) -> list[Call]:
 
 @cache
 def _acting() -> frozenset[int]:
-    """Selectors of entry points that must know who calls or when: `verify_consent`, and all but the views."""
+    """Selectors of entry points that need the caller or the time: `verify_consent`, and all except views."""
     names = {"verify_consent"}
     for contract in ("MedSync", "RewardPool", "PrivateAnchor"):
         for entry in artifacts.load(contract).abi:

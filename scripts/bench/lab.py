@@ -1,10 +1,9 @@
-"""A devnet whose receipts tell costs exactly: same contracts, same clock, same signatures in every run.
+"""A devnet with deterministic costs: the same contracts, clock and signatures in every run.
 
-Starknet meters a class compiled to Sierra 1.7 or later in Sierra gas, and an older one in Cairo steps,
-rounded up to whole 40,000 L2 gas. Devnet 0.10.1 looks for a class's Sierra version in the wrong place,
-its `contract_class_version`, and therefore counts steps for all of them. So the laboratory declares each
-class with its true Sierra version in that field, which is no part of the class hash as devnet computes
-it.
+Starknet meters classes compiled to Sierra 1.7 or later in Sierra gas, and older ones in Cairo steps, rounded
+up to multiples of 40,000 L2 gas. Devnet 0.10.1 reads a class's Sierra version from the wrong field,
+`contract_class_version`, and therefore counts steps for all classes. The laboratory therefore declares each
+class with its Sierra version in that field, which devnet does not include in the class hash.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -37,20 +36,20 @@ from scripts.build import Package
 #: Time of the first block in unix seconds: 2026-01-01 00:00:00 UTC.
 START_TIME: Final = 1_767_225_600
 
-#: The token that the pool holds: devnet's other real ERC-20. Fees are paid in STRK, and would blur counts.
+#: The pool's token: devnet's second ERC-20, because STRK fees would affect the counts.
 TOKEN: Final = 0x049D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
 
-#: Who takes part, each with the smallest account there is (`Account` of the mocks).
+#: The roles, each with the smallest possible account (`Account` of the mocks).
 ROLES: Final = (
     *("administrator", "successor", "hospital", "researcher", "partner", "delegate", "relayer"),
     *("patient", "neighbour", "rewarded", "signing", "ward", "newcomer", "surveyor"),
 )
 
-#: Private keys of the nodes that attest, of which so many must.
+#: Private keys of the attesting nodes, and the number of required signatures.
 NODE_KEYS: Final = (101, 102, 103, 104, 105)
 THRESHOLD: Final = 3
 
-#: Patients of the batches: devnet's predeployed accounts but the first, which deploys.
+#: Patients of the batches: devnet's predeployed accounts except the first, which deploys.
 CROWD: Final = 50
 
 _MAX_GAS: Final = 500_000_000
@@ -67,7 +66,7 @@ Cell = tuple[int, int]
 
 
 class Metering(StrEnum):
-    """What computation is counted in."""
+    """The unit in which computation is metered."""
 
     SIERRA_GAS = "Sierra gas"
     STEPS = "Cairo steps"
@@ -75,27 +74,27 @@ class Metering(StrEnum):
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a transaction would do now."""
+    """The effects of a simulated transaction."""
 
     l2_gas: int
-    #: Storage cells whose value it needs, with that value; those it changes included.
+    #: Storage cells it reads, with their values, including those it changes.
     touched: Mapping[Cell, int]
-    #: Storage cells it changes, with their new value, except for the payment of the fee.
+    #: Storage cells it changes, with their new values, except for the fee payment.
     changed: Mapping[Cell, int]
-    #: The calls its account makes, as the node traces them.
+    #: The calls made by its account, as traced by the node.
     calls: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a transaction cost."""
+    """The cost of a transaction."""
 
     l2_gas: int
     l1_data_gas: int
 
 
 class Lab:
-    """Contracts and accounts on a devnet of their own. Make one with `open_lab`."""
+    """Contracts and accounts on a dedicated devnet. Create one with `open_lab`."""
 
     def __init__(self, devnet: Devnet, connection: Connection, metering: Metering) -> None:
         self.devnet = devnet
@@ -104,14 +103,14 @@ class Lab:
         self.accounts: dict[str, Account] = {}
         self.crowd: list[Account] = []
         self.medsync = self.pool = self.anchor = 0
-        #: Two whose cells hold `RESTING`, and one whose cells are zero.
+        #: Two yardsticks whose cells contain `RESTING`, and one whose cells are zero.
         self.yardsticks: tuple[int, int, int] = (0, 0, 0)
         self._connection = connection
         self._nonces: dict[int, int] = {}
 
     @property
     def contracts(self) -> tuple[int, int, int]:
-        """The contracts whose work is counted."""
+        """The contracts whose effects are counted."""
         return self.medsync, self.pool, self.anchor
 
     def address(self, role: str) -> int:
@@ -135,17 +134,17 @@ class Lab:
         return Erc20Client(TOKEN, self._account(role))
 
     def wait(self, seconds: int) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.now += seconds
 
     async def sign(self, account: Account, *calls: Call) -> dict[str, Any]:
-        """A transaction as the node takes it, with an account's next nonce."""
+        """Sign a transaction with the account's next nonce."""
         nonce = self._nonce(account.address)
         transaction = await account.sign_invoke_v3(list(calls), nonce=nonce, resource_bounds=_BOUNDS)
         return _as_json(transaction)
 
     def simulate(self, transaction: Mapping[str, Any]) -> Simulation:
-        """What a signed transaction would do in the next block. Raises VerificationError if it would fail."""
+        """Simulate a signed transaction in the next block. Raises VerificationError if it would fail."""
         answer = self.devnet.rpc(
             "starknet_simulateTransactions",
             block_id="latest",
@@ -180,17 +179,17 @@ class Lab:
         return Receipt(resources["l2_gas"], resources["l1_data_gas"])
 
     async def do(self, account: Account, *calls: Call) -> Receipt:
-        """Send a transaction, some seconds after the one before."""
+        """Send a transaction a few seconds after the previous one."""
         self.tick()
         return self.send(await self.sign(account, *calls))
 
     def tick(self) -> None:
-        """Let some seconds pass, and make the next block carry exactly that time."""
+        """Advance the clock a few seconds, and fix the time of the next block."""
         self.wait(10)
         self.devnet.set_time(self.now, create_block=True)
 
     def poke(self, cells: Mapping[Cell, int]) -> None:
-        """Put other values into storage cells, which no transaction could. No time passes."""
+        """Overwrite storage cells directly, without a transaction. No time passes."""
         by_contract: dict[int, list[dict[str, str]]] = {}
         for (contract, key), value in cells.items():
             by_contract.setdefault(contract, []).append({"key": hex(key), "value": hex(value)})
@@ -202,7 +201,7 @@ class Lab:
         self.devnet.set_time(self.now, create_block=True)
 
     async def set_up(self) -> None:
-        """Declare the classes, deploy contracts and accounts, and give everybody what they need."""
+        """Declare the classes, deploy contracts and accounts, and fund the accounts."""
         deployer, *self.crowd = await predeployed_accounts(self._connection)
         classes = {}
         for name, package in _CLASSES:
@@ -246,7 +245,7 @@ class Lab:
         await self.do(funder.account, *approvals)
 
     async def endow_yardstick(self) -> None:
-        """Give the yardstick that stands for the pool tokens, when the pool has got its first."""
+        """Fund the yardstick that represents the pool once the pool has tokens."""
         funder = self.token_as("researcher")
         await self.do(funder.account, funder.transfer(self.yardsticks[0], 10**9).call)
 
@@ -285,7 +284,7 @@ _CLASSES: Final = (
 
 @asynccontextmanager
 async def open_lab(metering: Metering) -> AsyncIterator[Lab]:
-    """A new laboratory on a devnet of its own, which ends with the block."""
+    """Open a laboratory on a new devnet, which ends with the context."""
     with Devnet.start(accounts=1 + CROWD, start_time=START_TIME) as devnet:
         async with connect("devnet", devnet.rpc_url) as connection:
             lab = Lab(devnet, connection, metering)
@@ -294,17 +293,17 @@ async def open_lab(metering: Metering) -> AsyncIterator[Lab]:
 
 
 def node_of(key: int) -> AnchorNode:
-    """The registered node with this private key."""
+    """The registered node of a private key."""
     return AnchorNode(public_key_of(key), identity=key)
 
 
 def call(to: int, entry_point: str, *calldata: int) -> Call:
-    """A call with raw calldata."""
+    """Make a call with raw calldata."""
     return Call(to, starknet_keccak(entry_point), list(calldata))
 
 
 def frames(call: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A traced call and those inside it, each before those it makes."""
+    """A traced call and its nested calls, in pre-order."""
     yield call
     for inner in call["calls"]:
         yield from frames(inner)

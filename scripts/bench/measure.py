@@ -1,4 +1,4 @@
-"""Measuring: every case's transaction is simulated, counted, given its floor, and sent."""
+"""Measures cases: each transaction is simulated and counted, its floor is computed, and it is sent."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -14,69 +14,69 @@ from scripts.bench.cases import MARGINS, Story
 from scripts.bench.floor import Counts, Prices, Surveyor, count
 from scripts.bench.lab import Lab, Metering, Simulation, open_lab
 
-#: Transactions that change more cells than this are not tried with each of them poked: they are batches, and
-#: do what single requests were seen to do.
+#: Overwrites are not determined for transactions that change more cells than this: they are batches, which
+#: behave like single requests.
 _MOST_POKES: Final = 11
 
 
 @dataclass(frozen=True)
 class Case:
-    """One case of an operation: what it costs, and the least it can."""
+    """The cost of a case of an operation, and its floor."""
 
     operation: str
     case: str
-    #: As Starknet charges for it: computation metered in Sierra gas.
+    #: As charged by Starknet, with computation metered in Sierra gas.
     l2_gas: int
     #: See `Floor`, as for `state_update` and `foreign`.
     floor: int
 
     @property
     def name(self) -> tuple[str, str]:
-        """What tells it from the others."""
+        """The operation and case, which identify the row."""
         return self.operation, self.case
 
     @property
     def ratio(self) -> float:
-        """How much more it costs than it must."""
+        """The ratio of cost to floor."""
         return round(self.l2_gas / self.floor, 3)
 
 
 @dataclass(frozen=True)
 class Row(Counts, Case):
-    """All that is published of a case: also what it does, and the rest of what it costs."""
+    """All published numbers of a case, including the counts of its effects."""
 
     state_update: int
     foreign: int
     l1_data_gas: int
-    #: L2 gas as devnet charges it, and Starknet if the sender's account is of an old class: in Cairo steps.
+    #: L2 gas metered in Cairo steps, as charged by devnet, and by Starknet for senders with an old class.
     l2_gas_in_steps: int
 
     def to_json(self) -> dict[str, Any]:
-        """The row as it is published."""
+        """The row in its published form."""
         return asdict(self) | {"ratio": self.ratio, "starknet_version": STARKNET_VERSION}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """The row that was published so."""
+        """Read a published row."""
         return cls(**{field.name: row[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
 class Costs:
-    """All that is deterministic: the same contracts cost exactly the same in every run."""
+    """The deterministic results: the same contracts cost exactly the same in every run."""
 
     prices: Prices
     rows: tuple[Row, ...]
 
 
 async def measure_costs(
-    published: Costs | None = None, *, tell: Callable[[Row], None] = lambda row: None
+    published: Costs | None = None, *, report_row: Callable[[Row], None] = lambda row: None
 ) -> Costs:
-    """Measure every case. `tell` hears of each.
+    """Measure every case, and call `report_row` with each.
 
-    Which cells are overwritten blindly takes an experiment per cell to find out, and so minutes; `published`
-    costs are taken at their word in this one respect, for the cases they have. Raises VerificationError if a
-    transaction does not succeed, or is not charged as it was simulated.
+    Determining which cells are overwritten without being read takes an experiment per cell, and so minutes.
+    For cases in `published`, the published number is used instead. Raises VerificationError if a transaction
+    fails, or if its charge differs from the simulation.
     """
     in_steps = await _in_steps()
     known = {row.name: row.overwrites for row in published.rows} if published else {}
@@ -108,32 +108,32 @@ async def measure_costs(
                 | {"l2_gas_in_steps": in_steps[name]}
             )
             rows.append(row)
-            tell(row)
+            report_row(row)
 
-        await Story(lab, measure).tell()
+        await Story(lab, measure).run()
     for margin in _margins(rows):
         rows.append(margin)
-        tell(margin)
+        report_row(margin)
     return Costs(prices, tuple(rows))
 
 
 async def _in_steps() -> dict[tuple[str, str], int]:
-    """The L2 gas of every case where computation is metered in Cairo steps."""
+    """The L2 gas of every case with computation metered in Cairo steps."""
     gas: dict[tuple[str, str], int] = {}
     async with open_lab(Metering.STEPS) as lab:
 
         async def measure(case: str, invocation: Invocation[Any]) -> None:
             name = invocation.entry_point, case
             if name in gas:
-                raise VerificationError(f"There are two cases of the name {name}.")
+                raise VerificationError(f"Two cases have the name {name}.")
             gas[name] = (await lab.do(invocation.account, invocation.call)).l2_gas
 
-        await Story(lab, measure).tell()
+        await Story(lab, measure).run()
     return gas
 
 
 def _check_outcome(case: str, invocation: Invocation[Any], simulation: Simulation) -> None:
-    """Raise VerificationError if a request ends otherwise than the name of its case says."""
+    """Raise VerificationError if the result of a request does not match the name of its case."""
     if invocation.answer not in (AccessReceipt, list[AccessReceipt]):
         return
     (outermost,) = simulation.calls
@@ -145,14 +145,15 @@ def _check_outcome(case: str, invocation: Invocation[Any], simulation: Simulatio
 
 
 def refusal(reason: str) -> Reason:
-    """The reason that the name of a case gives for a refusal."""
+    """The reason for a refusal in the name of a case."""
     return Reason[reason.upper().replace(" A ", " ").replace(" ", "_").replace("-", "_")]
 
 
 def _overwrites(lab: Lab, transaction: Mapping[str, Any], simulation: Simulation) -> int:
-    """How many cells a transaction changes whatever was in them.
+    """The number of cells that a transaction changes regardless of their old value.
 
-    Each changed cell is given another value before, and nothing that the transaction does may depend on it.
+    Each changed cell is set to a different value first; it counts if no effect of the transaction depends on
+    it.
     """
     cells = [cell for cell in simulation.changed if cell[0] in lab.contracts]
     if len(cells) > _MOST_POKES:
@@ -174,7 +175,7 @@ def _overwrites(lab: Lab, transaction: Mapping[str, Any], simulation: Simulation
 
 
 def _margins(rows: Sequence[Row]) -> list[Row]:
-    """What one more request in a batch costs, from two sizes of it."""
+    """The cost of one more request in a batch, derived from two batch sizes."""
     batches = {row.case: asdict(row) for row in rows if row.operation == "request_access_batch"}
     margins = []
     for case, (few, smaller), (many, larger) in MARGINS:

@@ -1,4 +1,4 @@
-"""How fast the private side is on the machine at hand, and what it costs for each record it keeps."""
+"""Benchmarks of the private side: speeds on this machine, and costs per record."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from scripts.demo.synthetic import load_patients
 
 _RECORDS: Final = 200
 _TICKETS: Final = 5
-#: Records that one anchor brings, one after the other.
+#: Numbers of records per anchor, measured in this order.
 _BATCHES: Final = (1, 10, 100, 1_000, 10_000)
 _FELT_BYTES: Final = 32
 _HOUR: Final = 3_600
 
 
 async def measure_private() -> list[Speed]:
-    """Measure everything, on devnets of their own."""
+    """Run all measurements, each on a new devnet."""
     speeds = await _anchors()
     with (
         Devnet.start() as devnet,
@@ -49,13 +49,13 @@ async def measure_private() -> list[Speed]:
 
 
 async def _anchors() -> list[Speed]:
-    """What anchoring costs for each record, by how many one anchor brings, in Sierra gas."""
+    """The cost of anchoring per record in Sierra gas, by the number of records per anchor."""
     speeds = []
     async with open_lab(Metering.SIERRA_GAS) as lab:
         client, log = lab.anchor_as("relayer"), MerkleLog()
         chain_id = client.chain_id
         signers = [StarkSigner(key, chain_id) for key in NODE_KEYS[:THRESHOLD]]
-        # The first anchor of all is dearer: its cells are new.
+        # The first anchor costs more, because its cells are new.
         for batch in (1, *_BATCHES):
             before = len(log)
             for value in range(batch):
@@ -75,7 +75,7 @@ async def _anchors() -> list[Speed]:
 
 
 async def _records(connection: Connection, folder: Path) -> list[Speed]:
-    """Records through the in-process node, tickets from request to data, proofs, and bytes."""
+    """Records in the in-process node, tickets from request to data, proofs, and sizes in bytes."""
     administrator, researcher, patient, payer, *_ = await predeployed_accounts(connection)
     place = folder / "devnet.json"
     arguments: dict[str, Any] = {"admin": administrator.address, "token": STRK_TOKEN, "salt": 1}
@@ -128,7 +128,7 @@ async def _records(connection: Connection, folder: Path) -> list[Speed]:
 async def _latencies(
     private: PrivateSide, researcher: Account, contract: int, patient: int, commitments: list[int]
 ) -> list[float]:
-    """Seconds from asking for a record to having it in the clear, chain, bridge and node included."""
+    """Seconds from the request for a record to its decryption, including chain, bridge and node."""
     key, medsync = private.hand_in_card(researcher), MedSyncClient(contract, researcher)
     latencies = []
     for commitment in commitments:

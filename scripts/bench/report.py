@@ -1,8 +1,7 @@
-"""What is published of the measurements: two JSON files, and the page and chart rendered from them.
+"""The published results: two JSON files, and the page and chart rendered from them.
 
-`docs/costs.json` holds the rows, `docs/benchmarks.json` the prices that floors are made of, and the
-speeds. The page and the chart say nothing that is not in them, so that whether they are up to date can be
-checked.
+`docs/costs.json` contains the rows, `docs/benchmarks.json` the prices that floors are computed from, and the
+speeds. The page and the chart are rendered from these files only, so that a check can compare them.
 """
 
 import json
@@ -24,7 +23,7 @@ BENCHMARKS: Final = "docs/benchmarks.json"
 PAGE: Final = "docs/costs.md"
 CHART: Final = "docs/costs.svg"
 
-#: The ratio of cost to floor that no operation is to exceed without a reason.
+#: The ratio of cost to floor above which an operation needs a reason.
 GOAL: Final = 1.15
 
 
@@ -32,7 +31,7 @@ GOAL: Final = 1.15
 
 
 def read_costs() -> Costs:
-    """The published costs. Raises InputError if there are none."""
+    """Read the published costs. Raises InputError if they are missing."""
     rows, benchmarks = _read(COSTS), _read(BENCHMARKS)
     try:
         return Costs(Prices(**benchmarks["prices"]), tuple(map(Row.from_json, rows)))
@@ -41,12 +40,12 @@ def read_costs() -> Costs:
 
 
 def read_speeds() -> list[Speed]:
-    """The published speeds. Raises InputError if there are none."""
+    """Read the published speeds. Raises InputError if they are missing."""
     return speeds_from_json(_read(BENCHMARKS)["speeds"])
 
 
 def files(costs: Costs, speeds: Sequence[Speed]) -> dict[str, str]:
-    """Everything that is published, by its path in the repository."""
+    """The content of all published files, by path in the repository."""
     benchmarks = {
         "starknet_version": STARKNET_VERSION,
         "prices": asdict(costs.prices),
@@ -62,7 +61,7 @@ def files(costs: Costs, speeds: Sequence[Speed]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Difference:
-    """A number that was measured otherwise than it is published; None on the side that has no such row."""
+    """A measured number that differs from the published one. Either side is None if it lacks the row."""
 
     what: str
     number: str
@@ -71,7 +70,7 @@ class Difference:
 
     @property
     def change(self) -> str:
-        """By how much it rose or fell, in units and in per cent."""
+        """The change in units and in percent."""
         if self.published is None:
             return "new"
         if self.measured is None:
@@ -82,7 +81,7 @@ class Difference:
 
 
 def differences(published: Costs, measured: Costs) -> list[Difference]:
-    """Where measured costs are not the published ones, in their order. Cheaper is a difference, too."""
+    """All differences between measured and published costs, in their order, including lower costs."""
     old, new = asdict(published.prices), asdict(measured.prices)
     found = [Difference("price", name, old[name], new[name]) for name in old if old[name] != new[name]]
     before, after = ({row.name: row for row in costs.rows} for costs in (published, measured))
@@ -103,7 +102,7 @@ def differences(published: Costs, measured: Costs) -> list[Difference]:
 
 
 def difference_table(found: Sequence[Difference]) -> list[str]:
-    """Differences as the lines of a table for a terminal, headed; none if there are none."""
+    """Format differences as the lines of a table with a header row; no lines without differences."""
     if not found:
         return []
     lines = [("case", "number", "published", "measured", "change")]
@@ -132,11 +131,11 @@ def _amount(number: float | None) -> str:
 
 
 def path(name: str) -> Path:
-    """Where a published file is."""
+    """The path of a published file."""
     return repository.root() / name
 
 
-_HINT: Final = "`make bench` writes it."
+_HINT: Final = "Run `make bench` to write it."
 
 
 def _read(name: str) -> Any:
@@ -235,47 +234,48 @@ it. All gas is that of Starknet {STARKNET_VERSION}, taken from receipts of stark
 again, as does `python -m scripts bench --check`, and fails with a table of every number that rose or fell. To
 accept such a change, run `make bench`, which shows the same table, and commit what it wrote.
 
-- **L2 gas** is the whole transaction's, sent by the smallest account there is. Computation is metered in
-  Sierra gas, as Starknet does for classes of Sierra 1.7 and later. Devnet left to itself meters it in
-  Cairo steps, because it looks for a class's Sierra version in the wrong place; what `make demo` shows is
-  therefore the column **in steps**, plus about 200,000 that devnet's own accounts cost more. On Starknet
-  that meter applies if the sender's account is of an older class.
-- **floor** is the least that the same effects can cost (see [below](#floors)), **ratio** how much more it
-  is. The goal is at most {GOAL}.
-- **cells** are storage cells of MedSync, RewardPool and PrivateAnchor: read / changed / new among those.
-  Read are those the transaction depends on: the node reports which it needed (`RETURN_INITIAL_READS`), and
-  of those that changed each is given another value in turn; if nothing the transaction does depends on it,
-  it was not read. A cell counts once however often it is read or written: doing it twice is in the ratio.
-- **events** are theirs: number / keys / data felts. **felts** are the call's arguments / answer;
-  **calls** are the calls they make. **data gas** is L1 data gas.
-- *First* cases buy storage cells, {{new_cells}} each, once per patient, consent, campaign and so on; the
-  others are what it costs from then on. Purposes are the most frequent ones; a rare one costs up to 3,000
-  more.
-- What a pool that fails costs, in a request that is refused for it, is the pool's doing, and not
+- **L2 gas** is that of the complete transaction, sent by the smallest possible account. Computation is
+  metered in Sierra gas, as Starknet does for classes of Sierra 1.7 and later. By default, devnet meters it in
+  Cairo steps, because it reads a class's Sierra version from the wrong field; `make demo` therefore shows the
+  column **in steps**, plus about 200,000 for devnet's larger accounts. On Starknet, this metering applies if
+  the sender's account has an older class.
+- **floor** is the minimal cost of the same effects (see [below](#floors)), **ratio** is cost divided by
+  floor. The goal is at most {GOAL}.
+- **cells** are storage cells of MedSync, RewardPool and PrivateAnchor: read / changed / new. A cell counts as
+  read if the transaction depends on it: the node reports the cells it needed (`RETURN_INITIAL_READS`), and
+  each changed cell is set to a different value in an experiment; if no effect of the transaction depends on
+  it, it was not read. A cell counts once however often it is read or written; repeated access shows in the
+  ratio.
+- **events** are those of these contracts: number / keys / data felts. **felts** are the call's arguments /
+  result; **calls** are the calls that the contracts make. **data gas** is L1 data gas.
+- *First* cases pay for new storage cells, {{new_cells}} each, once per patient, consent, campaign and so on;
+  the other cases show the cost from then on. Purposes are the most frequent ones; a rare one costs up to
+  3,000 more.
+- The cost of a failing pool, in a request that is refused for that reason, depends on the pool and is not
   measured.
 """
 
 _FLOORS: Final = """\
 ## Floors
 
-A floor is what the yardstick contract (`tests/mocks/src/yardstick.cairo`) pays for the same effects,
-which it does in a straight line with nothing around them: no storage addresses to compute, nothing to
-pack, check or decode. It is measured in the same run and from the same account:
+A floor is the cost of the same effects in the yardstick contract (`tests/mocks/src/yardstick.cairo`), which
+produces them without any other work: without computing storage addresses, packing, checking or decoding. It
+is measured in the same run and from the same account:
 
     floor = transaction + sum of counts times prices + state update + foreign work
 
-*State update* is what the protocol charges beside the writes for so many changed cells of so many
-contracts (in steps of 40,000, dearer per cell beyond some twenty). *Foreign work* is what a token
-(devnet's ETH, a real ERC-20) and a patient's account do when they are called. Both are measured by having
-the yardstick do the same. Every call that does something is granted one look at the execution info.
-`costs.json` holds every count, so that each floor can be computed again.
+*State update* is the protocol's charge, in addition to the writes, for the number of changed cells and
+contracts (in steps of 40,000, and higher per cell beyond about twenty). *Foreign work* is the cost of called
+external contracts: a token (devnet's ETH, a real ERC-20) and a patient's account. Both are measured by making
+the yardstick do the same. Every call that has effects may read the execution info once. `costs.json` contains
+all counts, so that each floor can be recomputed.
 """
 
 _SPEED: Final = """\
 ## Speeds
 
-Measured in one run on whatever machine wrote this page last; only their relations mean something
-elsewhere.
+Measured in a single run on the machine that last generated this page; only ratios between them are meaningful
+on other machines.
 """
 
 
@@ -306,7 +306,7 @@ def page(costs: Costs, speeds: Sequence[Speed]) -> str:
 
 
 def _sections(costs: Costs) -> dict[str, list[Row]]:
-    """The rows in the order of the page, by section."""
+    """The rows by section, in the order of the page."""
     return {
         title: [row for operation in operations for row in costs.rows if row.operation == operation]
         for title, operations in _OPERATIONS.items()
@@ -347,8 +347,8 @@ def _table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 # --- the chart ---
 
-#: What a cost is made of, in the order of the bars, with a colour that the colour-blind can tell from its
-#: neighbours (Okabe and Ito's, and grey for what everybody pays).
+#: The components of a cost in the order of the bars, with colours that colour-blind readers can distinguish
+#: (those of Okabe and Ito, and grey for the transaction itself).
 _PARTS: Final = {
     "empty transaction": "#bbbbbb",
     "new cells": "#0072b2",
@@ -363,7 +363,7 @@ _SCALE: Final = 3_500_000
 
 
 def chart(costs: Costs) -> str:
-    """`docs/costs.svg`: a bar for each row but whole batches, which would not fit."""
+    """`docs/costs.svg`: a bar for each row, except for large batches."""
     rows = [row for rows in _sections(costs).values() for row in rows if row.l2_gas <= _SCALE]
     width, height = _LEFT + _WIDTH + _RIGHT, _TOP + _LINE * len(rows) + 10
     drawn = [
@@ -401,7 +401,7 @@ def _bar(prices: Prices, row: Row, y: int) -> list[str]:
 
 
 def parts(prices: Prices, row: Row) -> tuple[int, ...]:
-    """What a cost is made of, as the chart shows it. A margin has no transaction of its own."""
+    """The components of a cost in the chart. Margins include no transaction."""
     priced = {
         name: price * getattr(row, name) for name, price in asdict(prices).items() if name != "transaction"
     }

@@ -59,7 +59,7 @@ async def _transactions(lab: Lab) -> list[Speed]:
     """One event each, from devnet's own account, with fixed bounds unless said otherwise."""
     account = lab.crowd[0]
     bounds = await bounds_for(account.client, l2_gas=10_000_000)
-    key = next(one.private_key for one in lab.devnet.accounts() if one.address == account.address)
+    key = next(a.private_key for a in lab.devnet.accounts() if a.address == account.address)
     pair = KeyPair.from_private_key(key)
     other = Account(account.address, account.client, account.stark_signer)
     other.signer = StarkCurveSigner(account.address, pair, account.chain_id)

@@ -97,5 +97,5 @@ def _cpu(arguments: list[str], environment: Mapping[str, str]) -> float:
 
 
 if __name__ == "__main__":
-    for one in measure_startup():
-        print(f"{one.value:6.2f} {one.unit}  {one.name}")
+    for result in measure_startup():
+        print(f"{result.value:6.2f} {result.unit}  {result.name}")

@@ -1,1 +1,1 @@
-"""A real Calimero node and the private application: built, checked, started."""
+"""Building, checking and starting a real Calimero node and the private application."""

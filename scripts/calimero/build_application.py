@@ -2,14 +2,14 @@
 """Build the Calimero application `private-records/` to WebAssembly and, given its key, into a signed bundle.
 
     make private-build [KEY=FILE]                    build, and sign code that is new
-    python -m scripts private-build --check          build, and compare byte for byte with what is committed
-    python -m scripts private-build --verify         compare what is committed with itself; needs no Rust
+    python -m scripts private-build --check          build, and compare byte for byte with the committed files
+    python -m scripts private-build --verify         compare the committed files with each other, without Rust
     python -m scripts private-build --new-key FILE   make a signing key
 
-Three files are committed beside the sources: the WebAssembly, the bundle that nodes install, and a manifest
-that ties both to their sources and the compiler. The same sources and compiler give the same bytes in any
-folder. The signing key is no part of the repository: whoever has it decides what nodes take for a new version
-of this application, because an application's id is its package name and its signer.
+Three files are committed: the WebAssembly, the bundle that nodes install, and a manifest that records their
+sources and the compiler. The same sources and compiler give the same bytes in any folder. The signing key is
+not part of the repository: its owner can publish new versions of this application, because an application's
+id consists of its package name and its signer.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from medsync.storage.files import NewFile, read_bytes, read_text, replace, write
 from scripts import repository
 
 RUST: Final = "1.95.0"
-"""The Rust release whose output is committed. Another compiles to other bytes."""
+"""The Rust release of the committed build. Other releases produce different bytes."""
 TARGET: Final = "wasm32-unknown-unknown"
 SOURCES: Final = repository.root() / "private-records"
 WASM: Final = "medsync_private_records.wasm"
@@ -42,16 +42,16 @@ MANIFEST: Final = "manifest.json"
 _INSTALL: Final = f"""\
 Install rustup (https://rustup.rs), a C compiler for build scripts, and:
     rustup toolchain install {RUST} --profile minimal --target {TARGET}
-Nothing else in MedSync needs Rust: the built application is committed."""
+Nothing else in MedSync requires Rust: the built application is committed."""
 
 _KEPT_VARIABLES: Final = ("CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "RUSTUP_")
-"""What of a caller's cargo and rustup settings cannot change the result: where things are and come from."""
+"""The caller's cargo and rustup settings that cannot change the result, such as folders and registries."""
 
 
 def build(sources: Path = SOURCES) -> tuple[bytes, str]:
-    """Compile the sources. Returns the WebAssembly and what the compiler calls itself.
+    """Compile the sources. Returns the WebAssembly and the compiler's version text.
 
-    Raises ToolError, naming what is missing, where the pinned compiler is not, or if it fails.
+    Raises ToolError if the pinned compiler is missing, naming what to install, or if it fails.
     """
     cargo, compiler = _toolchain()
     target = SOURCES.parent / "target" / "private-records"
@@ -64,7 +64,7 @@ def build(sources: Path = SOURCES) -> tuple[bytes, str]:
     fetch = [*cargo, "fetch", "--quiet", "--locked", "--target", TARGET]
     command = [*cargo, "build", "--quiet", "--release", "--locked", "--target", TARGET]
     _run(fetch, sources, environment)
-    # Panic messages carry the paths of what they are compiled from.
+    # Panic messages contain source paths.
     places = {**dict.fromkeys(sorted(registry.glob("*")), "/registry"), sources.resolve(): "/app"}
     environment["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join(
         f"--remap-path-prefix={place}={name}" for place, name in places.items()
@@ -75,31 +75,31 @@ def build(sources: Path = SOURCES) -> tuple[bytes, str]:
 
 
 def _toolchain() -> tuple[list[str], str]:
-    """How to run the pinned cargo, and what its compiler calls itself."""
+    """The command for the pinned cargo, and its compiler's version text."""
     rustup = shutil.which("rustup")
     if rustup is None:
         raise ToolError(
-            f"Rust {RUST} is needed to build the application, and rustup is missing.", hint=_INSTALL
+            f"Building the application requires Rust {RUST}, but rustup is missing.", hint=_INSTALL
         )
     run = [rustup, "run", RUST]
     asked = subprocess.run([*run, "rustc", "--version"], capture_output=True, text=True)
     if asked.returncode:
-        raise ToolError(f"Rust {RUST} is needed to build the application, and is missing.", hint=_INSTALL)
+        raise ToolError(f"Building the application requires Rust {RUST}, which is missing.", hint=_INSTALL)
     folder = subprocess.run(
         [*run, "rustc", "--print", "target-libdir", "--target", TARGET], capture_output=True, text=True
     )
     if folder.returncode or not list(Path(folder.stdout.strip()).glob("libstd-*")):
-        raise ToolError(f"Rust {RUST} has no standard library for {TARGET} here.", hint=_INSTALL)
+        raise ToolError(f"The standard library of Rust {RUST} for {TARGET} is not installed.", hint=_INSTALL)
     return [*run, "cargo"], asked.stdout.strip()
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
     if subprocess.run(command, cwd=folder, env=environment).returncode:
-        raise ToolError(f"`{shlex.join(command[1:])}` failed; its own message is above.")
+        raise ToolError(f"`{shlex.join(command[1:])}` failed; see its output above.")
 
 
 def sources_digest(folder: Path) -> str:
-    """SHA-256 over the names and hashes of everything the compiler reads, in hex."""
+    """SHA-256 over the names and hashes of all files the compiler reads, in hex."""
     paths = [folder / "Cargo.toml", folder / "Cargo.lock", *sorted((folder / "src").rglob("*.rs"))]
     digest = hashlib.sha256()
     for path in paths:
@@ -109,7 +109,7 @@ def sources_digest(folder: Path) -> str:
 
 
 def describe(folder: Path, wasm: bytes, compiler: str, bundle: Bundle) -> dict[str, Any]:
-    """The manifest of what was built from the sources in a folder."""
+    """The manifest of a build from the sources in a folder."""
     return {
         "version": _version(folder),
         "sources_sha256": sources_digest(folder),
@@ -130,53 +130,53 @@ def _version(folder: Path) -> str:
 
 
 def drift(folder: Path = SOURCES, bundle_file: Path = BUNDLE) -> Iterator[str]:
-    """What in a folder does not fit the rest of it. Raises InputError for a file that cannot be read."""
+    """Describe the inconsistencies between the files in a folder. Raises InputError for unreadable files."""
     recorded = json.loads(read_text(folder / MANIFEST, "The manifest"))
     wasm = read_bytes(folder / WASM, "The application")
     bundle = Bundle.read(bundle_file)
     found = describe(folder, wasm, recorded.get("compiler", ""), bundle)
     for name in sorted(recorded.keys() | found.keys()):
         if recorded.get(name) != found.get(name):
-            yield f"{MANIFEST} says {name} {recorded.get(name)}, found is {found.get(name)}"
+            yield f"{MANIFEST} has {name} {recorded.get(name)}, but the files have {found.get(name)}"
     if RUST not in str(recorded.get("compiler")):
-        yield f"{MANIFEST} names another compiler than Rust {RUST}"
+        yield f"{MANIFEST} names a compiler other than Rust {RUST}"
     if bundle.wasm != wasm:
-        yield f"{BUNDLE.name} holds other code than {WASM}"
+        yield f"{BUNDLE.name} does not contain the code of {WASM}"
     if (bundle.package, bundle.version) != (PACKAGE, found["version"]):
         yield f"{BUNDLE.name} is {bundle.package} {bundle.version}, not {PACKAGE} {found['version']}"
 
 
 def verify(folder: Path = SOURCES, bundle_file: Path = BUNDLE) -> None:
-    """Raise VerificationError if the committed files do not fit their sources and each other."""
+    """Raise VerificationError if the committed files do not match their sources and each other."""
     if findings := list(drift(folder, bundle_file)):
         raise VerificationError(
-            f"{folder.name} is not what its sources and its manifest say:",
+            f"{folder.name} does not match its sources and its manifest:",
             findings=findings,
             hint="Run `make private-build KEY=<the signing key>` and commit the result.",
         )
 
 
 def check() -> None:
-    """Build, and raise VerificationError unless the result is what is committed, byte for byte."""
+    """Build, and raise VerificationError unless the result equals the committed files byte for byte."""
     verify()
     built, compiler = build()
     committed = read_bytes(SOURCES / WASM, "The application")
     recorded = json.loads(read_text(SOURCES / MANIFEST, "The manifest"))["compiler"]
     if built != committed:
         raise VerificationError(
-            f"The build is not the committed {WASM}:",
+            f"The build differs from the committed {WASM}:",
             findings=[
                 f"{what}: sha256 {hashlib.sha256(wasm).hexdigest()}, {len(wasm)} bytes, by {by}"
                 for what, wasm, by in (("built", built, compiler), ("committed", committed, recorded))
             ],
         )
-    print(f"{WASM} is what its sources compile to: sha256 {hashlib.sha256(built).hexdigest()}.")
+    print(f"{WASM} matches its sources: sha256 {hashlib.sha256(built).hexdigest()}.")
 
 
 def write(key: Path | None) -> None:
     """Build and write the three files.
 
-    Raises InputError, and writes nothing, where there is a bundle to be signed and no key.
+    Raises InputError without writing anything if the bundle must be signed and no key is given.
     """
     signer = None if key is None else Ed25519PrivateKey.from_private_bytes(_read_key(key))
     wasm, compiler = build()
@@ -185,8 +185,8 @@ def write(key: Path | None) -> None:
     if packed is None or not _holds(packed, wasm, version):
         if signer is None:
             raise InputError(
-                "The application changed, and its bundle has to be signed again.",
-                hint="Name the file of the signing key: make private-build KEY=FILE.",
+                "The application changed, so its bundle must be signed again.",
+                hint="Give the file of the signing key: make private-build KEY=FILE.",
             )
         packed = pack(wasm, package=PACKAGE, version=version, key=signer)
     bundle = Bundle.parse(packed)
@@ -201,7 +201,7 @@ def write(key: Path | None) -> None:
 
 
 def _holds(packed: bytes, wasm: bytes, version: str) -> bool:
-    """Whether a bundle is a sound one of this code."""
+    """Whether a bundle is valid and contains this code."""
     try:
         bundle = Bundle.parse(packed)
     except InputError:
@@ -217,18 +217,18 @@ def _read_key(path: Path) -> bytes:
 
 
 def new_key(path: Path) -> None:
-    """Write a new signing key that only its owner may read. Raises InputError if the file exists."""
+    """Write a new signing key, readable only by its owner. Raises InputError if the file exists."""
     key = Ed25519PrivateKey.generate()
     text = key.private_bytes_raw().hex() + "\n"
     write_new([NewFile(path, text.encode(), "The signing key", private=True)])
     print(
         f"{path}: the secret key of signer {key.public_key().public_bytes_raw().hex()}.\n"
-        "Keep it out of any repository."
+        "Do not add it to any repository."
     )
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Do what the arguments say. Raises MedSyncError for whatever is wrong."""
+    """Run the command. Raises MedSyncError if it fails."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts private-build",
         description=__doc__,

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Find a real Calimero node for this machine, or build the one of `calimero-node/` with cargo.
+"""Find a real Calimero node on this machine, or build the one in `calimero-node/` with cargo.
 
     make calimero-node                     find it, or build it: once, about 28 minutes on two cores
-    scripts/calimero/build_node.py --find        print its path, or say that there is none (status 4)
+    scripts/calimero/build_node.py --find        print its path; exits with status 4 if it is missing
 
-Looked for in this order: the program that MEDSYNC_CALIMERO_NODE names, `medsync-calimero-node` on PATH, the
-one built before, in the user's cache. Only tests against real nodes and `make demo PRIVATE=calimero` need it.
+The order of search is: the program named by MEDSYNC_CALIMERO_NODE, `medsync-calimero-node` on PATH, and a
+program built earlier in the user's cache. Only tests with real nodes and `make demo PRIVATE=calimero` need
+it.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from scripts.calimero.daemon import BUILT, PROGRAM, find_program, require_progra
 
 SOURCES: Final = repository.root() / "calimero-node"
 MIN_RUST: Final = (1, 88)
-"""The oldest Rust that the Calimero crates compile with."""
+"""The oldest Rust release that compiles the Calimero crates."""
 
 _INSTALL: Final = """\
 On Debian or Ubuntu:   apt-get install build-essential clang libclang-dev cmake
@@ -35,16 +36,16 @@ and Rust 1.88 or newer from https://rustup.rs."""
 
 
 def install() -> None:
-    """Print the path of the node's program, building it first if there is none.
+    """Print the path of the node's program, after building it if it is missing.
 
-    Raises ToolError, naming all that is missing, if it cannot be built, or if the build fails.
+    Raises ToolError if the build fails, or if build requirements are missing, naming all of them.
     """
     if find_program() is None:
         if absent := list(missing()):
             raise ToolError(f"{PROGRAM} cannot be built: {', '.join(absent)}.", hint=_INSTALL)
         BUILT.parent.mkdir(parents=True, exist_ok=True)
         with Lock(BUILT.parent / "lock", f"The build in {BUILT.parent}", wait=BUILD_WAIT, waiting=print):
-            if find_program() is None:  # Another process may have built it while this one waited.
+            if find_program() is None:  # Another process may have built it in the meantime.
                 _build(BUILT.parent / "target")
     print(require_program())
 
@@ -52,13 +53,14 @@ def install() -> None:
 def _build(target: Path) -> None:
     print(
         f"Building {PROGRAM} with cargo into {BUILT.parent}: once, about 28 minutes on two cores,\n"
-        "2.5 GB while it lasts. It can be interrupted and resumed.",
+        "with 2.5 GB of temporary files. The build can be interrupted and resumed.",
         flush=True,
     )
     command = ["cargo", "build", "--release", "--locked"]
-    # cargo reads `.cargo/config.toml` where it runs: it keeps build scripts from downloading pages.
+    # cargo reads `.cargo/config.toml` in its working folder, which keeps build scripts from downloading
+    # pages.
     if subprocess.run(command, cwd=SOURCES, env=os.environ | {"CARGO_TARGET_DIR": str(target)}).returncode:
-        raise ToolError(f"cargo could not build {PROGRAM}; its own message is above.", hint=_INSTALL)
+        raise ToolError(f"cargo could not build {PROGRAM}; see its output above.", hint=_INSTALL)
     made = BUILT.with_suffix(".new")
     shutil.copy2(target / "release" / PROGRAM, made)
     made.replace(BUILT)
@@ -66,7 +68,7 @@ def _build(target: Path) -> None:
 
 
 def missing() -> Iterator[str]:
-    """What building takes and this machine has not."""
+    """The missing build requirements."""
     if shutil.which("cargo") is None:
         yield "cargo is missing"
     elif (version := _rust_version()) < MIN_RUST:
@@ -88,7 +90,7 @@ def _rust_version() -> tuple[int, ...]:
 
 
 def _libclang() -> bool:
-    """Whether bindgen, which RocksDB's crate runs, will find the library."""
+    """Whether bindgen, which the build of RocksDB uses, will find the library."""
     if "LIBCLANG_PATH" in os.environ or sys.platform == "darwin":
         return True
     places = ("usr/lib/llvm*/lib", "usr/lib64", "usr/lib/*-linux-gnu", "usr/local/lib")
@@ -97,13 +99,13 @@ def _libclang() -> bool:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Do what the arguments say. Raises MedSyncError for whatever is wrong."""
+    """Run the command. Raises MedSyncError if it fails."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts calimero-node",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--find", action="store_true", help="only look, build nothing")
+    parser.add_argument("--find", action="store_true", help="only search for the program; do not build it")
     options = parser.parse_args(arguments)
     if options.find:
         print(require_program())

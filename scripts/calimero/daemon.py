@@ -1,7 +1,7 @@
-"""Runs a real Calimero node on this machine: for the tests of the client, and for the demo.
+"""Runs a real Calimero node on this machine, for the tests of the client and for the demo.
 
-The node is the program of `calimero-node/`: it listens on the loopback interface only, keeps its database
-encrypted, and logs no arguments.
+The node is the program in `calimero-node/`: it listens only on the loopback interface, encrypts its database,
+and logs no arguments.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from medsync.deployment.toolchain import cache_dir
 from medsync.errors import ToolError
 from medsync.storage.files import NewFile, write_new
 
-#: Environment variable naming the program, if it is not on PATH under its own name.
+#: Environment variable with the path of the program, if it is not on PATH.
 PROGRAM_VARIABLE: Final = "MEDSYNC_CALIMERO_NODE"
 PROGRAM: Final = "medsync-calimero-node"
-#: Where `make calimero-node` puts it.
+#: The path at which `make calimero-node` installs it.
 BUILT: Final = cache_dir() / "calimero-node" / PROGRAM
-#: Seconds a node gets until it answers; it takes a tenth of one.
+#: Seconds to wait for a node's first response, which usually takes a tenth of a second.
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 30.0
 
 
 def find_program() -> Path | None:
-    """The node's program, or None if there is none. Raises ToolError if the variable names none."""
+    """The node's program, or None. Raises ToolError if the environment variable does not name a program."""
     if named := os.environ.get(PROGRAM_VARIABLE):
         if not os.access(named, os.X_OK):
-            raise ToolError(f"{PROGRAM_VARIABLE} names {named}, which is no program.")
+            raise ToolError(f"{PROGRAM_VARIABLE} names {named}, which is not a program.")
         return Path(named)
     if found := shutil.which(PROGRAM):
         return Path(found)
@@ -46,7 +46,7 @@ def find_program() -> Path | None:
 
 
 def require_program() -> Path:
-    """The node's program. Raises ToolError, saying how to get it, if there is none."""
+    """The node's program. Raises ToolError with instructions if it is missing."""
     program = find_program()
     if program is None:
         raise ToolError(
@@ -57,15 +57,15 @@ def require_program() -> Path:
 
 
 class RealNode:
-    """A node in a folder of its own. As a context manager it ends on exit; its data stays.
+    """A node in its own folder. As a context manager, it stops on exit; its data remains.
 
-    It ends with this process at the latest.
+    It never outlives this process.
     """
 
     def __init__(self, folder: Path, *, auth: bool = False) -> None:
-        """Make a node in a new folder, with a store key; `auth` has it ask for a login.
+        """Create a node in a new folder, with a store key. With `auth`, it requires a login.
 
-        Raises ToolError if there is no program or it fails, InputError if there is a node already.
+        Raises ToolError if the program is missing or fails, and InputError if the folder has a node.
         """
         self._program = require_program()
         self.folder, self.log = folder, folder / "node.log"
@@ -84,13 +84,13 @@ class RealNode:
             env=_environment(),
         )
         if done.returncode != 0:
-            raise ToolError(f"{PROGRAM} made no node: status {done.returncode}.")
-        #: Where peers reach it: a libp2p multiaddress.
+            raise ToolError(f"{PROGRAM} could not create a node: status {done.returncode}.")
+        #: Its address for peers: a libp2p multiaddress.
         self.address = done.stdout.strip()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, peers: Sequence[str] = ()) -> None:
-        """Start it and wait until it answers. Peers should know each other: then each may restart.
+        """Start the node and wait until it responds. If peers know each other, each of them may restart.
 
         Raises ToolError if it does not start.
         """
@@ -111,11 +111,11 @@ class RealNode:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop(signal.SIGKILL)
-                raise ToolError(f"{PROGRAM} did not start; {self.log} says why.")
+                raise ToolError(f"{PROGRAM} did not start; see {self.log}.")
             time.sleep(0.02)
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
-        """End it, and wait until it has; a second time does nothing."""
+        """Stop the node and wait for its end. Does nothing if it is stopped."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -123,7 +123,7 @@ class RealNode:
             process.send_signal(with_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_TIMEOUT)
-        # What watches over it is left, in its group.
+        # Its supervisor remains in its process group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -137,7 +137,7 @@ class RealNode:
         self.stop()
 
     def _answers(self) -> bool:
-        # The loopback interface is never reached through a proxy.
+        # Never use a proxy for the loopback interface.
         http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with http.open(f"{self.url}/admin-api/health", timeout=2) as response:
@@ -147,7 +147,7 @@ class RealNode:
 
 
 def _environment() -> dict[str, str]:
-    # Without RUST_LOG the node's own filter applies, which lets no argument through.
+    # Without RUST_LOG, the node uses its default filter, which logs no arguments.
     return {"PATH": os.environ.get("PATH", os.defpath), "HOME": os.environ.get("HOME", "/")}
 
 

@@ -1,1 +1,1 @@
-"""The demo: the whole story on a devnet of its own, every step checked."""
+"""The demo: a complete scenario on a devnet, with every step checked."""

@@ -1,7 +1,7 @@
-"""The private side of the demo's story: three institutions, their nodes, and the hospital's bridge.
+"""The private side of the demo: three institutions, their nodes, and the hospital's bridge.
 
-`PRIVATE=calimero make demo` has the hospital and the clinic run real Calimero nodes, the one replicating the
-other's contexts; otherwise all nodes are in-process.
+With `PRIVATE=calimero make demo`, the hospital and the clinic run real Calimero nodes, and the clinic
+replicates the hospital's contexts; otherwise all nodes are in-process.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ from scripts.demo.synthetic import SyntheticPatient, load_patients
 if TYPE_CHECKING:
     from scripts.demo.story import Narrator, Stage
 
-#: What the environment says of the nodes: `embedded`, the default, or `calimero`.
+#: Environment variable for the kind of nodes: `embedded`, the default, or `calimero`.
 VARIABLE: Final = "PRIVATE"
 
-#: The institutions, in the order of their nodes, and how many of them must sign.
+#: The institutions, in the order of their nodes, and the number of required signatures.
 INSTITUTIONS: Final = ("hospital", "clinic", "university")
 THRESHOLD: Final = 2
 
-#: Keys of a demo are thrown away: opening their files need not take seconds.
+#: The demo's keys are temporary, so their files use a low scrypt cost.
 _WORK: Final = 2**10
 
 
 @dataclass
 class Institution:
-    """One institution: its folder, and its node as long as the story lasts."""
+    """An institution: its folder, and its node for the duration of the demo."""
 
     home: Home
     store: RecordStore
 
     @property
     def quorum_node(self) -> QuorumNode:
-        """How it is registered."""
+        """The node as registered in the quorum."""
         return QuorumNode(
             stark_key=int(self.home.public(AttestorKey)["stark_key"], 16),
             identity=node_identity(self.store.node.kind, self.store.member),
@@ -77,7 +77,7 @@ class PrivateSide:
     vault: KeyVault
     passphrase: str = field(repr=False)
     stack: AsyncExitStack
-    #: By patient and category, what the hospital keeps.
+    #: The hospital's records, by patient and category.
     records: dict[str, dict[Category, SealedRecord]] = field(default_factory=dict)
     _bridge: Bridge | None = None
 
@@ -87,14 +87,14 @@ class PrivateSide:
 
     @property
     def quorum(self) -> Quorum:
-        """Whose signatures the anchor needs."""
+        """The nodes whose signatures the anchor requires."""
         return Quorum(
             threshold=THRESHOLD, nodes=tuple(institution.quorum_node for institution in self.institutions)
         )
 
     @property
     def bridge(self) -> Bridge:
-        """The hospital's bridge, once it is open."""
+        """The hospital's bridge, after `open_bridge`."""
         assert self._bridge is not None
         return self._bridge
 
@@ -118,23 +118,23 @@ class PrivateSide:
         self._bridge = await self.stack.enter_async_context(opened)
 
     async def step(self) -> BridgeStep:
-        """One step of the bridge. Raises what kept the log from being anchored."""
+        """Run a step of the bridge. Raises the error that prevented anchoring."""
         deadline = time.monotonic() + 60
         while (done := await self.bridge.step()).trouble is not None:
-            # Another's node may not be in step with the hospital's yet.
+            # Another institution's node may not have replicated the hospital's state yet.
             if self.hospital.store.node.kind is NodeKind.EMBEDDED or time.monotonic() > deadline:
                 raise done.trouble
         return done
 
     def hand_in_card(self, account: Account) -> AccessorKey:
-        """Make an accessor's key, and give the hospital the account's card of it."""
+        """Make an accessor's key, and give the hospital the account's key certificate."""
         key = AccessorKey.generate()
         card = sign_card(account.stark_signer, account.address, key, int(time.time()) + 86_400)
         (self.bridge.folder / "cards" / f"{account.address:#x}.json").write_bytes(card.canonical())
         return key
 
     def files_with(self, markers: Iterable[bytes]) -> list[str]:
-        """The institutions' files that hold any of these."""
+        """The institutions' files that contain any of the markers."""
         wanted = list(markers)
         return [
             str(path.relative_to(self.folder))
@@ -145,7 +145,7 @@ class PrivateSide:
 
 @asynccontextmanager
 async def open_private_side(folder: Path, chain: int, contract: int) -> AsyncIterator[PrivateSide]:
-    """Make the institutions' folders and start their nodes, for the MedSync contract at `contract`."""
+    """Create the institutions' folders and start their nodes for the MedSync contract at `contract`."""
     passphrase = secrets.token_urlsafe()
     async with AsyncExitStack() as stack:
         institutions = []
@@ -163,7 +163,7 @@ async def open_private_side(folder: Path, chain: int, contract: int) -> AsyncIte
 
 
 def _nodes(folder: Path, stack: AsyncExitStack) -> list[str]:
-    """What each institution's node is. Raises InputError for a word that says none, ToolError without one."""
+    """The node of each institution. Raises InputError for an unknown kind, ToolError if none is installed."""
     chosen = os.environ.get(VARIABLE) or EMBEDDED
     if chosen == EMBEDDED:
         return [EMBEDDED] * len(INSTITUTIONS)
@@ -177,7 +177,7 @@ def _nodes(folder: Path, stack: AsyncExitStack) -> list[str]:
 
 
 async def _join(node: CalimeroNode, store: RecordStore) -> None:
-    """Have a node join the contexts of another's store."""
+    """Join a node to the contexts of another node's store."""
     host = store.node
     assert isinstance(host, CalimeroNode)
     context = store.apps[0].context
@@ -188,11 +188,11 @@ async def _join(node: CalimeroNode, store: RecordStore) -> None:
 
 
 async def upload(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
-    """Every patient's first resource of each category goes to the hospital's node, encrypted."""
+    """Upload each patient's first resource of each category to the hospital's node, encrypted."""
     for name, institution in zip(INSTITUTIONS, private.institutions, strict=True):
         health = await institution.store.node.health()
-        narrator.tell(f"the {name}'s node: {health.description}")
-    narrator.tell(f"each runs the application {private.hospital.home.settings.application}")
+        narrator.note(f"the {name}'s node: {health.description}")
+    narrator.note(f"each runs the application {private.hospital.home.settings.application}")
     patients = load_patients()
     for patient, account in zip(patients, stage.cast.patients, strict=True):
         private.records[patient.id] = {}
@@ -220,7 +220,7 @@ def _first_of_each(patient: SyntheticPatient) -> Mapping[Category, Mapping[str, 
 
 
 async def anchor(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
-    """What the hospital's node did is anchored, attested by two of three."""
+    """Anchor the operations of the hospital's node, attested by two of three nodes."""
     await private.open_bridge(stage.record, stage.cast.relayer)
     with narrator.console.status("attesting and anchoring"):
         done = await private.step()
@@ -251,7 +251,7 @@ async def anchor(narrator: Narrator, stage: Stage, private: PrivateSide) -> None
 
 
 async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record: SealedRecord) -> None:
-    """The researcher's permitted request for `record` becomes a ticket, and the ticket the data."""
+    """Issue a ticket for the researcher's permitted request for `record`, and release the data for it."""
     narrator.chapter("A permitted request releases the data, once")
     key = private.hand_in_card(stage.cast.researcher)
     with narrator.console.status("reading the log, issuing tickets"):
@@ -304,7 +304,7 @@ async def deliver(narrator: Narrator, stage: Stage, private: PrivateSide, record
 
 
 async def after_revocation(narrator: Narrator, private: PrivateSide, patient: Account) -> None:
-    """Nothing of the patient who revoked is released any more."""
+    """Check that nothing more is released of the patient who revoked."""
     done = await private.step()
     newest = max(
         (entry for entry in done.processed if entry.patient == patient.address), key=lambda entry: entry.seq
@@ -317,7 +317,7 @@ async def after_revocation(narrator: Narrator, private: PrivateSide, patient: Ac
 
 
 async def erase(narrator: Narrator, stage: Stage, private: PrivateSide, record: SealedRecord) -> None:
-    """The first patient's record is erased, with a certificate."""
+    """Erase the first patient's record, with a certificate."""
     narrator.chapter("Erasure closes it")
     home = private.hospital.home
     certificate, _ = await home.erase(
@@ -335,7 +335,7 @@ async def erase(narrator: Narrator, stage: Stage, private: PrivateSide, record: 
         True,
     )
     for remains in statement.remains:
-        narrator.tell(f"what remains: {remains}")
+        narrator.note(f"what remains: {remains}")
     found = await private.hospital.store.find(record.record.commitment)
     narrator.check("the node keeps a tombstone", found is not None and found.erased, True)
     with narrator.console.status("anchoring"):

@@ -1,7 +1,7 @@
-"""The whole story, told on a devnet: consents, decisions, rewards, revocation, and a log that proves itself.
+"""A complete scenario on a devnet: consents, decisions, rewards, revocation, and a log that proves itself.
 
-Every step states what must come of it and is checked; the first that comes out otherwise ends the story with
-an error. Nobody in it exists: the patients are synthetic, the accounts are devnet's own.
+Every step states its expected outcome and is checked; the first unexpected outcome ends the demo with an
+error. The patients are synthetic, and the accounts are devnet's predeployed ones.
 """
 
 import argparse
@@ -52,7 +52,7 @@ CUSTODIAN_BPS: Final = 2_500
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step cost: gas of execution and of data, and the fee in the smallest unit of STRK."""
+    """The cost of a step: execution gas, data gas, and the fee in the smallest unit of STRK."""
 
     step: str
     outcome: str
@@ -62,7 +62,7 @@ class Cost:
 
 
 class Narrator:
-    """Prints the story, keeps the costs, and stops the story where something is not as it says."""
+    """Prints the steps, records their costs, and raises an error if a statement does not hold."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -71,12 +71,12 @@ class Narrator:
         self._chapter = 0
 
     def chapter(self, title: str) -> None:
-        """Begin a chapter."""
+        """Start a chapter."""
         self._chapter += 1
         self.console.print(f"\n[bold]{self._chapter}. {title}[/bold]")
 
-    def tell(self, text: str) -> None:
-        """Say something that needs no check."""
+    def note(self, text: str) -> None:
+        """Print a remark that is not checked."""
         self.console.print(f"   {text}", style="dim", soft_wrap=True)
 
     def check(self, text: str, found: object, expected: object) -> None:
@@ -90,13 +90,13 @@ class Narrator:
         self.console.print(f" [green]✓[/green] {text}", soft_wrap=True)
 
     def sent(self, step: str, outcome: str, l2_gas: int, l1_data_gas: int, fee: int) -> None:
-        """Note a transaction that succeeded, and its cost."""
+        """Record a successful transaction and its cost."""
         self.costs.append(Cost(step, outcome, l2_gas, l1_data_gas, fee))
         arrow = f" → [yellow]{outcome}[/yellow]" if outcome else ""
         self._holds(f"{step}{arrow} [dim]{l2_gas:,} L2 gas[/dim]")
 
     async def pay_for(self, step: str, sending: Awaitable[TransactionResult[T]]) -> T:
-        """Send a transaction that must succeed, and keep its cost."""
+        """Send a transaction that must succeed, and record its cost."""
         with self.console.status(step):
             result = await sending
         self.sent(step, "", result.l2_gas, result.l1_data_gas, result.fee)
@@ -109,7 +109,7 @@ class Narrator:
         decision: Decision,
         reason: Reason,
     ) -> AccessReceipt:
-        """Send a request for access that must be decided so."""
+        """Send a request for access that must have this decision and reason."""
         with self.console.status(step):
             result = await sending
         receipt = result.value
@@ -123,7 +123,7 @@ class Narrator:
         return receipt
 
     async def refused(self, text: str, sending: Awaitable[object], code: str) -> None:
-        """Send a transaction that a contract must refuse with this code."""
+        """Send a transaction that a contract must reject with this error code."""
         try:
             await sending
         except ContractError as refusal:
@@ -132,7 +132,7 @@ class Narrator:
             raise VerificationError(f"{text}: it was accepted")
 
     def must_fail(self, text: str, verification: Callable[[], object]) -> None:
-        """State that a verification says no. Raises VerificationError if it does not."""
+        """State that a verification fails. Raises VerificationError if it succeeds."""
         try:
             verification()
         except VerificationError as refusal:
@@ -141,7 +141,7 @@ class Narrator:
             raise VerificationError(f"{text}: it was accepted")
 
     def cost_table(self) -> Table:
-        """What each step cost."""
+        """The cost of every step."""
         table = Table(title="What each step cost", title_justify="left", box=SIMPLE)
         table.add_column("step")
         table.add_column("outcome")
@@ -156,7 +156,7 @@ class Narrator:
 
 @dataclass(frozen=True)
 class Cast:
-    """Who takes part. Each is a devnet account; the names are their roles."""
+    """The participants. Each is a devnet account named by its role."""
 
     administrator: Account
     hospital: Account
@@ -168,18 +168,18 @@ class Cast:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the story plays: the contracts, seen by whoever acts."""
+    """The devnet and the contracts, as clients for each participant."""
 
     devnet: Devnet
     record: Record
     cast: Cast
 
     def medsync(self, actor: Account) -> MedSyncClient:
-        """The MedSync contract as `actor` uses it."""
+        """The MedSync contract, called by `actor`."""
         return MedSyncClient(self.record.medsync, actor)
 
     def pool(self, actor: Account) -> RewardPoolClient:
-        """The reward pool as `actor` uses it."""
+        """The reward pool, called by `actor`."""
         return RewardPoolClient(self.record.reward_pool, actor)
 
     @property
@@ -188,15 +188,15 @@ class Stage:
         return Erc20Client(STRK_TOKEN, self.cast.administrator.client)
 
 
-async def tell(console: Console) -> Narrator:
-    """Tell the story on a devnet of its own, or on the one MEDSYNC_DEVNET_URL names, which is left as it was.
+async def play(console: Console) -> Narrator:
+    """Run the demo on a new devnet, or on the one at MEDSYNC_DEVNET_URL, whose state is then restored.
 
-    Returns what was told. Raises MedSyncError as soon as something is not as the story says.
+    Returns the narrator with the recorded costs. Raises MedSyncError at the first unexpected outcome.
     """
     narrator = Narrator(console)
     console.print("[bold]MedSync[/bold]: patients decide, every request is logged, and uses can be paid for.")
     console.print(
-        "A local devnet runs what follows like Starknet would, but proves nothing: STARK validity is a"
+        "A local devnet executes these steps as Starknet would, but proves nothing: STARK validity is a"
         " property of Starknet itself. The patients are synthetic.",
         style="dim",
         soft_wrap=True,
@@ -222,7 +222,7 @@ async def tell(console: Console) -> Narrator:
                 record = await _deploy(narrator, cast, place, record, private.quorum)
                 stage = Stage(devnet, record, cast)
                 await institutions.anchor(narrator, stage, private)
-                await _show_the_rest(narrator, stage, private)
+                await _run_chapters(narrator, stage, private)
     console.print()
     console.print(narrator.cost_table())
     console.print(f"[green]All {narrator.checks} statements hold.[/green]")
@@ -236,7 +236,7 @@ async def _deploy(
     known: Record | None = None,
     quorum: Quorum | None = None,
 ) -> Record:
-    """Deploy MedSync and its pool, or, to what is known of a deployment, add a PrivateAnchor."""
+    """Deploy MedSync and its pool, or add a PrivateAnchor to a known deployment."""
     account = cast.administrator
     with narrator.console.status("deploying"):
         record = await deployer.deploy(
@@ -260,16 +260,16 @@ async def _deploy(
         sent = {step: transaction for step, transaction in sent.items() if step not in before}
     for step, transaction in sent.items():
         if transaction is None:
-            narrator.tell(f"{step}: was there already")
+            narrator.note(f"{step}: already done")
             continue
         receipt = await account.client.get_transaction_receipt(transaction.transaction)
         resources = receipt.execution_resources
         narrator.sent(step, "", resources.l2_gas, resources.l1_data_gas, receipt.actual_fee.amount)
     if record.private_anchor is None:
-        narrator.tell(f"MedSync at {record.medsync:#x}")
-        narrator.tell(f"RewardPool at {record.reward_pool:#x}, for the devnet's real STRK token")
+        narrator.note(f"MedSync at {record.medsync:#x}")
+        narrator.note(f"RewardPool at {record.reward_pool:#x}, for the devnet's real STRK token")
     else:
-        narrator.tell(f"PrivateAnchor at {record.private_anchor:#x}; nobody administers it")
+        narrator.note(f"PrivateAnchor at {record.private_anchor:#x}; nobody administers it")
     narrator.check("the deployment, read back from the chain, is as recorded", record.complete, True)
     return record
 
@@ -293,12 +293,12 @@ async def _register(narrator: Narrator, stage: Stage) -> None:
     await narrator.refused("nobody else can register anybody", forbidden.send(), "ENTITY/NOT_ADMIN")
 
 
-async def _show_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
+async def _run_chapters(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
     cast = stage.cast
     first, second, third, fourth = cast.patients
     now = stage.devnet.latest_time()
     wanted = Category.LABORATORY | Category.OBSERVATION
-    observations = [kept[Category.OBSERVATION].record for kept in private.records.values()]
+    observations = [records[Category.OBSERVATION].record for records in private.records.values()]
 
     def campaign(funder: Account) -> CampaignTerms:
         return CampaignTerms(
@@ -338,7 +338,7 @@ async def _show_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide)
     researcher, second_researcher = stage.medsync(cast.researcher), stage.medsync(cast.second_researcher)
 
     narrator.chapter("Two campaigns are funded in STRK")
-    narrator.tell(
+    narrator.note(
         f"each permitted access pays {RATE / STRK:g} STRK: three quarters to the patient, one to the hospital"
     )
     await narrator.pay_for("fund the study with 10 STRK", stage.pool(cast.researcher).fund(study, 10 * STRK))
@@ -366,7 +366,7 @@ async def _show_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide)
     signed = await stage.medsync(second).sign_consent(
         cast.researcher.address, terms(study, max_uses=1), deadline=now + DAY
     )
-    narrator.tell("the second patient signs a consent for one use (SNIP-12) and pays nothing")
+    narrator.note("the second patient signs a consent for one use (SNIP-12) and pays nothing")
     await narrator.pay_for(
         "a relayer submits the signed consent", stage.medsync(cast.relayer).submit(signed).send()
     )
@@ -400,7 +400,7 @@ async def _show_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide)
     before_revocation = stage.devnet.latest_time()
     first_observation = next(iter(private.records.values()))[Category.OBSERVATION]
     await institutions.deliver(narrator, stage, private, first_observation)
-    narrator.chapter("Every further request is decided and logged, too")
+    narrator.chapter("Every further request is decided and logged")
     await narrator.decided(
         "the same for treatment",
         researcher.request_access(ask(first, study, purpose=Purpose.TREAT)).send(),
@@ -465,7 +465,7 @@ async def _show_the_rest(narrator: Narrator, stage: Stage, private: PrivateSide)
         [permit, Decision.NO_CONSENT],
     )
     stage.devnet.increase_time(HOUR)
-    narrator.tell("an hour passes")
+    narrator.note("an hour passes")
     await narrator.decided(
         "the fourth patient's consent has expired",
         researcher.request_access(ask(fourth, None)).send(),
@@ -533,7 +533,7 @@ async def _pay_out(narrator: Narrator, stage: Stage, study: CampaignTerms) -> No
     pool = stage.pool(cast.researcher)
     await narrator.pay_for("the researcher gives notice of closing", pool.announce_close(study).send())
     stage.devnet.increase_time(7 * DAY)
-    narrator.tell("seven days pass")
+    narrator.note("seven days pass")
     await narrator.pay_for("the researcher closes the study", pool.close_campaign(study).send())
     await _withdraw(narrator, stage, "the researcher", cast.researcher, 10 * STRK - 3 * RATE)
     narrator.check("the pool owes nothing", await pool.liabilities(), 0)
@@ -548,19 +548,19 @@ async def _withdraw(narrator: Narrator, stage: Stage, name: str, account: Accoun
     before = await stage.strk.balance_of(account.address)
     await narrator.pay_for(f"{name} withdraws it", pool.withdraw(credit, account.address).send())
     gained = await stage.strk.balance_of(account.address) - before + narrator.costs[-1].fee
-    narrator.check(f"{name} received it to the last unit, the fee aside", gained, credit)
+    narrator.check(f"{name} received the exact amount, apart from the fee", gained, credit)
 
 
 async def _prove(narrator: Narrator, stage: Stage, before_revocation: int) -> None:
     patient = stage.cast.patients[0]
     client, contract = patient.client, stage.record.medsync
-    narrator.chapter("The first patient takes the log home and checks it")
+    narrator.chapter("The first patient exports the log and verifies it")
     history = await fetch_log(client, contract, patient.address, from_block=stage.record.first_block)
-    narrator.tell(
-        "fetched from the node's events; completeness is checked against count and head on the chain"
+    narrator.note(
+        "fetched from the node's events; completeness is checked against the count and head on the chain"
     )
     for entry in history.entries:
-        narrator.tell(
+        narrator.note(
             f"{entry.seq}. {utc_text(entry.at)} {entry.purpose} {entry.categories.name}"
             f" → {entry.decision.name} / {entry.reason.name}"
         )
@@ -609,13 +609,13 @@ def _tamperings(export: PatientExport) -> Iterator[tuple[str, PatientExport]]:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Tell the story on the terminal, or with `--json` only its costs and outcomes. Raises as `tell` does."""
+    """Run the demo on the terminal, or print only costs and outcomes with `--json`. Raises as `play` does."""
     parser = argparse.ArgumentParser(prog="python -m scripts demo", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="only what each step did and cost")
+    parser.add_argument("--json", action="store_true", help="print only the outcome and cost of each step")
     as_json = parser.parse_args(arguments).json
-    # A file has no width of its own, and the table wants some.
+    # Without a terminal there is no width to fit the table into.
     console = Console(quiet=as_json, highlight=False, width=None if sys.stdout.isatty() else 130)
-    narrator = asyncio.run(tell(console))
+    narrator = asyncio.run(play(console))
     if as_json:
         steps = [asdict(cost) for cost in narrator.costs]
         print(json.dumps({"statements": narrator.checks, "steps": steps}, indent=2))

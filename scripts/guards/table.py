@@ -61,7 +61,7 @@ class Proven:
     tests: tuple[str, ...]
 
 
-# --- ways to damage -----------------------------------------------------------------------------------------
+# --- ways to damage ---
 
 
 def append(name: str, text: str) -> Plant:
@@ -111,7 +111,7 @@ def other_hash(copy: Path) -> None:
     path.write_text(f"{before}sha256:{'1' if digest[0] == '0' else '0'}{digest[1:]}")
 
 
-# --- what is copied -----------------------------------------------------------------------------------------
+# --- what is copied ---
 
 STYLE: Final = trees.part("pyproject.toml", "medsync/protocol/felt.py")
 ROOMS: Final = trees.part("pyproject.toml", "medsync/*.py")
@@ -128,7 +128,7 @@ DOCUMENTS: Final = trees.part(
 )
 PROGRAM: Final = trees.part("medsync/*", "contracts/*", "deployments/*", "scripts/*", "Scarb.*")
 
-# --- the table ----------------------------------------------------------------------------------------------
+# --- the table ---
 
 IMPORTS: Final = "lint-imports --no-logo --no-cache"
 BUILD: Final = "python -m scripts build --check"
@@ -344,7 +344,7 @@ PLANTED: Final = (
         gate="python -m scripts reference --check",
         protects="The index of the tests says what the folders say",
         failure="a folder says something else",
-        plant=change("tests/attacks/__init__.py", "Attacks told", "Planted told"),
+        plant=change("tests/attacks/__init__.py", "Attacks described", "Planted described"),
         says=r"README\.md",
         tree=DOCUMENTS,
     ),
@@ -426,7 +426,7 @@ PLANTED: Final = (
     ),
     Planted(
         gate="python -m scripts demo",
-        protects="The story that is told to newcomers is so, step by step",
+        protects="Every step of the demo holds",
         failure="the story expects another error than a stranger gets who registers somebody",
         plant=change("scripts/demo/story.py", '"ENTITY/NOT_ADMIN"', '"ENTITY/PLANTED"'),
         says="nobody else can register anybody.*ENTITY/PLANTED",
@@ -672,7 +672,7 @@ PROVEN: Final = (
     ),
     Proven(
         gate="python -m scripts mutate --changed --sample 20",
-        protects="The tests notice mutants of what changed, tried anew on this machine",
+        protects="The tests detect mutants of changed functions, tested again on this machine",
         failure="a survivor without a reason, a test that kills once only, tests that cannot be run",
         tests=(
             "tests/unit/scripts/mutation/test_report.py::test_a_survivor_of_a_partial_run_needs_a_reason",
@@ -683,7 +683,7 @@ PROVEN: Final = (
     Proven(
         gate="python -m scripts audit --workers 2",
         protects="The auditor's report is whole: nothing in it failed, is missing or is stale",
-        failure="each kind of fault in each part, and no part at all",
+        failure="each kind of fault in each part, and a missing part",
         tests=(
             "tests/unit/scripts/test_audit.py::test_what_is_wrong_is_said",
             "tests/unit/scripts/test_audit.py::test_a_mutation_report_is_judged",
@@ -756,13 +756,13 @@ PROVEN: Final = (
     ),
     Proven(
         gate="python -m scripts demo",
-        protects="The story ends as it is told",
+        protects="The demo ends as described",
         failure="the hospital's share is another one than the story says",
         tests=("tests/flows/test_demo.py::test_a_false_statement_stops_it",),
     ),
     Proven(
         gate="medsync devnet up",
-        protects="A devnet ends with whoever started it",
+        protects="A devnet ends with the process that started it",
         failure="the starting process is killed, interrupted, or ends without a word",
         tests=(
             "tests/unit/deployment/test_devnet.py::test_ends_with_the_process_that_started_it",
@@ -772,7 +772,7 @@ PROVEN: Final = (
 )
 
 
-# --- the page -----------------------------------------------------------------------------------------------
+# --- the page ---
 
 _HEAD: Final = """\
 # Guards that can fail

@@ -1,4 +1,4 @@
-"""Copies of the repository to damage: the least that a gate needs, so that it decides in seconds."""
+"""Minimal copies of the repository in which guards plant failures, so that a gate takes only seconds."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from scripts.repository import root
 ROOT = root()
 
 Tree = Callable[[Path], None]
-"""Makes a copy, or a small repository of its own, in a folder."""
+"""A function that makes a copy of the repository, or a small repository, in a folder."""
 
 
 def files() -> list[Path]:
-    """Every file that belongs to the repository or would, relative to it."""
+    """All files that git tracks or would track, relative to the repository."""
     if (ROOT / ".git").exists():
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
@@ -40,7 +40,7 @@ def files() -> list[Path]:
 
 
 def part(*patterns: str) -> Tree:
-    """The files whose names match."""
+    """Make a tree of the files whose names match the patterns."""
 
     def copy(to: Path) -> None:
         for path in files():
@@ -63,7 +63,7 @@ def small_package(to: Path) -> None:
 
 
 def with_one_contract(to: Path) -> None:
-    """What the artifacts' check reads, with the smallest contract for all others: hashing takes seconds."""
+    """The input of the artifacts check, with only the smallest contract, because hashing takes seconds."""
     part("medsync/*", "scripts/*", "contracts/*", "tests/mocks/*", "Scarb.*")(to)
     mocks = ROOT / "tests/mocks/artifacts"
     study = json.loads((mocks / "manifest.json").read_text())["contracts"]["Study"]
@@ -78,20 +78,20 @@ def with_one_contract(to: Path) -> None:
 
 
 def without_tests(to: Path) -> None:
-    """All that tests need, and none of them."""
+    """The whole repository without the tests."""
     whole(to)
     for path in (to / "tests").rglob("test_*.py"):
         path.unlink()
 
 
 def suite_of_one(to: Path) -> None:
-    """A test that passes, with pytest's configuration."""
+    """A single passing test with pytest's configuration."""
     part("pyproject.toml", "tests/__init__.py", "tests/unit/__init__.py")(to)
     (to / "tests/unit/test_nothing.py").write_text("def test_nothing() -> None:\n    pass\n")
 
 
 def suite_that_counts(to: Path) -> None:
-    """The same, and what looks for tests that are left out."""
+    """The same, with the check for tests that are not collected."""
     suite_of_one(to)
     part(
         ".gitignore", "medsync/*", "scripts/*", "tests/guards/__init__.py", "tests/guards/test_repository.py"
@@ -99,7 +99,7 @@ def suite_that_counts(to: Path) -> None:
 
 
 def small_workspace(to: Path) -> None:
-    """A Cairo workspace like ours, with a package of one function."""
+    """A Cairo workspace like this one, with a package of one function."""
     (to / "contracts/src").mkdir(parents=True)
     for name in ("Scarb.toml", "contracts/Scarb.toml"):
         shutil.copy(ROOT / name, to / name)
@@ -130,7 +130,7 @@ def repository(to: Path) -> None:
 
 
 def to_set_up(to: Path) -> None:
-    """What `make setup` installs from, with a lock of one package: flit_core, packed from what is here."""
+    """The input of `make setup`, with a lock of one package: flit_core, packed from the installed one."""
     part(
         "scripts/setup.py",
         "pyproject.toml",
@@ -151,9 +151,9 @@ def to_set_up(to: Path) -> None:
 
 
 def run(command: str, where: Path, *, scarb: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run a command in a copy, as CI does, with this environment's programs and the copy's code.
+    """Run a command in a copy as CI does, with this environment's programs and the copy's code.
 
-    Without `scarb` there is none, so that a gate that could compile the contracts does not.
+    Unless `scarb` is set, Scarb is hidden, so that no gate compiles the contracts.
     """
     beside = where.with_name(f"{where.name}-bin")
     beside.mkdir(exist_ok=True)

@@ -1,7 +1,7 @@
-"""What the operators must know about a Cairo source: its tokens, functions, structs and enums.
+"""A parser of Cairo sources for the operators: tokens, functions, structs and enums.
 
-No compiler: the sources are formatted by `scarb fmt`, so a binary operator has a space on both sides and a
-generic's angle bracket has none. Comments, attributes and `#[cfg(test)]` modules are left out.
+It relies on `scarb fmt`: a binary operator has a space on both sides, and the angle bracket of a generic has
+none. Comments, attributes and `#[cfg(test)]` modules are skipped.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CLOSE = set(_OPEN.values())
 
 @dataclass(frozen=True)
 class Token:
-    """One token and where it stands in the text."""
+    """A token and its position in the text."""
 
     kind: str
     text: str
@@ -52,31 +52,31 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Item:
-    """A function with its body, a constant or an event with keys: if it changes, old verdicts are void."""
+    """A function with its body, a constant, or an event with keys. If it changes, its verdicts are void."""
 
     name: str
-    """With the module, impl or trait it stands in."""
+    """Includes the enclosing module, impl or trait."""
     start: int
     end: int
     first: int
-    """Index of the first token of the body: after its brace, or the constant's value."""
+    """Index of the first token of the body, after its brace, or of the constant's value."""
     last: int
-    """Index after the last token of it."""
+    """Index after the last token of the body or value."""
     is_function: bool
     parameters: tuple[Parameter, ...] = ()
     """Without `self`."""
     result: str = ""
-    """The return type, empty for none."""
+    """The return type, or empty."""
 
 
 @dataclass
 class Source:
-    """One Cairo file."""
+    """A Cairo file."""
 
     path: str
     text: str
     tokens: list[Token] = field(init=False)
-    """Without space, comments, attributes and tests."""
+    """Without whitespace, comments, attributes and tests."""
     attributes: list[Token] = field(init=False)
     items: list[Item] = field(init=False)
     structs: dict[str, tuple[Parameter, ...]] = field(init=False)
@@ -92,7 +92,7 @@ class Source:
 
     @cached_property
     def partner(self) -> dict[int, int]:
-        """By the index of a bracket: the index of the one that closes or opens it."""
+        """Maps the index of each bracket to the index of its matching bracket."""
         pairs: dict[int, int] = {}
         stack: list[int] = []
         for index, token in enumerate(self.tokens):
@@ -109,14 +109,14 @@ class Source:
         return self.text.count("\n", 0, position) + 1
 
     def slice(self, first: int, last: int) -> str:
-        """The text from one token up to, and without, another."""
+        """The text from token `first` up to but excluding token `last`."""
         return self.text[self.tokens[first].start : self.tokens[last - 1].end] if first < last else ""
 
     def digest(self, item: Item) -> str:
         return hashlib.sha256(self.text[item.start : item.end].encode()).hexdigest()[:16]
 
     def split(self, first: int, last: int, separator: str = ",") -> list[tuple[int, int]]:
-        """The parts of a list, as ranges of tokens."""
+        """Split a list into ranges of tokens."""
         parts, start, index = [], first, first
         while index < last:
             token = self.tokens[index]
@@ -146,7 +146,7 @@ class Source:
 
     def _read(self) -> None:
         tokens, partner = self.tokens, self.partner
-        scopes: list[tuple[int, str]] = []  # where it ends, its name
+        scopes: list[tuple[int, str]] = []  # (end, name)
         index = 0
         while index < len(tokens):
             while scopes and index > scopes[-1][0]:
@@ -173,12 +173,12 @@ class Source:
                 index += 1
 
     def _begin(self, index: int) -> int:
-        """Where an item's own text begins: at its `pub`, if it has one."""
+        """The position where an item's text begins: at its `pub`, if it has one."""
         before = self.tokens[index - 1] if index else None
         return (before if before is not None and before.text == "pub" else self.tokens[index]).start
 
     def _find(self, index: int, wanted: str) -> int:
-        """The next token of one of these signs outside round and square brackets."""
+        """The next token that is one of the wanted signs, outside round and square brackets."""
         while self.tokens[index].text not in wanted or self.tokens[index].kind != "sign":
             index = self.partner[index] if self.tokens[index].text in ("(", "[") else index
             index += 1
@@ -234,11 +234,11 @@ class Source:
 
 
 def tokenize(text: str) -> Iterator[Token]:
-    """Every token of a text, space and comments too."""
+    """All tokens of a text, including whitespace and comments."""
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
-        assert match is not None, f"no Cairo at {text[position : position + 30]!r}"
+        assert match is not None, f"unknown token at {text[position : position + 30]!r}"
         assert match.lastgroup is not None
         yield Token(match.lastgroup, match.group(), position)
         position = match.end()

@@ -1,4 +1,4 @@
-"""What `make mutate` does, and its options."""
+"""`make mutate`: its options, and the selection of mutants."""
 
 from __future__ import annotations
 
@@ -22,24 +22,28 @@ from scripts.mutation.worker import Verdict
 def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m scripts mutate", description="Mutation testing.")
     options.add_argument("--check", action="store_true", help="only check the committed report")
-    options.add_argument("--list", action="store_true", help="only list the mutants that would be tried")
-    options.add_argument("--json", action="store_true", help="list and results as JSON")
-    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (one per core)")
-    options.add_argument("--only", metavar="NAME", help="a file, function, operator or mutant id")
-    options.add_argument("--changed", action="store_true", help="only functions changed since the report")
-    options.add_argument("--sample", type=int, metavar="N", help="at most N of them, at random")
-    options.add_argument("--again", action="store_true", help="try survivors again, after new tests")
-    options.add_argument("--seed", type=int, help="of the sample; a new one is printed otherwise")
+    options.add_argument("--list", action="store_true", help="only list the mutants that would be tested")
+    options.add_argument("--json", action="store_true", help="print the list or the results as JSON")
+    options.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="number of processes (default: one per core)"
+    )
+    options.add_argument("--only", metavar="NAME", help="only this file, function, operator or mutant id")
+    options.add_argument(
+        "--changed", action="store_true", help="only functions that changed since the report"
+    )
+    options.add_argument("--sample", type=int, metavar="N", help="at most N mutants, chosen at random")
+    options.add_argument("--again", action="store_true", help="test survivors again, after adding tests")
+    options.add_argument("--seed", type=int, help="seed of the sample (default: a new one, which is printed)")
     return options
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Do what the arguments say. Raises MedSyncError for whatever is wrong."""
+    """Run the command. Raises MedSyncError if it fails."""
     options = parser().parse_args(arguments)
     root = repository.root()
     if options.check:
         report.check(root)
-        print(f"{report.JSON} is about the code as it is, and good.")
+        print(f"{report.JSON} is up to date and reaches the goal.")
         return
     mutants = select(root, options)
     if options.list:
@@ -47,7 +51,7 @@ def run(arguments: Sequence[str]) -> None:
         return
     results = _try(root, mutants, options.workers, again=options.again)
     if options.only or options.changed or options.sample:
-        _tell(root, mutants, results, options.json)
+        _print_results(root, mutants, results, options.json)
         return
     composed = report.compose(root, results.results, report.reasons(root))
     report.write(root, composed)
@@ -55,13 +59,13 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def select(root: Path, options: argparse.Namespace) -> list[Mutant]:
-    """The mutants that the options ask for."""
+    """The mutants selected by the options."""
     mutants = report.all_mutants(root)
     if options.only:
         mutants = [m for m in mutants if options.only in (m.id, m.operator) or _is_named(m, options.only)]
     if options.changed:
         changed = report.changed(report.read(root), mutants)
-        # If nothing changed, a sample is taken of everything.
+        # If nothing changed, sample from all mutants.
         mutants = changed if changed or options.sample is None else mutants
     if options.sample is not None and options.sample < len(mutants):
         seed = options.seed if options.seed is not None else secrets.randbelow(2**32)
@@ -79,7 +83,7 @@ def _try(root: Path, mutants: Sequence[Mutant], workers: int, *, again: bool) ->
     if any(m.language == CAIRO for m in mutants):
         scarb = toolchain.scarb()
         if not scarb.ok:
-            raise ToolError(f"{scarb}.", hint="Contracts cannot be mutated without it.")
+            raise ToolError(f"{scarb}.", hint="Install it to mutate the contracts.")
         toolchain.require_devnet()
     ledger = Ledger(root / FOLDER / "verdicts.jsonl")
     if again:
@@ -104,8 +108,8 @@ def _list(mutants: Sequence[Mutant], as_json: bool) -> None:
     print(f"{len(mutants)} mutants.")
 
 
-def _tell(root: Path, mutants: Sequence[Mutant], ledger: Ledger, as_json: bool) -> None:
-    """What became of some mutants. Raises VerificationError if one survives without a reason."""
+def _print_results(root: Path, mutants: Sequence[Mutant], ledger: Ledger, as_json: bool) -> None:
+    """Print the results of some mutants. Raises VerificationError if one survives without a reason."""
     known = report.reasons(root)
     unexplained = []
     rows = []
@@ -120,5 +124,5 @@ def _tell(root: Path, mutants: Sequence[Mutant], ledger: Ledger, as_json: bool) 
         for row in rows:
             print(f"{row['id']}  {row['verdict']:13}  {row['change']}  {row['test'] or ''}".rstrip())
     if unexplained:
-        hint = f"Write the test that kills it, or the reason into {report.REASONS}."
-        raise VerificationError("The tests do not notice:", findings=unexplained, hint=hint)
+        hint = f"Write a test that kills the mutant, or add the reason to {report.REASONS}."
+        raise VerificationError("The tests do not detect these mutants:", findings=unexplained, hint=hint)

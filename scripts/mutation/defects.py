@@ -1,6 +1,6 @@
-"""What brought the predecessor down, put back into these contracts by hand: the tests must notice every one.
+"""The defects of the predecessor, reintroduced into these contracts by hand. The tests must detect them all.
 
-Each is a place in a file, the code as it is there, exactly once, and what to write instead. Named like the
+Each defect names a file, code that occurs exactly once in it, and its replacement. The names are those of the
 table "Defects of an earlier prototype" of docs/threat-model.md.
 """
 
@@ -22,12 +22,12 @@ POOL = "contracts/src/reward_pool.cairo"
 
 @dataclass(frozen=True)
 class Defect:
-    """One of the predecessor's defects and how it is put back."""
+    """A defect of the predecessor and how it is reintroduced."""
 
     name: str
     file: str
     old: str
-    """The code as it is; stands in the file exactly once."""
+    """The current code, which occurs exactly once in the file."""
     new: str
 
 
@@ -122,7 +122,7 @@ DEFECTS = (
 
 
 def defect_mutants(root: Path) -> list[Mutant]:
-    """The defects as mutants. Fails if the code is no more what one of them expects."""
+    """The defects as mutants. Raises an error if the code of one is not found exactly once."""
     return list(_mutants(root, DEFECTS))
 
 

@@ -1,4 +1,4 @@
-"""What a mutant is, and all of them for the code as it is."""
+"""The representation of mutants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CAIRO, PYTHON = "cairo", "python"
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement in a file."""
+    """A replacement in a file."""
 
     file: str
     start: int
@@ -22,7 +22,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file, or of a few places for a defect written by hand."""
+    """A change in one place, or in a few places for a handwritten defect."""
 
     language: str
     file: str
@@ -32,26 +32,26 @@ class Mutant:
     """The function or constant that is changed."""
     operator: str
     change: str
-    """What a reader sees: `old` → `new`."""
+    """The change as shown to readers: `old` → `new`."""
     edits: tuple[Edit, ...]
     digest: str = field(repr=False)
-    """Of the text of the function: a verdict is good as long as this stays."""
+    """Hash of the function's text. A verdict is valid as long as it does not change."""
     place: int = field(repr=False)
-    """Where in the function."""
+    """Offset in the function."""
 
     @property
     def id(self) -> str:
-        """The same as long as the function is, wherever it moves in its file."""
+        """An id that does not change while the function's text does not, even if the function moves."""
         parts = (self.file, self.function, self.operator, self.place, *(edit.new for edit in self.edits))
         return hashlib.sha256("\0".join(map(str, (*parts, self.change))).encode()).hexdigest()[:10]
 
     @property
     def key(self) -> str:
-        """Under which its verdict is kept."""
+        """The key of its verdict in the ledger."""
         return f"{self.id}-{self.digest}"
 
     def apply(self, root: Path) -> dict[str, str]:
-        """The changed files' new text, by path."""
+        """The new text of the changed files, by path."""
         texts: dict[str, str] = {}
         for edit in sorted(self.edits, key=lambda e: e.start, reverse=True):
             text = texts.get(edit.file) or (root / edit.file).read_text()
@@ -60,7 +60,7 @@ class Mutant:
 
 
 def shown(old: str, new: str) -> str:
-    """A change in one line."""
+    """Format a change on one line."""
     return f"{_short(old)} → {_short(new) or '(nothing)'}"
 
 
@@ -70,7 +70,7 @@ def _short(text: str) -> str:
 
 
 def distinct(mutants: Sequence[Mutant]) -> list[Mutant]:
-    """Each change once, though several operators may come to it: the first one's."""
+    """Remove duplicates: if several operators produce the same change, keep the first."""
     seen: set[tuple[Edit, ...]] = set()
     kept = []
     for mutant in mutants:

@@ -1,4 +1,4 @@
-"""The operators for Cairo: every small mistake a programmer might make, one at a time."""
+"""Mutation operators for Cairo, each modelling a small mistake of a programmer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ROLES = (
     ("context.caller", "context.this"),
     ("get_caller_address()", "starknet::get_contract_address()"),
 )
-"""Who may do something: a check left out, another power, another address taken for the caller."""
+"""Changes of access control: an omitted check, another power, another address in place of the caller."""
 
 _DEFAULTS = {
     "": "",
@@ -48,21 +48,21 @@ _DEFAULTS = {
     "Accrual": " super::Accrual::Paid",
     "Option<PendingAdmin>": " Option::None",
 }
-"""By return type: what a function that gives up at once answers."""
+"""The value that a function with an early return gives, by return type."""
 
 
 @dataclass(frozen=True)
 class Types:
-    """What all sources declare together."""
+    """The declarations of all sources."""
 
     functions: Mapping[str, tuple[Parameter, ...]]
-    """By the last part of the name."""
+    """By the last part of their names."""
     structs: Mapping[str, tuple[Parameter, ...]]
     enums: Mapping[str, tuple[str, ...]]
 
 
 class Operators:
-    """All mutants of one source."""
+    """Generates all mutants of one source."""
 
     def __init__(self, source: Source, types: Types) -> None:
         self.source, self.types = source, types
@@ -83,10 +83,10 @@ class Operators:
     # --- single signs ---
 
     def comparisons(self, item: Item) -> Iterator[Mutant]:
-        """The boundary moved, which is harder to notice than the whole condition negated; equality negated.
+        """Move the boundary, which is harder to detect than a negated condition; negate equalities.
 
-        Left out are equalities with a text (`texts` changes that) and those an assert consists of
-        (`deletions` takes it away, which is harder to notice).
+        Equalities with a text (see `texts`) and those that are a whole assert are skipped (`deletions`
+        removes the assert, which is harder to detect).
         """
         for index in range(item.first, item.last):
             token = self.tokens[index]
@@ -99,7 +99,7 @@ class Operators:
             yield self._replace(item, "comparison", token, _COMPARISONS[token.text])
 
     def arithmetic(self, item: Item) -> Iterator[Mutant]:
-        """One operation for another. A shift, `* 0x…`, is left to `constants`."""
+        """Replace an operation by another. Shifts, `* 0x…`, are changed by `constants`."""
         for index in range(item.first, item.last):
             token = self.tokens[index]
             if token.text not in _ARITHMETIC or not self.source.is_spaced(token):
@@ -108,14 +108,14 @@ class Operators:
                 yield self._replace(item, "arithmetic", token, _ARITHMETIC[token.text])
 
     def logic(self, item: Item) -> Iterator[Mutant]:
-        """`&&` and `||`; in a chain of one of them, the first and the last."""
+        """Exchange `&&` and `||`; in a chain, the first and the last."""
         signs = [token for token in self.tokens[item.first : item.last] if token.text in _LOGIC]
         for before, token, after in zip([None, *signs], signs, [*signs[1:], None], strict=False):
             if before is None or after is None or before.text != token.text or after.text != token.text:
                 yield self._replace(item, "logic", token, _LOGIC[token.text])
 
     def constants(self, item: Item) -> Iterator[Mutant]:
-        """Numbers ± 1. Left out are whole arms of a match (see `arms`)."""
+        """Numbers ± 1, except whole arms of a match (see `arms`)."""
         for index in range(item.first, item.last):
             token = self.tokens[index]
             if token.kind != "number" or self._is_arm(index):
@@ -123,12 +123,12 @@ class Operators:
             value = int(token.text.replace("_", ""), 0)
             text = hex if token.text.startswith("0x") else str
             yield self._replace(item, "constant", token, text(value + 1))
-            # A shift, a mask or an id is as wrong one below as one above.
+            # For a shift, a mask or an id, one below and one above are equally wrong.
             if value and not item.is_function and value < 2**128:
                 yield self._replace(item, "constant", token, text(value - 1))
 
     def texts(self, item: Item) -> Iterator[Mutant]:
-        """Error codes, tags and type descriptions, one letter changed."""
+        """Change a letter of error codes, tags and type descriptions."""
         for token in self.tokens[item.first : item.last]:
             if token.kind in ("short", "string"):
                 place = max(index for index, sign in enumerate(token.text) if sign.isalnum())
@@ -138,7 +138,7 @@ class Operators:
                 )
 
     def keys(self, item: Item) -> Iterator[Mutant]:
-        """A field of an event that is no key any more: nobody finds the event by it."""
+        """Make a key of an event a data field, by which the event can no longer be found."""
         for mark in self.source.attributes:
             if item.start <= mark.start < item.end and mark.text == "#[key]":
                 field = next(t for t in self.tokens if t.start > mark.end and t.text != "pub")
@@ -151,7 +151,7 @@ class Operators:
                 yield self._replace(item, "truth", token, "false" if token.text == "true" else "true")
 
     def variants(self, item: Item) -> Iterator[Mutant]:
-        """Another variant of an enum that is named in an expression."""
+        """Replace the variant of an enum in an expression by another."""
         for index in range(item.first, item.last - 2):
             enum, colons, variant = self.tokens[index : index + 3]
             names = self.types.enums.get(enum.text, ())
@@ -160,9 +160,9 @@ class Operators:
             if self.tokens[index + 3].text == "=>" or self._is_arm(index, length=3):
                 continue
             if enum.text == "Decision" and self.tokens[index + 3].text == ",":
-                continue  # A reason stands beside it and is changed.
+                continue  # The reason beside it is changed instead.
             if self.tokens[index - 1].text in _EQUALITIES:
-                continue  # `comparisons` negates it, or `deletions` takes the assert away.
+                continue  # `comparisons` negates it, or `deletions` removes the assert.
             new = names[(names.index(variant.text) + 1) % len(names)]
             yield self._replace(item, "variant", variant, new)
 
@@ -186,7 +186,7 @@ class Operators:
             yield self._cut(item, operator, first, last, "")
 
     def conditions(self, item: Item) -> Iterator[Mutant]:
-        """The condition of an `if` negated, where no comparison in it could be."""
+        """Negate the condition of an `if` without a comparison."""
         for index in range(item.first, item.last):
             if self.tokens[index].text != "if":
                 continue
@@ -199,7 +199,7 @@ class Operators:
             yield self._cut(item, "condition", first, last, f"!({self.source.slice(first, last)})")
 
     def early_returns(self, item: Item) -> Iterator[Mutant]:
-        """Nothing is done at all, in functions that `deletions` leaves as they are, but for their asserts."""
+        """Return at the start of functions in which `deletions` removes nothing but asserts."""
         heads = (self.tokens[first].text for first, _ in self._statements(item.first, item.last))
         if any(head not in ("let", "assert") for head in heads):
             return
@@ -213,13 +213,13 @@ class Operators:
         for old, new in _ROLES:
             for match in re.finditer(re.escape(old), self.source.text[begin:end]):
                 start = begin + match.start()
-                if start in self.starts:  # Not in a comment.
+                if start in self.starts:  # Skip comments.
                     yield self._mutant(item, "role", start, start + len(old), new, shown(old, new))
 
     # --- order ---
 
     def arms(self, item: Item) -> Iterator[Mutant]:
-        """The arms of a match swapped in pairs."""
+        """Swap neighbouring arms of a match."""
         for index in range(item.first, item.last):
             if self.tokens[index].text != "match":
                 continue
@@ -229,7 +229,7 @@ class Operators:
                 yield self._swap(item, "arms swapped", first, second)
 
     def arguments(self, item: Item) -> Iterator[Mutant]:
-        """Two neighbouring arguments of one type swapped, in calls of functions of these sources."""
+        """Swap neighbouring arguments of the same type in calls of functions from these sources."""
         for index in range(item.first, item.last):
             token = self.tokens[index]
             if token.kind != "word" or token.text not in self.types.functions:
@@ -243,7 +243,7 @@ class Operators:
                 yield from self._swaps(item, "arguments swapped", types, given)
 
     def fields(self, item: Item) -> Iterator[Mutant]:
-        """The values of two fields of one type swapped in a struct literal; in an event, "event altered"."""
+        """Swap the values of two fields of the same type in a struct literal."""
         for index in range(item.first, item.last):
             token = self.tokens[index]
             if token.text not in self.types.structs or self.tokens[index + 1].text != "{":
@@ -266,7 +266,7 @@ class Operators:
                     yield self._swap_fields(item, operator, first, second)
 
     def patterns(self, item: Item) -> Iterator[Mutant]:
-        """`let (a, b) = …` as `let (b, a) = …`."""
+        """Change `let (a, b) = …` to `let (b, a) = …`."""
         for index in range(item.first, item.last):
             if self.tokens[index].text == "let" and self.tokens[index + 1].text == "(":
                 close = self.source.partner[index + 1]
@@ -277,12 +277,12 @@ class Operators:
     # --- helpers ---
 
     def _changes(self, mutant: Mutant) -> bool:
-        """Whether anything changes: two equal arguments swapped are the same call."""
+        """Whether the mutant differs from the source: swapping equal arguments does not."""
         (edit,) = mutant.edits
         return self.source.text[edit.start : edit.end] != edit.new
 
     def _is_whole_assert(self, index: int) -> bool:
-        """Whether a comparison is all that an assert asserts."""
+        """Whether a comparison is the whole condition of an assert."""
         begin = index
         while self.tokens[begin].text not in ("(", ";", "{", "&&", "||"):
             begin -= 1
@@ -291,12 +291,12 @@ class Operators:
         return self.tokens[begin].text == "(" and self.tokens[begin - 1].text == "assert"
 
     def _is_arm(self, index: int, length: int = 1) -> bool:
-        """Whether these tokens are an arm's whole pattern or whole value."""
+        """Whether these tokens are the whole pattern or value of an arm."""
         before, after = self.tokens[index - 1].text, self.tokens[index + length].text
         return after == "=>" or (before == "=>" and after == ",")
 
     def _brace(self, index: int) -> int:
-        """The next `{` that opens a block: outside brackets, and no struct literal."""
+        """The next `{` that opens a block, outside brackets and struct literals."""
         while self.tokens[index].text != "{":
             if self.tokens[index].text in ("(", "["):
                 index = self.source.partner[index]
@@ -304,7 +304,7 @@ class Operators:
         return index
 
     def _arms(self, brace: int) -> Iterator[tuple[int, int]]:
-        """The values of a match's arms."""
+        """The values of the arms of a match."""
         close = self.source.partner[brace]
         index = brace + 1
         while index < close:
@@ -323,7 +323,7 @@ class Operators:
             index += self.tokens[index].text == ","
 
     def _statements(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Statements of a block and of the blocks inside it."""
+        """The statements of a block, including those of nested blocks."""
         index = start = first
         while index < last:
             text = self.tokens[index].text
@@ -377,7 +377,7 @@ class Operators:
         return name, self.source.slice(part[0] + 2, part[1]) if part[1] - part[0] > 1 else name
 
     def _replace(self, item: Item, operator: str, token: Token, new: str) -> Mutant:
-        # The change alone says little: the line around it is shown.
+        # The replaced token alone is hard to understand, so show the line around it.
         begin = self.source.text.rfind("\n", 0, token.start) + 1
         begin += len(self.source.text[begin:]) - len(self.source.text[begin:].lstrip())
         line = self.source.text[begin : self.source.text.find("\n", token.end)].rstrip()
@@ -404,7 +404,7 @@ class Operators:
 
 
 def _around(old: str, new: str, place: int, width: int = 60) -> str:
-    """Old and new line, cut to what stands around the change."""
+    """The old and new line, shortened to the context of the change."""
     if len(old) <= width:
         return f"{old} → {new}"
     begin = max(0, place - width // 2)
@@ -412,7 +412,7 @@ def _around(old: str, new: str, place: int, width: int = 60) -> str:
 
 
 def _pairs(parts: Sequence[tuple[int, int]]) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """Neighbours, so that everything is in one pair at least."""
+    """Pairs of neighbours that cover every element."""
     pairs = list(zip(parts[::2], parts[1::2], strict=False))
     return [*pairs, (parts[-2], parts[-1])] if len(parts) > 1 and len(parts) % 2 else pairs
 
@@ -440,7 +440,7 @@ _ITEM_OPERATORS: tuple[Callable[[Operators, Item], Iterator[Mutant]], ...] = (
 
 
 def read_sources(root: Path) -> list[Source]:
-    """Every Cairo file of the product."""
+    """Read the contracts' Cairo files."""
     return [
         Source(path.relative_to(root).as_posix(), path.read_text())
         for path in sorted((root / SOURCES).rglob("*.cairo"))
@@ -448,7 +448,7 @@ def read_sources(root: Path) -> list[Source]:
 
 
 def types_of(sources: Sequence[Source]) -> Types:
-    """What sources declare. A name that stands for two lists of parameters is left out."""
+    """The declarations of the sources, without names that have different parameter lists."""
     functions: dict[str, tuple[Parameter, ...]] = {}
     ambiguous = set()
     for item in (item for source in sources for item in source.items if item.is_function):
@@ -463,7 +463,7 @@ def types_of(sources: Sequence[Source]) -> Types:
 
 
 def cairo_mutants(root: Path) -> list[Mutant]:
-    """All mutants of the contracts, by file and line."""
+    """All mutants of the contracts, ordered by file and line."""
     sources = read_sources(root)
     types = types_of(sources)
     return [mutant for source in sources for mutant in Operators(source, types).mutants()]

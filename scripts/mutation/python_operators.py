@@ -1,4 +1,4 @@
-"""The operators for Python: the same mistakes, in the code that proves a log complete."""
+"""Mutation operators for Python, applied to the code that proves a log complete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "_packed",
     ),
 }
-"""The verifier of logs and, of the hashes, those it relies on."""
+"""The log verifier, and the hash functions it uses."""
 
 TESTS = {
     "medsync/log/completeness.py": ("tests/unit/log/test_completeness.py", "tests/unit/log/test_fetch.py"),
@@ -40,7 +40,7 @@ TESTS = {
     ),
     "medsync/protocol/poseidon.py": ("tests/unit/protocol/test_poseidon.py",),
 }
-"""What must notice, nearest first."""
+"""The tests that must detect a mutant of each file, most specific first."""
 
 ALL_TESTS = (
     "tests/unit/log/test_completeness.py",
@@ -52,7 +52,7 @@ ALL_TESTS = (
     "tests/unit/log/exports/test_json.py",
     "tests/unit/log/exports/test_receipt.py",
 )
-"""Everything that relies on the verifier."""
+"""All tests that depend on the verifier."""
 
 _COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: "<=",
@@ -77,7 +77,7 @@ _ARITHMETIC: dict[type[ast.operator], str] = {
 
 
 class _Operators:
-    """All mutants of one top-level function, class or constant."""
+    """Generates all mutants of a top-level function, class or constant."""
 
     def __init__(self, file: str, text: str, top: ast.stmt, name: str) -> None:
         self.file, self.text, self.top, self.name = file, text, top, name
@@ -151,7 +151,7 @@ class _Operators:
         return self._mutant("arguments swapped", start, end, new, shown(self._slice(start, end), new), first)
 
     def _between(self, operator: str, node: ast.expr, left: ast.expr, right: ast.expr, new: str) -> Mutant:
-        """The sign between two operands, with whatever brackets stand around it."""
+        """Replace the operator between two operands, keeping the brackets around it."""
         start, end = self._range(left)[1], self._range(right)[0]
         old = self._slice(start, end)
         sign = old.strip(" ()\n")
@@ -197,7 +197,7 @@ class _Operators:
 
 
 def _code(top: ast.stmt) -> Iterator[ast.AST]:
-    """What is executed: no docstrings, annotations, decorators, messages or defaults."""
+    """The nodes that are executed, without docstrings, annotations, decorators, messages and defaults."""
     todo: list[ast.AST] = [top]
     while todo:
         node = todo.pop()
@@ -214,7 +214,7 @@ def _code(top: ast.stmt) -> Iterator[ast.AST]:
 
 
 def python_mutants(root: Path) -> list[Mutant]:
-    """All mutants of the verifier of logs, by file and line."""
+    """All mutants of the log verifier, ordered by file and line."""
     found: list[Mutant] = []
     for file, names in TARGETS.items():
         text = (root / file).read_text()

@@ -1,6 +1,6 @@
-"""One process that tries mutants of Python: it writes each into its copy of the tree and forks a pytest.
+"""A process that tests Python mutants: it writes each into its copy of the tree and forks pytest.
 
-What is slow to import and never mutated is imported before the fork. The fork's exit code is the verdict.
+Slow modules that are never mutated are imported before the fork. The fork's exit code is the verdict.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _SLOW = (
 
 
 MEMORY = 4 * 2**30
-"""Bytes that a fork may have."""
+"""Memory limit of a fork in bytes."""
 
 
 def attempt(tree: Path, order: dict[str, Any]) -> dict[str, Any]:
-    """Write a mutant, run its tests, put the file back."""
+    """Write a mutant, run its tests, and restore the file."""
     started = time.monotonic()
     originals = {file: (tree / file).read_text() for file in order["files"]}
     try:
@@ -49,10 +49,10 @@ def attempt(tree: Path, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(tests: Sequence[str], seconds: float) -> str:
-    """The verdict of some test files on what is in the tree."""
+    """The verdict of some test files on the current state of the tree."""
 
     def work() -> int:
-        # A mutant may want all the memory there is.
+        # A mutant may allocate without bound.
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         return int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *tests]))
 
@@ -60,25 +60,25 @@ def run(tests: Sequence[str], seconds: float) -> str:
 
 
 def serve(channel: Channel, tree: Path) -> None:
-    channel.tell(ready=True)
+    channel.send(ready=True)
     for order in channel.orders():
         if order["do"] == "try":
-            channel.tell(**attempt(tree, order))
+            channel.send(**attempt(tree, order))
         else:
-            channel.tell(void=[])  # These tests use nothing that wears out: the control is done at the start.
+            channel.send(void=[])  # These tests have no devnet to renew: one control at the start is enough.
 
 
 def main(scratch: Path) -> int:
-    """Serve until standard input ends. The current folder is the copy of the tree."""
+    """Serve until standard input closes. The current folder is the copy of the tree."""
     channel = open_channel(scratch)
-    # A changed file may have the size and second of the one before: no compiled file must be believed.
+    # A changed file may have the same size and mtime as before, so compiled files cannot be trusted.
     sys.dont_write_bytecode = True
     for name in _SLOW:
         importlib.import_module(name)
-    # The fork imports the changed product itself.
+    # The fork imports the mutated package itself.
     for name in [name for name in sys.modules if name.split(".")[0] == "medsync"]:
         del sys.modules[name]
-    # What fails without any change would kill everything.
+    # A test that fails on the unchanged code would kill every mutant.
     if run(ALL_TESTS, 600) != Verdict.SURVIVED:
         return 1
     serve(channel, Path.cwd())

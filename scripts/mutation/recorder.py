@@ -1,4 +1,4 @@
-"""Writes down, for every test, how long it took and which entry points of the contracts it called."""
+"""Records for every test how long it took and which entry points of the contracts it called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness import driver
 
 
 class Recorder:
-    """A pytest plugin. It listens at the tests' own JSON-RPC client, on requests and on traces."""
+    """A pytest plugin that observes the requests and traces of the tests' JSON-RPC client."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -73,7 +73,7 @@ def _entry_points() -> Iterator[str]:
 
 
 def _felts(value: Any) -> set[int]:
-    """Every number written in hexadecimal anywhere in a request or an answer."""
+    """All hexadecimal numbers in a request or response."""
     found: set[int] = set()
     todo = [value]
     while todo:

@@ -1,4 +1,4 @@
-"""docs/mutation.json, docs/mutation.md made of it, and the check that both are about the code as it is."""
+"""The mutation report: docs/mutation.json, docs/mutation.md made from it, and the check of both."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ JSON = "docs/mutation.json"
 MARKDOWN = "docs/mutation.md"
 REASONS = "scripts/mutation/survivors.toml"
 GOAL = 95.0
-"""Least score, in percent of the compiling mutants."""
+"""The minimum score, in percent of the compiling mutants."""
 
 _KILLED = (Verdict.KILLED, Verdict.TIMEOUT)
 
 
 def all_mutants(root: Path) -> list[Mutant]:
-    """Everything there is to try, for the code as it is."""
+    """All mutants of the current code."""
     return [*defect_mutants(root), *cairo_mutants(root), *python_mutants(root)]
 
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a survivor may live."""
+    """Why a survivor is acceptable."""
 
     change: str
-    """The change it is for, so that a reader need not look the id up."""
+    """The change it refers to, so that readers need not look up the id."""
     reason: str
 
 
@@ -62,7 +62,7 @@ def sources(root: Path) -> dict[str, str]:
 
 
 def plan(mutants: Iterable[Mutant]) -> str:
-    """A fingerprint of all mutants: another operator or another place makes another one."""
+    """A fingerprint of all mutants, which changes with every operator and every place."""
     return hashlib.sha256("\n".join(sorted(mutant.key for mutant in mutants)).encode()).hexdigest()
 
 
@@ -70,11 +70,11 @@ def plan(mutants: Iterable[Mutant]) -> str:
 
 
 def compose(root: Path, results: Mapping[str, Result], known: Mapping[str, Reason]) -> dict[str, Any]:
-    """The report on a run that is complete. Raises InputError if a mutant has no final result."""
+    """Compose the report on a complete run. Raises InputError if a mutant has no final result."""
     mutants = all_mutants(root)
     missing = [mutant.id for mutant in mutants if not _final(results.get(mutant.key))]
     if missing:
-        raise InputError(f"{len(missing)} mutants have no verdict yet.", hint="`make mutate` goes on.")
+        raise InputError(f"{len(missing)} mutants have no verdict yet.", hint="Run `make mutate` to resume.")
     verdicts = {mutant.id: results[mutant.key] for mutant in mutants}
     generated = [mutant for mutant in mutants if mutant.operator != PREDECESSOR]
     return {
@@ -169,17 +169,17 @@ def write(root: Path, report: Mapping[str, Any]) -> None:
 
 
 def read(root: Path) -> dict[str, Any]:
-    """The committed report. Raises InputError if it cannot be read."""
+    """Read the committed report. Raises InputError if it cannot be read."""
     try:
         report = json.loads((root / JSON).read_text())
         assert isinstance(report, dict)
     except (OSError, ValueError) as error:
-        raise InputError(f"{JSON} cannot be read: {error}.", hint="`make mutate` writes it.") from error
+        raise InputError(f"{JSON} cannot be read: {error}.", hint="Run `make mutate` to write it.") from error
     return report
 
 
 def changed(report: Mapping[str, Any], mutants: Sequence[Mutant]) -> list[Mutant]:
-    """The mutants of functions that are not what they were when the report was written."""
+    """The mutants of functions that have changed since the report was written."""
     functions = report.get("functions", {})
     return [
         mutant
@@ -193,33 +193,33 @@ def changed(report: Mapping[str, Any], mutants: Sequence[Mutant]) -> list[Mutant
 
 
 def check(root: Path) -> None:
-    """Raise VerificationError unless the report is about the code as it is, and good."""
+    """Raise VerificationError unless the report matches the current code and reaches the goal."""
     report = read(root)
     findings = findings_of(report, sources(root), plan(all_mutants(root)), reasons(root))
     path = root / MARKDOWN
     if not path.is_file() or path.read_text() != render(report):
-        findings.append(f"{MARKDOWN} is not what {JSON} renders to")
+        findings.append(f"{MARKDOWN} does not match {JSON}")
     if findings:
         raise VerificationError(
-            "The mutation report does not hold:", findings=findings, hint="Run `make mutate` and commit."
+            "The mutation report is not valid:", findings=findings, hint="Run `make mutate` and commit."
         )
 
 
 def findings_of(
     report: Mapping[str, Any], files: Mapping[str, str], fingerprint: str, known: Mapping[str, Reason]
 ) -> list[str]:
-    """Everything that is wrong with a report."""
+    """All faults of a report."""
     findings = []
     recorded = report["sources"]
     for file in sorted(files.keys() | recorded.keys()):
         if files.get(file) != recorded.get(file):
-            findings.append(f"{file} is not what was mutated")
+            findings.append(f"{file} changed after it was mutated")
     if not findings and report["plan"] != fingerprint:
-        findings.append("the operators make other mutants than those reported")
+        findings.append("the operators produce different mutants from those reported")
     survivors: dict[str, Mapping[str, Any]] = {}
-    for title, part in (("contracts", report), ("verifier of logs", report["python"])):
+    for title, part in (("contracts", report), ("log verifier", report["python"])):
         if part["killed"] + len(part["survivors"]) != part["compiling"]:
-            findings.append(f"{title}: killed and survivors are not all that compile")
+            findings.append(f"{title}: killed and survivors do not add up to the compiling mutants")
         score = round(100 * part["killed"] / max(part["compiling"], 1), 2)
         if score != part["score"]:
             findings.append(f"{title}: the score is {score}, not {part['score']}")
@@ -231,7 +231,7 @@ def findings_of(
         if mutant not in known or not known[mutant].reason:
             findings.append(f"a survivor has no reason in {REASONS}: {mutant} {where}")
         elif known[mutant].reason != survivor["reason"]:
-            findings.append(f"{JSON} gives another reason than {REASONS}: {mutant} {where}")
+            findings.append(f"{JSON} and {REASONS} give different reasons: {mutant} {where}")
     for mutant in known.keys() - survivors.keys():
         findings.append(f"{REASONS} has a reason for a mutant that does not survive: {mutant}")
     for defect in report["predecessor"]:
@@ -243,28 +243,30 @@ def findings_of(
 # --- rendering ---
 
 _TEXT = """\
-# Would the tests notice?
+# Would the tests detect a defect?
 
 Written by `make mutate` from [mutation.json](mutation.json); do not edit it. Measured at commit
 `{commit}`; `python -m scripts mutate --check` fails if a mutated file has changed since.
 
-Every contract, and the Python code that proves a log complete, was changed on purpose, one small mistake at
-a time, and the tests were run against each. A mutant is **killed** if a test fails, known by the exit code
-of its process alone. What does not compile is not counted, nor is what compiles to the same code as the
-original. The **score** is the share of killed mutants among all others.
+The contracts, and the Python code that proves a log complete, were changed deliberately, one small mistake at
+a time, and the tests were run against each change. A mutant is **killed** if a test fails, determined only by
+the exit code of its process. Mutants that do not compile, or that compile to the original code, are not
+counted. The **score** is the share of killed mutants among all others.
 
 {totals}
 
 Only behaviour counts: [tests/contracts](../tests/contracts), [tests/attacks](../tests/attacks) and the Cairo
-unit tests kill contracts, [tests/unit](../tests/unit) the verifier. No comparison of artifacts, documents or
-costs does, and no generated test: state machines and compared decisions come on top of this.
+unit tests run against the contracts, [tests/unit](../tests/unit) against the verifier. Comparisons of
+artifacts, documents and costs are excluded, and so are generated tests: state machines and differential tests
+find defects in addition to these.
 
-All these tests pass against the unchanged code in the same process before anything is changed. Whatever
-killed is run against it once more before its devnet is renewed; where it fails then, its kills do not count.
+All these tests pass against the unchanged code in the same process before anything is changed. Every test
+that killed a mutant runs against the unchanged code once more before its devnet is renewed; if it fails, its
+kills do not count.
 
 ## Defects of the predecessor
 
-Put back by hand, as [scripts/mutation/defects.py](../scripts/mutation/defects.py) says.
+Reintroduced by hand in [scripts/mutation/defects.py](../scripts/mutation/defects.py).
 
 {predecessor}
 
@@ -280,35 +282,35 @@ Put back by hand, as [scripts/mutation/defects.py](../scripts/mutation/defects.p
 
 {files}
 
-## Verifier of logs, by operator
+## Log verifier, by operator
 
 {python_operators}
 
-## Verifier of logs, by file
+## Log verifier, by file
 
 {python_files}
 
 ## How to run it
 
-`make mutate` tries every mutant, with Scarb {scarb}: hours on two cores. It can be stopped at any moment and
-goes on where it was; later it only tries what changed. `python -m scripts mutate --only reward_pool.cairo` or
-`--only settle` tries a file or a function, `--list` lists what would be tried, and `--changed --sample 20`
-tries the functions that changed since this report, or 20 mutants at random if none did: CI does that. A
-survivor needs a test that kills it, or a reason in
+`make mutate` tests every mutant with Scarb {scarb}, which takes hours on two cores. It can be interrupted at
+any time and resumes where it stopped; later runs only test what changed. `python -m scripts mutate --only
+reward_pool.cairo` or `--only settle` tests a file or a function, `--list` lists the selected mutants, and
+`--changed --sample 20` tests the functions that changed since this report, or 20 random mutants if none did;
+CI does that. A survivor needs a test that kills it, or a reason in
 [scripts/mutation/survivors.toml](../scripts/mutation/survivors.toml).
 """
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """The report for people."""
+    """Render the report as Markdown."""
     from medsync.deployment.toolchain import SCARB_VERSION
 
     python = report["python"]
     return _TEXT.format(
         commit=report["commit"][:12],
-        totals=_totals({"contracts": report, "verifier of logs": python}, "mutated"),
+        totals=_totals({"contracts": report, "log verifier": python}, "mutated"),
         predecessor=_table(
-            ["Defect", "Put back in", "Killed by"],
+            ["Defect", "Reintroduced in", "Killed by"],
             [[defect["defect"], f"`{defect['file']}`", _test(defect)] for defect in report["predecessor"]],
         ),
         survivors=_survivors([*report["survivors"], *python["survivors"]]),
@@ -321,7 +323,7 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def _test(defect: Mapping[str, Any]) -> str:
-    """What killed a defect, as documents name tests."""
+    """The test that killed a defect, named as in documents."""
     return f"`{defect['test'].rpartition('/')[2].partition('[')[0]}`" if defect["killed"] else "**nothing**"
 
 
@@ -344,7 +346,7 @@ def _survivors(survivors: Sequence[Mapping[str, Any]]) -> str:
     if not survivors:
         return "None."
     return _table(
-        ["Where", "Change", "Why it may live"],
+        ["Where", "Change", "Why it is acceptable"],
         [
             [
                 f"`{Path(survivor['file']).name}:{survivor['line']}` "

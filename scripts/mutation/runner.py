@@ -1,4 +1,4 @@
-"""Tries mutants with several processes, keeps every verdict at once, and goes on where it ended."""
+"""Tests mutants with several processes, stores every verdict immediately, and resumes interrupted runs."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ from scripts.mutation.worker import Verdict, contracts_of
 
 FOLDER = "target/mutation"
 FIRST_PASS = 30.0
-"""Seconds of tests a mutant gets at first; most are killed within one."""
+"""Time limit of the first pass in seconds. Most mutants are killed within one second."""
 LAST_PASS = 300.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one mutant."""
+    """The result of a mutant."""
 
     key: str
     verdict: str
     test: str | None = None
-    """The test that killed it; told, not judged."""
+    """The test that killed it, for information only."""
     seconds: float = 0.0
     passes: int = 1
-    """How many passes it went through; a later run goes on with the next."""
+    """Number of completed passes; a later run continues with the next."""
     final: bool = True
-    """Whether nothing is left to be tried against it."""
+    """Whether no more tests are to be run against it."""
 
 
 Attempt = Callable[["Worker", Mutant], tuple[Result, list[str]]]
-"""Tries one mutant; answers its result, and the ids of mutants whose result is void."""
+"""Tests a mutant. Returns its result, and the ids of mutants whose results are void."""
 
 
 class Ledger:
-    """Every result, appended to a file at once; the last one for a key counts."""
+    """All results, each appended to a file immediately. The last result for a key counts."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
@@ -65,7 +65,7 @@ class Ledger:
         self._write(asdict(result))
 
     def void(self, keys: Iterable[str]) -> None:
-        """Forget results: what killed them fails on the unchanged code too."""
+        """Discard results whose killing test also fails on the unchanged code."""
         for key in keys:
             self._write({"key": key, "verdict": None})
 
@@ -82,18 +82,18 @@ class Ledger:
 
 
 class Stopped(Exception):
-    """Ctrl-C, or a worker that failed."""
+    """The run was interrupted, or a worker failed."""
 
 
 class Worker:
-    """A worker process and the copy of the tree it works in."""
+    """A worker process and its copy of the tree."""
 
     def __init__(self, root: Path, folder: Path, module: str) -> None:
         self.tree = folder / "tree"
         copy_tree(root, self.tree)
         environment = os.environ | {"PYTHONPATH": str(self.tree)}
         environment.pop("MEDSYNC_DEVNET_URL", None)
-        # A session of its own: a Ctrl-C is for the runner, which ends its workers itself.
+        # In a separate session, so that Ctrl-C reaches only the runner, which ends its workers.
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, str(folder)],
             cwd=self.tree,
@@ -104,11 +104,11 @@ class Worker:
             start_new_session=True,
         )
 
-    def hear(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise Stopped(f"a worker ended; see {self.log}")
+            raise Stopped(f"a worker exited; see {self.log}")
         answer = json.loads(line)
         assert isinstance(answer, dict)
         return answer
@@ -117,11 +117,11 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
-        return self.hear()
+        return self.receive()
 
     @property
     def log(self) -> Path:
-        """What it and its tests print."""
+        """The output of the worker and its tests."""
         return self.tree.with_name("log")
 
     def stop(self) -> None:
@@ -133,7 +133,7 @@ class Worker:
 
 
 def copy_tree(root: Path, to: Path) -> None:
-    """The tracked and the new files of the working tree, as they are, and nothing else."""
+    """Copy the tracked and new files of the working tree, without ignored files."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=root,
@@ -149,33 +149,33 @@ def copy_tree(root: Path, to: Path) -> None:
 
 
 class Run(ABC):
-    """One run over mutants of one language: passes, each over what the one before left undecided."""
+    """A run over the mutants of a language, in passes that each test the mutants still undecided."""
 
     module: str
-    """What a worker runs."""
+    """The module that workers run."""
 
     def __init__(self, root: Path, mutants: Sequence[Mutant], ledger: Ledger, workers: int) -> None:
         self.root, self.ledger, self.count = root, ledger, workers
         self.mutants = {mutant.id: mutant for mutant in mutants}
         self.workers: list[Worker] = []
         self.distrusted: set[str] = set()
-        """Tests that failed on the unchanged code: they kill nothing any more in this run."""
+        """Tests that failed on the unchanged code, which no longer kill mutants in this run."""
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
     @abstractmethod
     def passes(self) -> Sequence[tuple[str, Attempt]]:
-        """What is to be tried, by the name of the pass."""
+        """The passes in order, each with its title."""
 
     @abstractmethod
     def prepare(self, pool: ThreadPoolExecutor) -> None:
-        """Hear the workers' first words."""
+        """Wait until the workers are ready."""
 
-    def remember(self, mutant: Mutant, result: Result) -> None:  # noqa: B027 - not every run learns
-        """Learn from a result, an earlier run's too."""
+    def remember(self, mutant: Mutant, result: Result) -> None:  # noqa: B027
+        """Take a result into account for the order of tests. Results of earlier runs are passed as well."""
 
     def run(self) -> None:
-        """Bring every mutant to a final result. Raises Stopped on Ctrl-C; what is known then is kept."""
+        """Determine the final result of every mutant. Raises Stopped on Ctrl-C, and keeps all results."""
         todo = [mutant for mutant in self.mutants.values() if not self._is_done(mutant)]
         if not todo:
             return
@@ -185,7 +185,7 @@ class Run(ABC):
                 self.remember(mutant, result)
         pool = ThreadPoolExecutor(self.count)
         try:
-            console.print(f"{len(todo)} mutants to try; {self.count} workers get ready.")
+            console.print(f"{len(todo)} mutants to test; starting {self.count} workers.")
             for number in range(self.count):
                 self.workers.append(
                     Worker(self.root, self.root / FOLDER / f"worker-{number + 1}", self.module)
@@ -195,7 +195,7 @@ class Run(ABC):
                 waiting = [m for m in todo if not self._is_done(m, number)]
                 self._pass(pool, console, title, number, waiting, attempt)
         except KeyboardInterrupt:
-            raise Stopped("stopped; the same command goes on from here") from None
+            raise Stopped("interrupted; run the same command to resume") from None
         finally:
             self._stopping.set()
             for worker in self.workers:
@@ -203,7 +203,7 @@ class Run(ABC):
             pool.shutdown()
 
     def _is_done(self, mutant: Mutant, number: int | None = None) -> bool:
-        """Whether a mutant needs this pass no more; or any pass, if no number is given."""
+        """Whether a mutant has completed pass `number`, or all passes if no number is given."""
         result = self.ledger.results.get(mutant.key)
         return result is not None and (result.final or (number is not None and result.passes >= number))
 
@@ -235,14 +235,14 @@ class Run(ABC):
                     self._forget(void, waiting)
                     progress.update(task, advance=1, tally=self._tally())
                     if not console.is_terminal:
-                        _say(mutant, result)
+                        _print_result(mutant, result)
                 self._forget(worker.ask(do="control")["void"], waiting)
 
             while waiting and not self._stopping.is_set():
                 list(pool.map(serve, self.workers))
 
     def _forget(self, void: Sequence[str], waiting: list[Mutant]) -> None:
-        """Try again what was killed by a test that fails without any change too, and without that test."""
+        """Queue mutants again that were killed by a test that also fails on the unchanged code."""
         with self._lock:
             self.distrusted |= {r.test for m in void if (r := self.ledger.results[self.mutants[m].key]).test}
             again = [self.mutants[mutant] for mutant in void]
@@ -255,7 +255,7 @@ class Run(ABC):
         return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
 
     def ask(self, worker: Worker, mutant: Mutant, last: bool, **order: Any) -> tuple[Result, list[str]]:
-        """One mutant's result, and the ids of those whose result is void."""
+        """Test a mutant with a worker. Returns its result, and the ids of mutants whose results are void."""
         answer = worker.ask(do="try", id=mutant.id, files=mutant.apply(self.root), **order)
         verdict = answer["verdict"]
         if verdict == Verdict.ERROR:
@@ -275,9 +275,9 @@ class CairoRun(Run):
         self.callers = callers(read_sources(root))
         self.records: dict[str, Record] = {}
         self.every: set[str] = set()
-        """All entry points that tests call; a defect by hand is taken to be behind any of them."""
+        """All entry points that tests call. A handwritten defect may be behind any of them."""
         self.killers: dict[str, Counter[str]] = defaultdict(Counter)
-        """By function and by file: the tests that killed mutants of it."""
+        """The tests that killed mutants, by function and by file."""
 
     def passes(self) -> Sequence[tuple[str, Attempt]]:
         return [
@@ -287,8 +287,8 @@ class CairoRun(Run):
         ]
 
     def prepare(self, pool: ThreadPoolExecutor) -> None:
-        """Learn what every test touches, unless it was learnt before."""
-        tests, *_ = [worker.hear()["tests"] for worker in self.workers]
+        """Record which entry points every test calls, unless that was recorded before."""
+        tests, *_ = [worker.receive()["tests"] for worker in self.workers]
         path = self.root / FOLDER / "records.json"
         known: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
         fresh = [test for test in tests if test not in known]
@@ -316,7 +316,7 @@ class CairoRun(Run):
             self.killers[mutant.file][result.test] += 1
 
     def _order(self, mutant: Mutant) -> list[str]:
-        """The tests that touch the changed function, those first that killed something in it before."""
+        """The tests that touch the changed function, beginning with those that killed mutants of it."""
         here = [test for test, _ in self.killers[mutant.function].most_common(10)]
         nearby = [test for test, _ in self.killers[mutant.file].most_common(20)]
         return order(self.callers.get(mutant.function, self.every), self.records, [*here, *nearby])
@@ -325,10 +325,10 @@ class CairoRun(Run):
         return self._try(worker, mutant, self._order(mutant), FIRST_PASS, last=False)
 
     def _all(self, worker: Worker, mutant: Mutant) -> tuple[Result, list[str]]:
-        # Whoever calls nothing that was heard may call anything: the tests of the client. They come first,
-        # because the others had their turn.
-        unheard = [test for test, record in self.records.items() if not record.calls]
-        tests = [*sorted(unheard, key=lambda test: self.records[test].seconds), *self._order(mutant)]
+        # Tests without recorded calls, such as those of the client, may call anything. They come first,
+        # because the others ran in an earlier pass.
+        unrecorded = [test for test, record in self.records.items() if not record.calls]
+        tests = [*sorted(unrecorded, key=lambda test: self.records[test].seconds), *self._order(mutant)]
         return self._try(worker, mutant, tests, LAST_PASS, last=True)
 
     def _try(
@@ -360,7 +360,7 @@ class CairoRun(Run):
 
 
 class PythonRun(Run):
-    """The verifier of logs: the tests nearest to the changed file, then all that rely on it."""
+    """The log verifier: first the tests of the changed file, then all that depend on the verifier."""
 
     module = "scripts.mutation.python_worker"
 
@@ -369,7 +369,7 @@ class PythonRun(Run):
 
     def prepare(self, pool: ThreadPoolExecutor) -> None:
         for worker in self.workers:
-            worker.hear()
+            worker.receive()
 
     def _nearest(self, worker: Worker, mutant: Mutant) -> tuple[Result, list[str]]:
         return self.ask(worker, mutant, False, tests=TESTS[mutant.file], seconds=FIRST_PASS)
@@ -378,7 +378,7 @@ class PythonRun(Run):
         return self.ask(worker, mutant, True, tests=ALL_TESTS, seconds=LAST_PASS)
 
 
-def _say(mutant: Mutant, result: Result) -> None:
+def _print_result(mutant: Mutant, result: Result) -> None:
     place = f"{mutant.file}:{mutant.line}"
     what = f"{mutant.operator}: {mutant.change}"
     print(f"{mutant.id} {result.verdict:13} {result.seconds:6.1f} s  {place}  {what}", flush=True)

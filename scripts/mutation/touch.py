@@ -1,8 +1,8 @@
-"""Which tests touch a function: the fastest of those are run first.
+"""Determines which tests touch a function, so that the fastest of them run first.
 
-Recorded once: for every test, how long it takes and which of the contracts' entry points it calls, itself or
-by calls inside a transaction. From the sources: which entry points lead to a function, by names alone. An
-error here costs time, never a verdict: what survives is run against everything else too.
+For every test, a recording gives its duration and the entry points it calls, directly or through calls inside
+a transaction. The sources give the entry points that lead to a function, by name only. An error here costs
+time but never changes a verdict: survivors are tested against all other tests as well.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from scripts.mutation.cairo import Source
 
 @dataclass(frozen=True)
 class Record:
-    """What one test did when it was recorded."""
+    """The recording of a test."""
 
     seconds: float
     calls: frozenset[str]
     """Names of entry points."""
     own: frozenset[str]
-    """Those called by the test itself, not while it was set up."""
+    """The entry points called by the test itself, not during its setup."""
 
 
 def callers(sources: Sequence[Source]) -> dict[str, set[str]]:
-    """By a function's or constant's full name: the last names of all functions that may come to it."""
+    """Maps the full name of a function or constant to the last names of all functions that may reach it."""
     called_by: dict[str, set[str]] = defaultdict(set)
     cells = _cells(sources)
     items = [(source, item) for source in sources for item in source.items]
@@ -54,13 +54,13 @@ def _closure(full_name: str, called_by: Mapping[str, set[str]]) -> set[str]:
 
 
 def _short(full_name: str) -> str:
-    """A function's name as others call it. Packing goes by its type: whoever touches a cell calls it."""
+    """A function's name as callers use it. Packing has its type's name: all access to a cell calls it."""
     scope, _, name = full_name.rpartition("::")
     return scope.rsplit("::", 1)[-1] if name in ("pack", "unpack") else name
 
 
 def _cells(sources: Sequence[Source]) -> dict[str, set[str]]:
-    """By the name of a storage member: the implementations that pack its type."""
+    """Maps the name of a storage member to the implementations that pack its type."""
     cells: dict[str, set[str]] = defaultdict(set)
     for source in sources:
         for member in source.structs.get("Storage", ()):
@@ -72,10 +72,11 @@ def _cells(sources: Sequence[Source]) -> dict[str, set[str]]:
 def order(
     entry_points: Iterable[str], records: Mapping[str, Record], killers: Sequence[str] = ()
 ) -> list[str]:
-    """The tests that touch these entry points, as they are run.
+    """The tests that touch these entry points, in the order in which they run.
 
-    First what killed a mutant of the same function, then the tests themselves, before those that only do so
-    while they are set up. Of a parametrised test one case comes before all others, and the fastest is first.
+    Tests that killed a mutant of the same function come first, then tests that call the entry points
+    themselves, then those that only do so during setup. One case of each parametrised test precedes all other
+    cases, and faster tests precede slower ones.
     """
     wanted = set(entry_points)
     found = [test for test, record in records.items() if record.calls & wanted]

@@ -1,12 +1,12 @@
-"""One process that tries mutants: it compiles each, and forks a process that runs the tests against it.
+"""A process that tests mutants: it compiles each, and forks a process that runs the tests against it.
 
-pytest collects the tests once; every fork inherits them and runs some, in a given order, until one fails. The
-fork's exit code is the verdict, and nothing else: no output is read. A test that failed must fail once more,
-so that a busy machine kills nothing. The devnet is this process's own and renewed now and then; before, every
-test that killed is run against the unchanged code on the same devnet: if one fails, the verdicts since the
+pytest collects the tests once; every fork inherits them and runs some in a given order until one fails. Only
+the fork's exit code determines the verdict. A failing test must fail a second time, so that a busy machine
+does not kill mutants. The process has a devnet, which it renews from time to time. Before that, every test
+that killed a mutant runs against the unchanged code on the same devnet: if one fails, the verdicts since the
 last such control are void.
 
-Run by `runner` as a program, in a copy of the tree; speaks JSON, a line each way.
+`runner` starts this module as a program in a copy of the tree and exchanges lines of JSON with it.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from medsync.starknet import network
 from scripts import build
 
 TESTS = ("tests/contracts", "tests/attacks")
-"""Behavioural tests: none compares artifacts, costs or documents, which every change would alter. Generated
-ones are left out, too: they are slow, and what is written down must be enough."""
+"""Behavioural tests, without comparisons of artifacts, costs or documents, which all mutants alter. Generated
+tests are excluded because they are slow, and the other tests must be sufficient."""
 NOT_BEHAVIOUR = ("tests/contracts/test_coverage.py",)
-"""Reads the other tests' sources."""
+"""This test reads the sources of the other tests."""
 RENEW_AFTER = 40
-"""Mutants on one devnet: its memory grows."""
+"""Number of mutants per devnet, limited because the devnet's memory grows."""
 START_TIME = 1_767_225_600
 CONTRACTS = ("MedSync", "RewardPool", "PrivateAnchor")
 
@@ -58,30 +58,30 @@ casm = true
 
 
 class Exit(IntEnum):
-    """A fork's exit code. 0 and 1 are pytest's."""
+    """The exit code of a fork. 0 and 1 are those of pytest."""
 
     PASSED = 0
     FAILED = 1
     NOTHING_RAN = 5
     OUT_OF_TIME = 64
-    """All tests so far passed, and no time is left for the others."""
+    """All tests so far passed, but the time limit was reached."""
 
 
 class Verdict:
-    """What became of a mutant."""
+    """The verdict on a mutant."""
 
     KILLED = "killed"
     SURVIVED = "survived"
     TIMEOUT = "timeout"
     UNDECIDED = "undecided"
-    """No test failed in the time there was."""
+    """No test failed within the time limit."""
     EQUIVALENT = "equivalent"
     NOT_COMPILING = "not compiling"
     ERROR = "error"
 
 
 def verdict_of(status: int) -> str:
-    """The verdict that a fork's wait status says. A fork that was killed hung until its time was over."""
+    """Convert a fork's wait status to a verdict. A killed fork reached the time limit."""
     code = os.waitstatus_to_exitcode(status)
     if code == -signal.SIGKILL:
         return Verdict.TIMEOUT
@@ -94,11 +94,11 @@ def verdict_of(status: int) -> str:
 
 
 class Workshop:
-    """Scratch packages in which mutants are compiled, one for each contract with only what it is made of, and
-    the tree whose artifacts they replace.
+    """Scratch packages in which mutants are compiled, and the tree whose artifacts they replace.
 
-    Compiling one contract so takes less than half as long. That nothing is missed is checked at the start:
-    the unchanged sources must compile to exactly the committed artifacts.
+    Each contract has a package with only the modules it needs. This halves the compile time. A check at the
+    start ensures that no module is missing: the unchanged sources must compile to exactly the committed
+    artifacts.
     """
 
     def __init__(self, root: Path, folder: Path) -> None:
@@ -121,7 +121,7 @@ class Workshop:
     def compile(
         self, changed: Mapping[str, str], contracts: Sequence[str]
     ) -> dict[str, dict[str, bytes]] | None:
-        """Those of the contracts that came out different: Sierra and CASM. None if the compiler refuses."""
+        """The Sierra and CASM of the contracts that changed, or None if they do not compile."""
         different = {}
         for name in contracts:
             folder = self.folder / name
@@ -141,7 +141,7 @@ class Workshop:
         return different
 
     def install(self, different: Mapping[str, Mapping[str, bytes]]) -> None:
-        """Make these the artifacts that the tests find."""
+        """Install these as the artifacts that the tests use."""
         kept = self.root / build.PRODUCT.artifacts
         manifest = json.loads(json.dumps(self.manifest))
         for name in CONTRACTS:
@@ -158,7 +158,7 @@ class Workshop:
 
 
 def contracts_of(file: str, function: str) -> tuple[str, ...]:
-    """The contracts that a change of this file's function or constant can reach."""
+    """The contracts that a change of this function or constant can affect."""
     name = Path(file).name
     if name == "reward_pool.cairo":
         return ("RewardPool",)
@@ -173,7 +173,7 @@ def contracts_of(file: str, function: str) -> tuple[str, ...]:
         "medsync.cairo",
         "snip12.cairo",
     }
-    # The one thing that the pool takes from there.
+    # The only item that the pool uses from that file.
     return ("MedSync",) if name in only and function != "IACCESS_LOG_ID" else ("MedSync", "RewardPool")
 
 
@@ -183,14 +183,14 @@ _LEFT_OUT = {
     "PrivateAnchor": "access_log|campaign|consent_registry|entity_registry|medsync|reward_pool|snip12"
     "|vocabulary",
 }
-"""By contract: the modules that it is not made of."""
+"""The modules that each contract does not need."""
 
 
 def trimmed(name: str, text: str, contract: str) -> str:
-    """A source without what takes time to compile and leaves no trace in a contract."""
+    """A source without code that takes time to compile but does not affect the contract."""
     text = text.split("#[cfg(test)]")[0].replace(", Debug)]", ")]")
     if contract == "MedSync" and name == "reward_pool.cairo":
-        # Its types that travel between the two.
+        # The types that are exchanged between the two.
         text = text.split("/// The stored part")[0]
         return re.sub(r"^use (starknet::storage_access|crate)::[^;]*;\n", "", text, flags=re.MULTILINE)
     if contract == "RewardPool" and name == "access_log.cairo":
@@ -206,7 +206,7 @@ def _write(path: Path, text: str) -> None:
 
 
 class Channel:
-    """Lines of JSON to and from the runner."""
+    """Exchanges lines of JSON with the runner."""
 
     def __init__(self, reading: IO[str], writing: IO[str]) -> None:
         self._reading, self._writing = reading, writing
@@ -215,16 +215,16 @@ class Channel:
         for line in self._reading:
             yield json.loads(line)
 
-    def tell(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         self._writing.write(json.dumps(message) + "\n")
         self._writing.flush()
 
 
 def forked(work: Callable[[], int], seconds: float) -> str:
-    """Do something in a forked process; the verdict that its exit code says."""
+    """Run `work` in a forked process and return the verdict given by its exit code."""
     pid = os.fork()
     if pid == 0:
-        code = 70  # Neither passed nor failed: the tests could not be run.
+        code = 70  # The tests could not be run.
         try:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.setpgid(0, 0)
@@ -237,14 +237,14 @@ def forked(work: Callable[[], int], seconds: float) -> str:
 
 
 class Forks:
-    """Runs tests of a collected pytest session in forked processes."""
+    """Runs the tests of a collected pytest session in forked processes."""
 
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
         self.items = {item.nodeid: item for item in session.items}
 
     def run(self, tests: Sequence[str], seconds: float, notes: Path, grace: float = 60) -> str:
-        """The verdict of these tests, in order. The fork notes which failed; that is told, not judged."""
+        """Run tests in order and return the verdict. The fork notes the failing test for information only."""
         notes.unlink(missing_ok=True)
         items = [self.items[test] for test in tests if test in self.items]
         return forked(lambda: self._child(items, seconds, notes), seconds + grace)
@@ -264,7 +264,7 @@ class Forks:
 
 
 def wait(pid: int, seconds: float) -> int:
-    """A child's wait status. After so many seconds, or when this process must end, its group is killed."""
+    """Wait for a child and return its status. Kills its group after `seconds`, or if this process ends."""
     deadline = time.monotonic() + seconds
     try:
         while time.monotonic() < deadline:
@@ -280,7 +280,7 @@ def wait(pid: int, seconds: float) -> int:
 
 
 class Plugin:
-    """Takes over pytest's loop once the tests are collected, and serves the runner."""
+    """Replaces pytest's loop after collection, and serves the runner."""
 
     def __init__(self, channel: Channel, root: Path, scratch: Path) -> None:
         self.channel, self.root, self.notes = channel, root, scratch / "notes"
@@ -288,27 +288,27 @@ class Plugin:
         self.devnet: Devnet | None = None
         self.used = 0
         self.killers: dict[str, list[str]] = {}
-        """By test: the mutants it killed since the last control."""
+        """The mutants that each test killed since the last control."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         forks = Forks(session)
         self.renew()
-        self.channel.tell(tests=list(forks.items))
+        self.channel.send(tests=list(forks.items))
         for order in self.channel.orders():
             if order["do"] == "record":
                 self.workshop.install({})
                 verdict = self.record(forks, order["tests"])
-                self.channel.tell(verdict=verdict, records=self.recorded())
+                self.channel.send(verdict=verdict, records=self.recorded())
             elif order["do"] == "try":
-                self.channel.tell(**self.attempt(forks, order))
+                self.channel.send(**self.attempt(forks, order))
             elif order["do"] == "control":
-                self.channel.tell(void=self.control(forks))
+                self.channel.send(void=self.control(forks))
         self.stop()
         return True
 
     def attempt(self, forks: Forks, order: dict[str, Any]) -> dict[str, Any]:
-        """Compile a mutant and run the tests of an order against it."""
+        """Compile a mutant and run the ordered tests against it."""
         started = time.monotonic()
         different = self.workshop.compile(order["files"], order["contracts"])
         answer: dict[str, Any] = {"void": [], "seconds": round(time.monotonic() - started, 1)}
@@ -325,7 +325,7 @@ class Plugin:
         if verdict == Verdict.KILLED and test:
             self.killers.setdefault(test, []).append(order["id"])
         if verdict in (Verdict.TIMEOUT, Verdict.ERROR):
-            self.renew()  # Who knows what a mutant that hangs does to its devnet.
+            self.renew()  # A mutant that hangs may leave its devnet in an unknown state.
         return answer | {
             "verdict": verdict,
             "test": test,
@@ -333,7 +333,7 @@ class Plugin:
         }
 
     def confirmed(self, forks: Forks, tests: Sequence[str], seconds: float) -> tuple[str, str | None]:
-        """The verdict of tests, and the one that killed: a second time, alone, or it does not count."""
+        """The verdict of tests, and the killing test, which counts only if it fails alone a second time."""
         deadline = time.monotonic() + seconds
         while True:
             verdict = forks.run(tests, max(deadline - time.monotonic(), 1), self.notes)
@@ -347,7 +347,7 @@ class Plugin:
                 return Verdict.SURVIVED, None
 
     def control(self, forks: Forks) -> list[str]:
-        """Run every test that killed against the unchanged code. The mutants whose verdict is void."""
+        """Run all killing tests against the unchanged code. Returns the mutants whose verdicts are void."""
         self.workshop.install({})
         killers, self.killers = self.killers, {}
         if not killers or forks.run(list(killers), 600, self.notes) == Verdict.SURVIVED:
@@ -360,7 +360,7 @@ class Plugin:
         ]
 
     def record(self, forks: Forks, tests: Sequence[str]) -> str:
-        """Run tests against the unchanged code and write down what they call."""
+        """Run tests against the unchanged code and record what they call."""
         from scripts.mutation.recorder import Recorder
 
         path = self.notes.with_name("records")
@@ -389,7 +389,7 @@ class Plugin:
 
 
 def open_channel(scratch: Path) -> Channel:
-    """The channel to the runner at standard input and output; whatever else is printed goes to a log."""
+    """Open the channel to the runner on standard input and output. All other output goes to a log."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     channel = Channel(os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w"))
     with (scratch / "log").open("wb") as log, open(os.devnull) as nothing:
@@ -400,7 +400,7 @@ def open_channel(scratch: Path) -> Channel:
 
 
 def main(scratch: Path) -> int:
-    """Serve until standard input ends. The current folder is the copy of the tree."""
+    """Serve until standard input closes. The current folder is the copy of the tree."""
     channel = open_channel(scratch)
     shutil.rmtree(scratch / "build", ignore_errors=True)
     plugin = Plugin(channel, Path.cwd(), scratch)

@@ -1,8 +1,7 @@
-"""What the contracts' sources say of themselves: interfaces, events, types and error codes, with their docs.
+"""A parser of the documentation in the Cairo sources: interfaces, events, types and error codes.
 
 The ABI has names and types but neither error codes nor documentation, so both are read from the Cairo
-sources, by one parser for all uses: the table of error codes beside the artifacts, and the published
-specification.
+sources. The parser serves the table of error codes beside the artifacts and the published specification.
 """
 
 import re
@@ -17,27 +16,27 @@ SECTIONS: Final = ("Preconditions", "Effects", "Emits", "Errors", "Access")
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """An entry point as its trait declares it."""
+    """An entry point as declared in its trait."""
 
     name: str
     #: Its declaration in Cairo, on one line.
     signature: str
-    #: What stands before the first section.
+    #: The text before the first section.
     summary: str
-    #: Text by heading; only the headings that are there.
+    #: Text by heading, only for headings that occur.
     sections: dict[str, str]
-    #: Every code it can fail with, those that its text takes over from other functions among them.
+    #: All codes it can fail with, including those adopted from other functions.
     errors: tuple[str, ...]
 
     @property
     def is_view(self) -> bool:
-        """Whether it only reads."""
+        """Whether it is a view, which only reads."""
         return "self: @TState" in self.signature
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A trait that one of the contracts implements, its functions in source order."""
+    """A trait that a contract implements, with its functions in source order."""
 
     name: str
     summary: str
@@ -49,16 +48,16 @@ class Member:
     """A field of a struct or an event, or a variant of an enum."""
 
     name: str
-    #: Its Cairo type; empty for a variant.
+    #: Its Cairo type, empty for a variant.
     type: str
     doc: str
-    #: Whether it is one of an event's keys.
+    #: Whether it is a key of an event.
     key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A struct, an enum or an event, its members in source order."""
+    """A struct, an enum or an event, with its members in source order."""
 
     name: str
     doc: str
@@ -67,7 +66,7 @@ class Structure:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """An error code and what it means."""
+    """An error code and its meaning."""
 
     code: str
     meaning: str
@@ -75,7 +74,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A number that the sources name and explain."""
+    """A documented constant."""
 
     name: str
     value: int
@@ -84,7 +83,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A deployed contract, put together from its own source and those of its components."""
+    """A deployed contract, combined from its source and those of its components."""
 
     name: str
     doc: str
@@ -106,25 +105,25 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Everything the sources document."""
+    """The documentation in all sources."""
 
     contracts: tuple[Contract, ...]
     structs: tuple[Structure, ...]
     enums: tuple[Structure, ...]
-    #: The structs that are stored in one cell each; their docs have the layout.
+    #: The structs that are stored in one cell; their documentation describes the layout.
     packed: tuple[Structure, ...]
     constants: tuple[Constant, ...]
 
 
 class SourceError(ValueError):
-    """The sources are not written as this parser expects. Names the place."""
+    """The sources do not have the form that the parser expects. The message names the place."""
 
 
 def contract_reference(sources: Path) -> Reference:
     """Read the documentation in a folder of Cairo sources.
 
-    Raises SourceError where something is undocumented or refers to what is not there: an entry point without
-    summary, an error code without meaning, a code in a documentation that no `Errors` module has.
+    Raises SourceError for missing documentation and for unknown references: an entry point without a summary,
+    an error code without a meaning, or a documented code that no `Errors` module defines.
     """
     files = {path.stem: path.read_text() for path in sorted(sources.glob("*.cairo"))}
     text = "".join(files.values())
@@ -138,7 +137,7 @@ def contract_reference(sources: Path) -> Reference:
     for contract in contracts:
         for function in contract.functions:
             if unknown := set(function.errors) - codes:
-                raise SourceError(f"{function.name} names errors that nothing defines: {sorted(unknown)}")
+                raise SourceError(f"{function.name} names undefined errors: {sorted(unknown)}")
     packed = re.findall(r"of StorePacking<(\w+),", text)
     return Reference(
         contracts=tuple(contracts),
@@ -155,7 +154,7 @@ def contract_reference(sources: Path) -> Reference:
 
 
 def error_table(reference: Reference) -> dict[str, dict[str, Any]]:
-    """Error codes as they are kept beside the artifacts: for each its contract, functions and meaning."""
+    """The table of error codes beside the artifacts: the contract, functions and meaning of each."""
     table: dict[str, dict[str, Any]] = {}
     for contract in reference.contracts:
         for error in contract.errors:
@@ -213,7 +212,7 @@ def _contract(name: str, parts: list[str], everything: str) -> Contract:
             for match in _ERROR.finditer(block):
                 errors.append(Error(match["code"], _required(match["doc"], match["code"])))
         for block in _STORAGE.findall(source):
-            # A component's storage is a part of its own.
+            # The storage of components is listed with the components.
             storage += [member for member in _members(block) if not member.type.endswith("::Storage")]
     (constructor,) = (function for function in _parse_functions(own) if function.name == "constructor")
     doc = _prose([line[3:].strip() for line in own.splitlines() if line.startswith("//!")])
@@ -231,7 +230,7 @@ def _parse_functions(body: str) -> list[Function]:
 
 
 def _resolve(functions: Iterable[Function]) -> tuple[Function, ...]:
-    """Complete the errors of functions whose text takes them over: "as `add_consent`"."""
+    """Add the errors that functions adopt from others, as in "as `add_consent`"."""
     done: dict[str, Function] = {}
     for function in functions:
         if not function.summary:
@@ -246,7 +245,7 @@ def _resolve(functions: Iterable[Function]) -> tuple[Function, ...]:
 
 
 def _sections(lines: list[str]) -> tuple[str, dict[str, str]]:
-    """A documentation's summary and its text by heading. One heading may stand for several sections."""
+    """The summary of a documentation, and its text by heading. A heading may name several sections."""
     summary: list[str] = []
     found: dict[str, list[str]] = {}
     current = [summary]
@@ -278,7 +277,7 @@ def _lines(doc: str) -> list[str]:
 
 
 def _prose(lines: list[str]) -> str:
-    """Lines joined to paragraphs, which an empty line parts."""
+    """Join lines to paragraphs, which are separated by empty lines."""
     paragraphs = "\n".join(lines).strip().split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 

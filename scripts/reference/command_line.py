@@ -1,4 +1,4 @@
-"""What is written from the command line and the record model: `docs/cli.md` and `deployments/schema.json`."""
+"""Generates `docs/cli.md` from the command line, and `deployments/schema.json` from the record model."""
 
 from __future__ import annotations
 
@@ -17,40 +17,39 @@ from scripts import repository
 _HEAD = """\
 # The command line
 
-Written by `python -m scripts reference` from the commands themselves; `medsync <command> --help` says
-the same.
+Written by `python -m scripts reference` from the commands; `medsync <command> --help` shows the same text.
 
-Global options may stand anywhere. Answers go to standard output, everything else to standard error. With
+Global options may be given anywhere. Results go to standard output, everything else to standard error. With
 `--json` both are JSON: felts as hexadecimal text, times as ISO 8601 in UTC, amounts as decimal text in the
-token's smallest unit. An error is one object with `error`, `message`, `hint` and `exit_code`.
+token's smallest unit. An error is an object with `error`, `message`, `hint` and `exit_code`.
 
-Where standard output is no terminal, `TERM` is `dumb` or `NO_COLOR` is set, there are no escape codes: no
-colour, no bold text, no spinner. A reader that closes the answer early, like `head`, ends the command quietly
-with exit code 141; a full disk or a closed standard output is an error with exit code 1. Ctrl-C at any moment
-ends a command with 130, which says what was sent by then.
+If standard output is not a terminal, `TERM` is `dumb` or `NO_COLOR` is set, there are no escape codes: no
+colour, no bold text, no spinner. If the reader closes the output early, as `head` does, the command ends
+silently with exit code 141; a full disk or a closed standard output is an error with exit code 1. Ctrl-C ends
+a command at any time with exit code 130 and a report of what was sent until then.
 
-Addresses are `0x…`, the name of an account (`medsync account new`), `devnet:<n>` for a local devnet's
-predeployed account, or `me` for the signing account's.
-Where a commitment is asked for, `0x…` is taken as it is; of a file a salted commitment is made, and its
-opening is kept beside the file (answered as `keep`): who loses it can prove nothing with the commitment.
+Addresses are `0x…`, the name of an account (`medsync account new`), `devnet:<n>` for a predeployed account of
+a local devnet, or `me` for the signing account. Where a commitment is expected, `0x…` is used unchanged. For a
+file, a salted commitment is made and its opening is stored beside the file (reported as `keep`): without the
+opening, the commitment proves nothing.
 
 """
 
 
 def pages() -> dict[Path, str]:
-    """Every file that is written from here, with what belongs into it."""
+    """The generated files with their content."""
     root = repository.root()
     return {root / "docs" / "cli.md": _commands(), root / "deployments" / "schema.json": record.schema()}
 
 
 def write() -> None:
-    """Write the files."""
+    """Write the generated files."""
     for path, text in pages().items():
         path.write_text(text)
 
 
 def check() -> None:
-    """Raise VerificationError, naming them, if files are not what they should be."""
+    """Raise VerificationError, naming the files, if any differs from the sources."""
     drifted = [path.name for path, text in pages().items() if not path.is_file() or path.read_text() != text]
     if drifted:
         raise VerificationError(
@@ -71,13 +70,13 @@ def _exit_codes() -> str:
 
 
 def _meaning(code: ExitCode) -> str:
-    """The text below a member, which Python itself does not keep."""
+    """The docstring below an enum member, read from the source because Python does not keep it."""
     source = inspect.getsource(ExitCode)
     return source.partition(f"    {code.name} = {code.value}\n")[2].split('"""')[1]
 
 
 def _sections(command: Any, path: str) -> Iterator[str]:
-    """A command's section, and those of the commands in it."""
+    """The section of a command, and those of its subcommands."""
     text = inspect.cleandoc(command.help or "")
     usage = " ".join([path, *command.collect_usage_pieces(typer.Context(command, info_name=path))])
     yield f"## {path}\n\n{text}\n\n```text\n{usage}\n```\n\n"

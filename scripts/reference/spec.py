@@ -1,8 +1,8 @@
-"""The published specification, `docs/spec.md`, put together from the sources: it cannot say anything else.
+"""The published specification, `docs/spec.md`, generated from the sources.
 
 Interfaces, types, events, error codes and storage come from the documentation in the Cairo sources, SRC-5 ids
-from the ABI, vocabularies, message types, hashes and test vectors from this package. Only the words between
-them are written here.
+from the ABI, and vocabularies, message types, hashes and test vectors from the package. Only the connecting
+text is written here.
 """
 
 import json
@@ -44,7 +44,7 @@ from scripts.reference.cairo_docs import (
     contract_reference,
 )
 
-#: Where the specification is, relative to the repository.
+#: Path of the specification, relative to the repository.
 PATH: Final = "docs/spec.md"
 
 _VOCABULARIES: Final = (
@@ -61,9 +61,9 @@ _VOCABULARIES: Final = (
 
 
 def specification() -> str:
-    """The specification as the sources have it now.
+    """Generate the specification from the current sources.
 
-    Raises InputError if an ABI cannot be read, SourceError if the sources cannot be understood.
+    Raises InputError if an ABI cannot be read, and SourceError if the sources cannot be parsed.
     """
     folder = repository.root()
     reference = contract_reference(folder / build.PRODUCT.sources[0] / "src")
@@ -73,21 +73,23 @@ def specification() -> str:
         try:
             abis[contract.name] = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} cannot be read: {error}.", hint="`make build` writes it.") from error
+            raise InputError(
+                f"{path} cannot be read: {error}.", hint="Run `make build` to write it."
+            ) from error
     return "\n\n".join(_document(reference, abis)) + "\n"
 
 
 def write() -> None:
-    """Write the specification to its place."""
+    """Write the specification to `docs/spec.md`."""
     path = repository.root() / PATH
     path.parent.mkdir(exist_ok=True)
     path.write_text(specification())
 
 
 def check() -> None:
-    """Check that the published specification is what the sources say.
+    """Check that the published specification matches the sources.
 
-    Raises VerificationError, listing the headings under which it is not.
+    Raises VerificationError, listing the headings under which it differs.
     """
     path = repository.root() / PATH
     if findings := drift(path.read_text() if path.exists() else "", specification()):
@@ -99,7 +101,7 @@ def check() -> None:
 
 
 def drift(published: str, expected: str) -> list[str]:
-    """What differs between two specifications, one line for each heading under which something does."""
+    """Describe the differences between two specifications, with one line per heading."""
     old, new = _by_heading(published), _by_heading(expected)
     changed = [heading for heading in new if old.get(heading, new[heading]) != new[heading]]
     return [
@@ -201,7 +203,7 @@ def _function(function: Function) -> Iterator[str]:
     yield function.summary
     sections = function.sections
     if function.errors:
-        # With those that the text takes over from other functions.
+        # Includes the errors that the text adopts from other functions.
         sections = sections | {"Errors": ", ".join(f"`{code}`" for code in function.errors) + "."}
     if sections:
         yield "\n".join(f"- **{name}:** {sections[name]}" for name in SECTIONS if name in sections)
@@ -224,8 +226,8 @@ def _event(contract: Contract, event: Structure) -> Iterator[str]:
         (
             f"- **From:** `{contract.name}`",
             f"- **First key:** `{hashing.starknet_keccak(event.name):#x}`",
-            f"- **Further keys:** {fields(one for one in event.members if one.key)}",
-            f"- **Data:** {fields(one for one in event.members if not one.key)}",
+            f"- **Further keys:** {fields(member for member in event.members if member.key)}",
+            f"- **Data:** {fields(member for member in event.members if not member.key)}",
         )
     )
 
@@ -240,9 +242,9 @@ def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(" ".join(cell.split()) for cell in line) + " |" for line in lines)
 
 
-# --- hashes and their test vectors ---
+# --- hashes and test vectors ---
 
-#: What the test vectors are made of: addresses and salts that nobody has.
+#: The inputs of the test vectors: addresses and salts that are not in use.
 CHAIN_ID: Final = encode_short_string("SN_SEPOLIA")
 MEDSYNC: Final = 0x111
 PATIENT: Final = 0x222
@@ -311,13 +313,13 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def _vector(fields: Mapping[str, int], result: str, felt: int) -> str:
-    """A test vector: what is hashed, in order, and what comes out."""
+    """Render a test vector: the hashed fields in order, and the result."""
     lines = [f"{name:<16} {value:#x}" for name, value in fields.items()]
     return "\n".join(["```text", *lines, "", f"{result:<16} {felt:#x}", "```"])
 
 
 def campaign_fields() -> dict[str, int]:
-    """What the id of the test vectors' campaign is the Poseidon hash of, in order."""
+    """The fields whose Poseidon hash is the id of the test vectors' campaign, in order."""
     names = [name for name, _ in hashing.SNIP12_TYPES["CampaignTerms"]]
     return {
         "type_hash": hashing.TYPE_HASHES["CampaignTerms"],
@@ -326,7 +328,7 @@ def campaign_fields() -> dict[str, int]:
 
 
 def entry_fields() -> dict[str, int]:
-    """What the digest of the test vectors' log entry is the (cut) Poseidon hash of, in order."""
+    """The fields whose truncated Poseidon hash is the digest of the test vectors' log entry, in order."""
     return {
         "tag": completeness.LOG_TAG,
         "chain_id": CHAIN_ID,
@@ -481,81 +483,80 @@ def example_messages() -> dict[str, dict[str, Any]]:
 _PREFACE: Final = """\
 # MedSync: specification
 
-Written by `python -m scripts reference` from the contracts' sources, their ABI and the Python package; do
-not edit it.
-What it is for stands in the [README](../README.md), what it defends against in the
-[threat model](threat-model.md).
+Written by `python -m scripts reference` from the contracts' sources, their ABI and the Python package; do not
+edit it. The [README](../README.md) describes its purpose, the [threat model](threat-model.md) the threats it
+addresses.
 
 - Times are unix seconds of the block. Windows are half open: `[starts_at, expires_at)`.
 - Amounts are in the token's smallest unit.
 - Purposes, tags and error codes are short strings: at most 31 ASCII characters in one felt.
-- A refusal by policy is an answer (`Decision`, `Reason`), and it is logged. An error reverts the transaction
-  and leaves no trace: the call was malformed, or not the caller's to make."""
+- A refusal by policy is a result (`Decision`, `Reason`), and it is logged. An error reverts the transaction
+  and leaves no trace: the call was malformed, or the caller was not authorised to make it."""
 
 _ENUMS: Final = """\
-Purposes are short strings, categories and powers bits. Everything else is an enum without payload, serialized
-as its index."""
+Purposes are short strings, categories and powers are bits. All others are enums without payload, serialized
+as their index."""
 
 _EVENTS: Final = """\
-The first key is the event's selector; the further keys are what events can be filtered by. Fields stand in
-this order, serialized like arguments; `Option` is 0 and the value, or 1."""
+The first key is the event's selector; events can be filtered by the further keys. Fields have this order and
+are serialized like arguments; `Option` is 0 and the value, or 1."""
 
 _ERRORS: Final = """\
-A code is the whole panic message of the call that failed, innermost in the node's answer. `PACK/RANGE` (a
-value too large for its cell) is not among them: no entry point can reach it."""
+A code is the complete panic message of the failed call, the innermost in the node's response. `PACK/RANGE` (a
+value too large for its cell) is not listed, because no entry point can reach it."""
 
 _STORAGE: Final = """\
-A new cell is the dearest thing on Starknet, so what belongs together is packed into one felt. Layouts give
-fields and their widths in bits, from the lowest up."""
+New storage cells are the most expensive resource on Starknet, so related values are packed into one felt.
+Layouts list fields and their widths in bits, starting at the lowest bit."""
 
 _HASHES: Final = """\
-All are Starknet's Poseidon over felts (`poseidon_hash_span`). The vectors are for whoever implements this
-anew; the addresses in them are nobody's."""
+All hashes are Starknet's Poseidon over felts (`poseidon_hash_span`). The vectors are for other
+implementations; their addresses are not in use."""
 
 _CAMPAIGN_ID: Final = """\
 Poseidon of the SNIP-12 type hash of `CampaignTerms` and the fields of the terms in order, which makes it
-their SNIP-12 struct hash: a wallet that shows the terms inside a consent to be signed shows what the id
-commits to. Zero stands for no campaign."""
+their SNIP-12 struct hash: a wallet that shows the terms inside a consent to be signed shows the content of
+the id. Zero means no campaign."""
 
 _ENTRY_DIGEST: Final = f"""\
-Poseidon of these sixteen felts, cut to its lowest {completeness.HEAD_BITS} bits. `tag` is the short string
-`MEDSYNC/LOG/1`; `previous_head` is the digest of the entry before, zero for a patient's first; all else is
-what `AccessLogged` says. The latest entry's digest is the patient's `log_head`."""
+Poseidon of these sixteen felts, truncated to the lowest {completeness.HEAD_BITS} bits. `tag` is the short
+string `MEDSYNC/LOG/1`; `previous_head` is the digest of the previous entry, zero for a patient's first; the
+others are fields of `AccessLogged`. The latest entry's digest is the patient's `log_head`."""
 
 _COMMITMENTS: Final = f"""\
 The contracts take any felt as `record`, `profile_commitment`, `terms_commitment` and
-`justification_commitment`. This package makes it `Poseidon(domain, value, salt)` with a random felt as salt.
-Bytes count as Poseidon of their length and their chunks of {CHUNK_BYTES} bytes (big-endian); JSON documents
-are made bytes by RFC 8785."""
+`justification_commitment`. This package uses `Poseidon(domain, value, salt)` with a random felt as salt.
+Bytes are hashed with Poseidon as their length and their chunks of {CHUNK_BYTES} bytes (big-endian); JSON
+documents are converted to bytes by RFC 8785."""
 
 _LEAVES: Final = """\
-What a private node did becomes leaves of its log: Poseidon of the short strings `MEDSYNC/LEAF/1` and the
-kind, and these fields. Short strings stay short strings, 16 bytes of hexadecimal are one felt and 32
+The operations of a private node become leaves of its log: Poseidon of the short strings `MEDSYNC/LEAF/1` and
+the kind, and these fields. Short strings are felts, 16 bytes of hexadecimal are one felt and 32
 bytes two (the upper half first), null is zero."""
 
 _TREES: Final = """\
 The trees of RFC 9162, section 2.1, over the Poseidon permutation: a leaf is the first element of
 `hades(value, 0, 1)`, a node that of `hades(left, right, 2)`; the empty log's root is zero. For a log of
-the leaf values 1 to 7: the roots of its beginnings, the proof that the leaf at place 4 is included, and
-the proof that the log begins with its first three leaves."""
+the leaf values 1 to 7: the roots of its prefixes, the proof that the leaf at position 4 is included, and
+the proof that the log extends its first three leaves."""
 
 _ANCHOR_MESSAGES: Final = """\
-What nodes sign (ECDSA on the STARK curve, over the hash itself) to have a log anchored: Poseidon of these
-nine felts. `tag` is the short string `MEDSYNC/ANCHOR/1`; `previous_size` and `previous_root` are those
-anchored now."""
+The message that nodes sign (ECDSA on the STARK curve, over the hash itself) to anchor a log: Poseidon of
+these nine felts. `tag` is the short string `MEDSYNC/ANCHOR/1`; `previous_size` and `previous_root` are those
+of the currently anchored log."""
 
 _ROTATION_MESSAGES: Final = """\
-What nodes sign to be replaced: Poseidon of these felts. `tag` is the short string `MEDSYNC/ROTATION/1`,
-`epoch` the one that ends; `nodes` is how many come, and each brings two felts."""
+The message that nodes sign to be replaced: Poseidon of these felts. `tag` is the short string
+`MEDSYNC/ROTATION/1`, `epoch` the epoch that ends; `nodes` is the number of new nodes, each with two felts."""
 
 _IDENTITIES: Final = """\
-What is registered of a node beside its STARK key: Poseidon of the short string of its kind and the halves
-of its ed25519 public key, the upper first. Who looks at the chain and knows the keys sees what kind of
-node attests."""
+The identity registered for a node in addition to its STARK key: Poseidon of the short string of its kind and
+the halves of its ed25519 public key, the upper half first. Anyone who knows the keys can read the kinds of
+the attesting nodes from the chain."""
 
 _MESSAGES: Final = f"""\
 SNIP-12, revision 1; the domain's name is `{DOMAIN_NAME}`, its version `{DOMAIN_VERSION}`. It
-names no contract, so each message does. What is signed is
-`Poseidon('StarkNet Message', domain hash, patient, struct hash)`, and the patient's account judges the
-signature (SNIP-6, `is_valid_signature`). `version` is the one the consent will get, `nonce` the patient's
-present one, `deadline` the last second the message is good for."""
+does not name the contract, so each message does. The signed hash is
+`Poseidon('StarkNet Message', domain hash, patient, struct hash)`, and the patient's account validates the
+signature (SNIP-6, `is_valid_signature`). `version` is the version that the consent will have, `nonce` the
+patient's current nonce, `deadline` the last second in which the message is valid."""

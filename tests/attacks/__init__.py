@@ -1,1 +1,1 @@
-"""Attacks told as stories, each with the reason why it must fail."""
+"""Attacks described as stories, each with the reason why it must fail."""

@@ -26,5 +26,5 @@ def test_a_file_that_names_no_nodes(here: Here) -> None:
     here.write("nodes.json", {"threshold": 2})
     done = here.run("--deployment other.json deploy --anchor-nodes nodes.json")
     assert done.code == ExitCode.BAD_INPUT
-    assert "nodes.json is no file of nodes: nodes" in done.err
+    assert "nodes.json is not a valid file of nodes: nodes" in done.err
     assert here.run("deploy --anchor-nodes nowhere.json").code == ExitCode.BAD_INPUT

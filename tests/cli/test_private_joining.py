@@ -180,7 +180,7 @@ async def test_members_are_those_that_are_expected(private: Private) -> None:
     assert (await run(private, f"members --expect {GUEST}", GROUP, MEMBERS, MEMBERS)).ok().json == listed
     stranger = await run(private, f"members --expect {CONTEXTS[0]}", GROUP, MEMBERS)
     assert stranger.code == ExitCode.NOT_VERIFIED
-    assert f"{GUEST} is one" in stranger.err
-    assert f"{CONTEXTS[0]} is none" in stranger.err
+    assert f"{GUEST} is an unexpected member" in stranger.err
+    assert f"{CONTEXTS[0]} is not a member" in stranger.err
     malformed = private.run("private members --expect nobody --home joining-hospital")
     assert (malformed.code, "--expect" in malformed.err) == (ExitCode.BAD_INPUT, True)

@@ -61,7 +61,7 @@ def test_a_quorum_hands_over_to_the_next_nodes(private: Private, cli: Cli) -> No
     assert (few.code, "1 of the 2" in few.err) == (ExitCode.NOT_VERIFIED, True)
     shutil.copy(cli.folder / "hospital.rotation.json", cli.folder / "copy.rotation.json")
     twice = private.run("anchor rotate next.json hospital.rotation.json copy.rotation.json")
-    assert (twice.code, "signed another one" in twice.err) == (ExitCode.NOT_VERIFIED, True)
+    assert (twice.code, "signed another of these" in twice.err) == (ExitCode.NOT_VERIFIED, True)
 
     sign(private, "next.json", "clinic", "clinic.rotation.json")
     other = sign(private, everyone, "clinic", "other.rotation.json")
@@ -99,7 +99,7 @@ def test_a_quorum_hands_over_to_the_next_nodes(private: Private, cli: Cli) -> No
     assert (stale.code, "epoch 0; the chain is in 1" in stale.err) == (ExitCode.NOT_VERIFIED, True)
     # The clinic is out, and the bridge anchors with those that are in.
     out = private.run(f"anchor sign-rotation {everyone} {CLINIC} --output unsigned.json")
-    assert (out.code, "no registered node" in out.err) == (ExitCode.BAD_INPUT, True)
+    assert (out.code, "not a registered node" in out.err) == (ExitCode.BAD_INPUT, True)
     step = private.json(f"bridge run --once {HOSPITAL} --also {HOMES['university']}")
     assert step["anchored"] == 1
     audited = private.json("anchor audit")

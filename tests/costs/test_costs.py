@@ -112,8 +112,8 @@ def remove_chart(folder: Path) -> None:
     ("plant", "finding"),
     [
         (plant_cost, r"register_entity +reads +3 +2 +-1 \(-33.33%\)"),
-        (plant_prose, rf"{report.PAGE} is not what the published numbers say"),
-        (remove_chart, rf"{report.CHART} is not what the published numbers say"),
+        (plant_prose, rf"{report.PAGE} does not match the published numbers"),
+        (remove_chart, rf"{report.CHART} does not match the published numbers"),
     ],
 )
 def test_check_fails_with_what_differs(

@@ -122,7 +122,7 @@ async def test_it_is_added_to_a_finished_deployment(account: Account, tmp_path: 
 )
 def test_files_that_name_no_nodes(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     path = written(tmp_path / "nodes.json", **changes)
-    with pytest.raises(InputError, match=f"is no file of nodes: {problem}"):
+    with pytest.raises(InputError, match=f"is not a valid file of nodes: {problem}"):
         deployments.read_quorum(path)
 
 

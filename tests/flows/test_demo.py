@@ -1,4 +1,4 @@
-"""The demo holds what it says, tells it in full, and stops where something is not so."""
+"""The demo runs to its end, shows every outcome, and stops at the first statement that does not hold."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def _on_this_devnet(devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_the_whole_story_holds(devnet: Devnet) -> None:
     before = devnet.latest_time()
-    narrator = await story.run(Console(quiet=True))
-    told = {cost.outcome for cost in narrator.costs} - {""}
-    assert told == {
+    narrator = await story.play(Console(quiet=True))
+    outcomes = {cost.outcome for cost in narrator.costs} - {""}
+    assert outcomes == {
         "PERMIT / GRANTED",
         "NO_CONSENT / NEVER_GIVEN",
         "DENY / CATEGORY_NOT_COVERED",
@@ -41,7 +41,7 @@ async def test_the_whole_story_holds(devnet: Devnet) -> None:
 
 
 async def test_a_false_statement_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Planted: the hospital's share is another one than the story says."""
+    """Planted: the hospital's share differs from the one the demo states."""
     monkeypatch.setattr(story, "CUSTODIAN_BPS", story.CUSTODIAN_BPS + 1)
     with pytest.raises(VerificationError, match=r"the first patient has a credit of 3 STRK"):
-        await story.run(Console(quiet=True))
+        await story.play(Console(quiet=True))

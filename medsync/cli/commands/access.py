@@ -94,7 +94,7 @@ async def batch(
             raise InputError(f"FILE: request {number} of {file}: {error.message}", hint=error.hint) from None
     result = await context.send(medsync.request_access_batch(wanted))
     return {
-        "requests": _answer(context, [one.patient for one in wanted], result.value[0]),
+        "requests": _answer(context, [request.patient for request in wanted], result.value[0]),
         **paid(result),
     }
 
@@ -195,7 +195,7 @@ async def verify(
 ) -> Answer:
     """Check that a file holds a patient's whole access log: nothing missing, altered, reordered or invented.
 
-    The head of the log is read from the chain. Offline, a json file's own head is used, which whoever wrote
+    The head of the log is read from the chain. Offline, a json file's own head is used, which the author of
     the file chose. The consents in it are not covered. Exit code 7 if anything is wrong.
     """
     text = read_text(file, "FILE:")

@@ -92,7 +92,9 @@ async def sign_rotation(
         "node": made.node,
         "epoch": made.epoch,
         "next_threshold": threshold,
-        "next_nodes": [{"stark_key": Hex(one.stark_key), "identity": Hex(one.identity)} for one in following],
+        "next_nodes": [
+            {"stark_key": Hex(node.stark_key), "identity": Hex(node.identity)} for node in following
+        ],
     }
 
 
@@ -141,7 +143,7 @@ def _next_nodes(path: Path) -> tuple[list[AnchorNode], int]:
 
     with values.named("NODES"):
         quorum = read_quorum(path)
-    return [AnchorNode(one.stark_key, one.identity) for one in quorum.nodes], quorum.threshold
+    return [AnchorNode(node.stark_key, node.identity) for node in quorum.nodes], quorum.threshold
 
 
 @command(app, "prove")

@@ -29,11 +29,13 @@ async def deploy(
     context: Context,
     admin: Annotated[str, typer.Option(help="First administrator; by default the signing account.")] = ME,
     token: Annotated[str, typer.Option(help="ERC-20 that pays rewards; by default STRK.")] = "",
-    salt: Annotated[str, typer.Option(help="Salt of the addresses; another one deploys anew.")] = "0x0",
+    salt: Annotated[
+        str, typer.Option(help="Salt of the addresses; another salt makes a new deployment.")
+    ] = "0x0",
     anchor_nodes: Annotated[
         Path | None,
         typer.Option(
-            "--anchor-nodes", help="Deploy a PrivateAnchor as well; this file has the nodes it begins with."
+            "--anchor-nodes", help="Also deploy a PrivateAnchor that begins with the nodes in this file."
         ),
     ] = None,
     dry_run: Annotated[

@@ -127,7 +127,7 @@ async def _node(context: Context, report: _Report) -> Connection | None:
 
 def _tools(context: Context, report: _Report, connection: Connection | None) -> None:
     node = toolchain.devnet()
-    # Whoever has a node, or uses a public network, starts none.
+    # A user who has a node, or uses a public network, starts none.
     needed = connection is None and context.options.network == "devnet"
     remedy = "put one on PATH, or in a checkout: make devnet"
     report.add("starknet-devnet", str(node), ok=node.ok, needed=needed, remedy="" if node.ok else remedy)
@@ -200,7 +200,7 @@ async def _deployment(context: Context, report: _Report, connection: Connection 
             if await class_hash_at(connection.client, contract.address) != contract.class_hash:
                 raise VerificationError(
                     f"{name} of {path} is not on this chain.",
-                    hint="`medsync deploy` deploys anew; `medsync deployments check` compares everything.",
+                    hint="`medsync deploy` deploys again; `medsync deployments check` compares all.",
                 )
         state = f"{path}: {found.status}, {', '.join(found.contracts)} on the chain in their recorded classes"
         report.add("deployment", state, ok=found.complete, remedy="" if found.complete else "medsync deploy")

@@ -251,7 +251,7 @@ async def listing(
     home: HomeOption = None,
     passphrase_file: PassphraseFile = None,
 ) -> Answer:
-    """List the records on the node: ids, versions, commitments. With --patient the vault is opened, too."""
+    """List the records on the node: ids, versions, commitments. --patient also opens the vault."""
     from medsync.protocol.vocabulary import Category
 
     async with opened(context, home) as found, found.store() as store:
@@ -260,7 +260,7 @@ async def listing(
         if patient is not None:
             whom = await context.address(patient, "--patient")
             with found.vault(passphrase(passphrase_file)) as vault:
-                notes = {one: vault.note(one) for one in vault.records()}
+                notes = {record: vault.note(record) for record in vault.records()}
             notes = {one: note for one, note in notes.items() if note.patient == whom}
             records = [record for record in records if record.id in notes]
     return [
@@ -455,8 +455,8 @@ async def erase(
         "record": record,
         "certificate": str(path),
         "deleted": [
-            {"place": one.place, "name": one.name, "found": one.found}
-            for one in certificate.statement.deleted
+            {"place": deletion.place, "name": deletion.name, "found": deletion.found}
+            for deletion in certificate.statement.deleted
         ],
         "note": "The certificate says what remains, and what of it still identifies anybody.",
     }
@@ -533,7 +533,7 @@ async def forget_backup(
 
 @command(app, "rekey")
 async def rekey(context: Context, home: HomeOption = None, passphrase_file: PassphraseFile = None) -> Answer:
-    """Replace the custodian's key: the key vault and its backups are sealed anew under the new one.
+    """Replace the custodian's key: the key vault and its backups are sealed under the new key.
 
     What was interrupted is completed by the same command. Exit code 7 if a registered backup is out of reach;
     nothing is changed then.
@@ -543,16 +543,13 @@ async def rekey(context: Context, home: HomeOption = None, passphrase_file: Pass
     secret = passphrase(passphrase_file)
     async with opened(context, home, exclusive=True) as found:
         former = found.public(CustodianKey)["signing_key"]
-        with context.busy("Sealing the key vault anew"):
+        with context.busy("Sealing the key vault under the new key"):
             found.rekey(secret)
         return {
             "signing_key": found.public(CustodianKey)["signing_key"],
             "former_signing_key": former,
             "note": "Publish both: certificates of erasure made before are signed with the former.",
         }
-
-
-# --- other institutions' nodes ------------------------------------------------------------------------------
 
 
 def _real_node(store: RecordStore) -> CalimeroNode:
@@ -578,8 +575,8 @@ async def invite(
 ) -> Answer:
     """Invite one more real node, which will replicate what this institution's node publishes to members.
 
-    Whoever has the file may join until it expires. Hand it over in secret, and look at the members afterwards
-    (medsync private members).
+    Anyone who has the file may join until it expires. Hand it over in secret, and look at the members
+    afterwards (medsync private members).
     """
     async with opened(context, home) as found, found.store() as store:
         node = _real_node(store)
@@ -612,7 +609,7 @@ async def join(
             raise InputError("FILE: the invitation is this institution's own.")
         with context.busy("Joining"):
             contexts = await _joined(node, invitation)
-            identities = [await node.join_context(one) for one in contexts]
+            identities = [await node.join_context(context_id) for context_id in contexts]
     return {"group": invitation.group, "member": next(iter(identities), None), "contexts": contexts}
 
 
@@ -648,12 +645,12 @@ async def members(
     """
     from medsync.private.node.interface import decode_id
 
-    for one in expect:
-        decode_id(one, "--expect")
+    for member in expect:
+        decode_id(member, "--expect")
     async with opened(context, home) as found, found.store() as store:
         node, own = _real_node(store), store.apps[0].context.member
         if expect:
             await node.check_members(found.settings.group, {own, *expect})
         listed = await node.members(found.settings.group)
-    ordered = sorted(listed, key=lambda one: (one.identity != own, one.identity))
-    return [{"member": one.identity, "role": one.role, "own": one.identity == own} for one in ordered]
+    ordered = sorted(listed, key=lambda member: (member.identity != own, member.identity))
+    return [{"member": m.identity, "role": m.role, "own": m.identity == own} for m in ordered]

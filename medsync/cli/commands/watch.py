@@ -76,12 +76,12 @@ class _Source:
         self._context = context
         self._contracts = contracts
         self._client = client
-        #: Nothing before this block is told.
+        #: Nothing before this block is reported.
         self._first = 0
-        #: The block that was told of last, where asking again begins.
+        #: The last reported block, where the next request begins.
         self._block = 0
-        #: What was told of that block and the one before, by position.
-        self._told: set[tuple[int, int, int]] = set()
+        #: What was reported of that block and the previous one, by position.
+        self._reported: set[tuple[int, int, int]] = set()
 
     async def events(self, url: str | None, from_block: int | None) -> AsyncIterator[Event]:
         """What happens from a block on, by default the next; over a WebSocket at `url` if possible."""
@@ -110,13 +110,13 @@ class _Source:
             async with connect(url) as socket:
                 await socket.send(json.dumps(request))
                 async for text in socket:
-                    async for event in self._told_by(json.loads(text)):
+                    async for event in self._events_in(json.loads(text)):
                         yield event
         except (OSError, WebSocketException, ValueError, KeyError, TypeError) as error:
             raise NetworkError(f"The node's WebSocket is of no use ({type(error).__name__}).") from None
         raise NetworkError("The node closed its WebSocket.")
 
-    async def _told_by(self, message: dict[str, Any]) -> AsyncIterator[Event]:
+    async def _events_in(self, message: dict[str, Any]) -> AsyncIterator[Event]:
         """The events that a message of the node's brings."""
         if "error" in message:
             raise NetworkError(f"The node takes no subscription: {message['error']['message']}.")
@@ -127,13 +127,13 @@ class _Source:
         elif message["method"] == "starknet_subscriptionReorg":
             self._context.say("The node went back on some blocks: their events may come again.")
             self._first = self._block = int(message["params"]["result"]["starting_block_number"])
-            self._told.clear()
+            self._reported.clear()
         elif message["method"] == "starknet_subscriptionEvents":
             for event in self._new([_emitted(message["params"]["result"])]):
                 yield event
 
     async def _page(self) -> AsyncIterator[Event]:
-        """What the node has from the block that was told of last."""
+        """What the node has from the last reported block on."""
         newest = (await newest_block(self._client)).number
         if newest < self._block:
             return
@@ -148,12 +148,12 @@ class _Source:
     def _new(self, found: list[EmittedEvent]) -> Iterator[Event]:
         for event in found:
             place = position(event)
-            if place in self._told or place[0] < max(self._first, self._block - 1):
+            if place in self._reported or place[0] < max(self._first, self._block - 1):
                 continue
             if place[0] > self._block:
-                self._told = {told for told in self._told if told[0] >= self._block}
+                self._reported = {reported for reported in self._reported if reported[0] >= self._block}
                 self._block = place[0]
-            self._told.add(place)
+            self._reported.add(place)
             yield decode_event(event, self._contracts[event.from_address])
 
 

@@ -1,7 +1,7 @@
-"""What a patient can take away: consents and access log as JSON, CSV, FHIR R5 and consent receipts.
+"""Exports of a patient's consents and access log: JSON, CSV, FHIR R5 and consent receipts.
 
-Every form starts from one `PatientExport`. Only JSON and CSV carry the log so that it can be verified again
-without a node; FHIR and receipts are for systems that speak those languages.
+Every format is made from a `PatientExport`. Only JSON and CSV contain the log in a form that can be verified
+again without a node; FHIR and receipts are for systems that process those formats.
 """
 
 from collections.abc import Sequence
@@ -16,48 +16,54 @@ from medsync.protocol.vocabulary import Purpose
 
 @dataclass(frozen=True, slots=True)
 class PatientExport:
-    """One patient's consents and access log, as read from one contract on one chain."""
+    """One patient's consents and access log, as read from one contract on one chain.
+
+    >>> from medsync.protocol.types import LogHead
+    >>> export = PatientExport(0x534E5F5345504F4C4941, 1, 7, head=LogHead(0, 0), entries=())
+    >>> export.head.count
+    0
+    """
 
     #: The chain's id as a felt: its name as a short string.
     chain_id: int
     #: The `MedSync` contract.
     contract: int
     patient: int
-    #: The log's head as the contract answered it.
+    #: The log's head as returned by the contract.
     head: LogHead
-    #: The log, first entry first.
+    #: The log entries, oldest first.
     entries: tuple[LogEntry, ...]
-    #: What happened to the patient's consents, in the order of the chain.
+    #: The events of the patient's consents, in chain order.
     consents: tuple[ConsentEvent, ...] = ()
 
     def __post_init__(self) -> None:
         if any(event.patient != self.patient for event in self.consents):
-            raise InvalidValue("consents: an event is about another patient")
+            raise InvalidValue("consents: an event belongs to another patient")
 
 
 class ConsentState(StrEnum):
-    """Where one given version of a consent stands at some second."""
+    """The state of one version of a consent at a given second."""
 
     GIVEN = "given"
-    #: A newer version took its place.
+    #: Replaced by a newer version.
     RENEWED = "renewed"
     #: Withdrawn by the patient.
     WITHDRAWN = "withdrawn"
-    #: Revoked by somebody else for the patient.
+    #: Revoked on the patient's behalf by a delegate.
     REVOKED = "revoked"
     EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class GivenConsent:
-    """One version of a consent, from the event that gave it to the one that ended it."""
+    """One version of a consent, from the event that gave it to the event that ended it."""
 
     added: ConsentAdded
-    #: What ended it before its window did; None if nothing has.
+    #: The event that ended it before its window did, if any.
     ended: ConsentEvent | None = None
 
     def state(self, at: int) -> ConsentState:
-        """Where it stands at the unix second `at`, given all the events it was made from."""
+        """The state at the unix second `at`, according to the events it was built from."""
         if isinstance(self.ended, ConsentAdded):
             return ConsentState.RENEWED
         if self.ended is not None:
@@ -67,9 +73,9 @@ class GivenConsent:
 
 
 def given_consents(events: Sequence[ConsentEvent]) -> list[GivenConsent]:
-    """Every version of one patient's consents that was ever given, oldest first, with what ended it.
+    """All versions of one patient's consents, oldest first, each with the event that ended it.
 
-    `events` stand in the chain's order. The first event that ends a version counts.
+    `events` must be in chain order. The first event that ends a version counts.
     """
     given: list[GivenConsent] = []
     live: dict[tuple[int, Purpose], int] = {}

@@ -1,7 +1,7 @@
-"""Events as flat records of plain values, and back: the one codec behind the JSON and the CSV form.
+"""Conversion of events to flat records of plain values and back, shared by the JSON and CSV formats.
 
 Felts are written in hexadecimal, other numbers as they are, purposes by code, decisions and reasons by name,
-categories as a list of names. Every value has exactly one way to be written.
+categories as a list of names. Every value has exactly one representation.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from medsync.protocol.events import (
 from medsync.protocol.felt import InvalidValue, check_uint, parse_felt
 from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason
 
-#: What a record's value can be.
+#: A value of a record.
 Value = str | int | list[str] | None
 
 #: The events of a consent history by name, which is also their name on the chain.
@@ -47,13 +47,13 @@ _Event = TypeVar("_Event", bound=LogEntry | ConsentEvent)
 
 
 def columns(kind: type[Any]) -> list[str]:
-    """The names of a record's values in order: the event's fields, then where it stands on the chain."""
+    """The names of a record's values in order: the event's fields, then its location on the chain."""
     own = [field.name for field in fields(kind) if field.name != "location"]
     return own + [field.name for field in fields(EventLocation)]
 
 
 def to_record(event: LogEntry | ConsentEvent) -> dict[str, Value]:
-    """The event as a flat record, in the order of `columns`."""
+    """Convert an event to a flat record, in the order of `columns`."""
     record: dict[str, Value] = {}
     for name in columns(type(event)):
         owner = event if name in event.__slots__ else event.location
@@ -62,7 +62,7 @@ def to_record(event: LogEntry | ConsentEvent) -> dict[str, Value]:
 
 
 def from_record(kind: type[_Event], record: Mapping[str, Any], where: str) -> _Event:
-    """The event that `to_record` wrote. Raises `InvalidValue` naming `where` and the value that is wrong."""
+    """Read an event written by `to_record`. Raises `InvalidValue` naming `where` and the invalid value."""
     expected = columns(kind)
     if set(record) != set(expected):
         wrong = sorted(set(record) ^ set(expected))
@@ -102,11 +102,11 @@ def _read(name: str, value: Any, where: str) -> Any:
             raise InvalidValue(f"{where}: {error}") from None
     if name == "purpose":
         if not isinstance(value, str) or value not in Purpose.__members__:
-            raise InvalidValue(f"{where}: {value!r} is no purpose")
+            raise InvalidValue(f"{where}: {value!r} is not a purpose")
         return Purpose[value]
     if name in _WORDS:
         if not isinstance(value, str) or value not in _WORDS[name].__members__:
-            raise InvalidValue(f"{where}: {value!r} is no {name}")
+            raise InvalidValue(f"{where}: {value!r} is not a {name}")
         return _WORDS[name][value]
     check_uint(value, 64, where)
     return value

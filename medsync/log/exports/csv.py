@@ -1,8 +1,9 @@
 """A patient's access log and consents as CSV (RFC 4180), for spreadsheets.
 
-Values are written as in the JSON form; categories are separated by spaces, what is unknown is empty. No value
-can start with a character that a spreadsheet takes for a formula. Both tables read back to what was written;
-the log can then be verified with `medsync.log.completeness`, but the JSON form is the self-contained one.
+Values are written as in the JSON format; categories are separated by spaces, and unknown values are empty. No
+value starts with a character that a spreadsheet would interpret as a formula. Both tables can be read back
+without loss; the log can then be verified with `medsync.log.completeness`, but only the JSON format is
+self-contained.
 """
 
 import csv
@@ -14,7 +15,7 @@ from medsync.log.exports._records import CONSENT_EVENTS, Value, columns, from_re
 from medsync.protocol.events import ConsentEvent, EventLocation, LogEntry
 from medsync.protocol.felt import InvalidValue
 
-#: One row per event, whichever it is: what an event does not have is empty.
+#: One row per event of any kind: fields that an event does not have are empty.
 _CONSENT_COLUMNS = [
     "event",
     *dict.fromkeys(name for kind in CONSENT_EVENTS.values() for name in columns(kind)),
@@ -30,7 +31,7 @@ def dumps_log(entries: Iterable[LogEntry]) -> str:
 
 
 def loads_log(text: str) -> list[LogEntry]:
-    """The entries that `dumps_log` wrote. Raises `InvalidValue`, naming row and column, otherwise."""
+    """Read the entries written by `dumps_log`. Raises `InvalidValue` naming the invalid row and column."""
     rows = _rows(text, columns(LogEntry))
     return [from_record(LogEntry, _values(row), f"row {number}") for number, row in rows]
 
@@ -41,7 +42,7 @@ def dumps_consents(events: Iterable[ConsentEvent]) -> str:
 
 
 def loads_consents(text: str) -> list[ConsentEvent]:
-    """The events that `dumps_consents` wrote. Raises `InvalidValue`, naming row and column, otherwise."""
+    """Read the events written by `dumps_consents`. Raises `InvalidValue` naming the row and column."""
     events: list[ConsentEvent] = []
     for number, row in _rows(text, _CONSENT_COLUMNS):
         kind = CONSENT_EVENTS.get(row["event"])
@@ -50,7 +51,7 @@ def loads_consents(text: str) -> list[ConsentEvent]:
         own = columns(kind)
         foreign = [name for name in _CONSENT_COLUMNS[1:] if name not in own and row[name]]
         if foreign:
-            raise InvalidValue(f"row {number}: {row['event']} has no {', '.join(foreign)}")
+            raise InvalidValue(f"row {number}: {row['event']} does not have {', '.join(foreign)}")
         events.append(from_record(kind, _values({name: row[name] for name in own}), f"row {number}"))
     return events
 
@@ -67,11 +68,11 @@ def _dumps(header: Sequence[str], records: Iterable[Mapping[str, Value]]) -> str
 
 
 def _rows(text: str, header: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
-    """The rows below the heading with their line-independent number, from 2 as spreadsheets count."""
+    """The rows below the heading with their row numbers, starting at 2 as in spreadsheets."""
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
-        raise InvalidValue(f"not CSV: {error}") from None
+        raise InvalidValue(f"invalid CSV: {error}") from None
     if not table or table[0] != list(header):
         raise InvalidValue(f"the heading row must be {','.join(header)}")
     for number, cells in enumerate(table[1:], 2):
@@ -81,7 +82,7 @@ def _rows(text: str, header: Sequence[str]) -> Iterable[tuple[int, dict[str, str
 
 
 def _values(row: Mapping[str, str]) -> dict[str, Any]:
-    """Cells as the JSON form has them: numbers as numbers, categories as a list, nothing as None."""
+    """Convert cells to the values of the JSON format: numbers, lists of categories, None for empty cells."""
     values: dict[str, Any] = {}
     for name, cell in row.items():
         if name == "categories":

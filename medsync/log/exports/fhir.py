@@ -2,12 +2,12 @@
 
 Codes follow HL7 and DICOM as IHE's Basic Audit Log Patterns (BALP) use them: an access decision is a
 Security Alert (DCM 110113) of the kind AuthZ-Consent, an emergency one the start of an Emergency Override
-(DCM 110127). BALP asks for more agents than a contract knows of (the client's network address, for one), so
-no profile is named in `meta.profile`. Everybody is an address: patients and organisations are references by
+(DCM 110127). BALP requires agents that a contract does not know (such as the client's network address), so
+`meta.profile` names no profile. Every party is an address: patients and organisations are references by
 identifier.
 
-A FHIR period ends with a second that is still inside, so `period.end` is `expires_at` less one second. It is
-left out where it lies beyond the year 9999, which FHIR cannot write.
+A FHIR period includes its last second, so `period.end` is `expires_at` minus one second. It is
+omitted if it is after the year 9999, which FHIR cannot express.
 """
 
 from collections.abc import Mapping
@@ -39,13 +39,13 @@ from medsync.protocol.vocabulary import (
 DICOM_SYSTEM: Final = "http://dicom.nema.org/resources/ontology/DCM"
 #: URI of BALP's kinds of authorisation decisions.
 BALP_SYSTEM: Final = "https://profiles.ihe.net/ITI/BALP/CodeSystem/AuthZsubType"
-#: URI of the W3C Data Privacy Vocabulary, whose consent statuses tag the consents.
+#: URI of the W3C Data Privacy Vocabulary, whose consent statuses are used as tags.
 DPV_SYSTEM: Final = "https://w3id.org/dpv"
-#: Prefix of the URIs of identifiers and codes that are MedSync's own.
+#: Prefix of the URIs of MedSync's identifiers and codes.
 OWN_SYSTEM: Final = "urn:x-medsync:"
 
 _HL7: Final = "http://terminology.hl7.org/CodeSystem/"
-#: Resource ids are derived from what they are about, so that equal exports give equal bundles.
+#: Resource ids are derived from the content, so that equal exports give equal bundles.
 _NAMESPACE: Final = UUID("6d656473-796e-4363-8000-666869720001")
 
 _STATUS_TAGS: Final[Mapping[ConsentState, str]] = {
@@ -59,8 +59,8 @@ _STATUS_TAGS: Final[Mapping[ConsentState, str]] = {
 def audit_outcome(decision: Decision, reason: Reason) -> tuple[str, str]:
     """Code and display name of an access decision in HL7's audit-event-outcome.
 
-    Success (0) for what was released; minor failure (4) where nobody was asked yet, which a request can mend;
-    serious failure (8) for a refusal, as in BALP's example; major failure (12) where the reward pool broke.
+    Success (0) for a release; minor failure (4) if the patient was never asked, which a request can change;
+    serious failure (8) for a refusal, as in BALP's example; major failure (12) if the reward pool failed.
     """
     if decision in (Decision.PERMIT, Decision.EMERGENCY):
         return "0", "Success"
@@ -70,16 +70,16 @@ def audit_outcome(decision: Decision, reason: Reason) -> tuple[str, str]:
 
 
 def to_bundle(export: PatientExport, as_of: int, *, test_data: bool = False) -> Bundle:
-    """The export as a validated FHIR R5 collection.
+    """Convert an export to a validated FHIR R5 collection.
 
-    It holds one `Consent` for every version that was given and one `AuditEvent` for every log entry. Consents
-    have the status they have at the unix second `as_of`, which is also the bundle's timestamp. `test_data`
-    labels every resource HTEST (test health data). Raises `VerificationError` if the entries do not lead to
+    It contains one `Consent` per version that was given and one `AuditEvent` per log entry. Consents
+    have their status at the unix second `as_of`, which is also the bundle's timestamp. `test_data`
+    labels every resource HTEST (test health data). Raises `VerificationError` if the entries do not hash to
     the log's head.
     """
     digests = entry_digests(export.chain_id, export.contract, export.entries)
     if [0, *digests][-1] != export.head.head or len(digests) != export.head.count:
-        raise VerificationError("the entries are not the patient's whole log")
+        raise VerificationError("the entries are not the patient's complete log")
     resources = [_consent(export, given, as_of) for given in given_consents(export.consents)]
     exported = {resource["id"] for resource in resources}
     resources += [
@@ -100,7 +100,7 @@ def to_bundle(export: PatientExport, as_of: int, *, test_data: bool = False) -> 
 
 
 def dumps(export: PatientExport, as_of: int, *, test_data: bool = False) -> str:
-    """`to_bundle` as FHIR JSON (two-space indented, final newline)."""
+    """Convert an export to FHIR JSON as in `to_bundle` (indented by two spaces, with a final newline)."""
     return str(to_bundle(export, as_of, test_data=test_data).model_dump_json(indent=2)) + "\n"
 
 
@@ -226,7 +226,7 @@ def _audit_event(export: PatientExport, entry: LogEntry, digest: int, exported: 
 
 
 def _scope(categories: Category) -> dict[str, Any]:
-    """The categories of a consent as FHIR resource types and, for the EHDS groups, document types."""
+    """A consent's categories as FHIR resource types and, for the EHDS groups, document types."""
     types = [
         _coding("http://hl7.org/fhir/fhir-types", name, name)
         for name, category in FHIR_CATEGORIES.items()

@@ -1,8 +1,8 @@
 """A patient's export as one JSON document that can be verified again without a node.
 
-The document holds the log with the digest of every entry, so that a fault can be pinned to an entry. What
-verifying it shows is said in `verify_export`. The consents travel along but have no hash chain: they prove
-themselves only against the chain's events.
+The document contains the log with the digest of every entry, so that a fault can be attributed to an entry.
+`verify_export` describes what a verification shows. The consents are included but have no hash chain: they
+can only be checked against the events on the chain.
 """
 
 import json
@@ -26,21 +26,21 @@ from medsync.protocol.felt import (
 )
 from medsync.protocol.types import LogHead
 
-#: Names the form of the document; a reader refuses any other.
+#: Identifies the format of the document; readers reject any other.
 SCHEMA: Final = "medsync.export/1"
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedExport:
-    """An export whose log is complete for its head."""
+    """An export whose log is complete with respect to its head."""
 
     export: PatientExport
-    #: Whether the head came from outside the document. If not, the document agrees with itself and no more.
+    #: Whether the head came from outside the document. If not, only the document's consistency was checked.
     anchored: bool
 
 
 def dumps(export: PatientExport) -> str:
-    """The export as a JSON document (two-space indented, final newline). Equal exports give equal text."""
+    """Write an export as JSON, indented by two spaces. Equal exports give equal text."""
     digests = entry_digests(export.chain_id, export.contract, export.entries)
     document: dict[str, Any] = {
         "schema": SCHEMA,
@@ -58,22 +58,22 @@ def dumps(export: PatientExport) -> str:
 
 
 def loads(text: str | bytes) -> PatientExport:
-    """The export that `dumps` wrote, without verifying it.
+    """Read an export written by `dumps` without verifying it.
 
-    Raises `InvalidValue`, naming the member, for text that is no such document.
+    Raises `InvalidValue`, naming the member, if the text is not a valid export.
     """
     return _read(text)[0]
 
 
 def verify_export(text: str | bytes, head: LogHead | None = None) -> VerifiedExport:
-    """Check that the document holds the patient's whole access log, and nothing else.
+    """Check that a document contains the patient's complete access log and nothing else.
 
-    With a `head` that was read from the chain this shows that every entry is **included** in the anchored log
-    and that the log is **append-only** up to that head: a missing, altered, reordered or invented entry is
-    found. Without it only the document's own head is used, which whoever wrote the document chose. The
+    With a `head` read from the chain, this shows that every entry is **included** in the anchored log and
+    that the log is **append-only** up to that head: missing, altered, reordered and invented entries are
+    found. Without it, the check uses the document's own head, which the author of the document chose. The
     consents are not covered.
 
-    Raises `VerificationError` with every fault found, `InvalidValue` for text that is no export.
+    Raises `VerificationError` with every fault found, and `InvalidValue` if the text is not a valid export.
     """
     export, stated = _read(text)
     expected = head or export.head
@@ -86,19 +86,19 @@ def verify_export(text: str | bytes, head: LogHead | None = None) -> VerifiedExp
             f"the chain {expected.count} and {hex(expected.head)}",
         )
     if findings:
-        raise VerificationError("this is not the patient's whole log", findings=findings)
+        raise VerificationError("the document is not the patient's complete log", findings=findings)
     return VerifiedExport(export, anchored=head is not None)
 
 
 def _read(text: str | bytes) -> tuple[PatientExport, dict[int, int]]:
-    """The export, and the digests its entries state, by position."""
+    """The export, and the digests stated in its entries, by position."""
     document = _members(
         parse_json(text),
         {"schema", "chain_id", "contract", "patient", "log", "entries", "consents"},
         "document",
     )
     if document["schema"] != SCHEMA:
-        raise InvalidValue(f"schema: this reads {SCHEMA}, not {document['schema']!r}")
+        raise InvalidValue(f"schema: expected {SCHEMA}, not {document['schema']!r}")
     if not isinstance(document["chain_id"], str):
         raise InvalidValue("chain_id must be a short string")
     log = _members(document["log"], {"count", "head"}, "log")

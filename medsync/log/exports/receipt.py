@@ -1,14 +1,14 @@
-"""Consent receipts in the style of ISO/IEC TS 27560:2023: what a patient keeps as proof of what was agreed.
+"""Consent receipts in the style of ISO/IEC TS 27560:2023: the patient's proof of what was agreed.
 
-One receipt covers one consent record, that is one (patient, grantee, purpose), with every event of its life.
+A receipt covers one consent record, that is one (patient, grantee, purpose), with every event in its history.
 Field names and their order follow the technical specification's four sections (header, processing, parties,
-events); event states are the consent statuses of the W3C Data Privacy Vocabulary. It is in that *style*: no
-conformance is claimed, because much that the specification asks for (who is behind an address, where data is
-stored, the notice that was shown) is agreed off-chain. The caller may add it as `Particulars`; what is not
-known is listed under `not_recorded` and never guessed.
+events); event states are the consent statuses of the W3C Data Privacy Vocabulary. Receipts do not claim
+conformance, because much of what the specification requires (the identity behind an address, where data is
+stored, the notice that was shown) is agreed off-chain. The caller may add it as `Particulars`; missing values
+are listed under `not_recorded` and never guessed.
 
-It serves GDPR Art. 7(1), demonstrating consent, and HIPAA 164.508(c) by stating recipient, purpose, expiry,
-remuneration and how to withdraw.
+Receipts serve GDPR Art. 7(1), demonstrating consent, and HIPAA 164.508(c) by stating recipient, purpose,
+expiry, remuneration and how to withdraw.
 """
 
 import json
@@ -23,38 +23,38 @@ from medsync.protocol.hashing import poseidon
 from medsync.protocol.types import CampaignTerms, utc_text
 from medsync.protocol.vocabulary import ACT_REASON_SYSTEM, EHDS_GROUPS, Category, Purpose
 
-#: Names the form of the receipt.
+#: Identifies the format of the receipt.
 SCHEMA: Final = "medsync.consent-receipt/1"
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Who is behind an address, as the parties know each other off-chain."""
+    """The person or organisation behind an address, as known off-chain."""
 
     name: str
     #: Postal address.
     address: str
-    #: How to reach them: an e-mail address, telephone number or URL.
+    #: An e-mail address, telephone number or URL.
     contact: str
 
 
 @dataclass(frozen=True, slots=True)
 class Particulars:
-    """What a receipt should say that the chain does not hold. Everything may be left out."""
+    """Details for a receipt that are not on the chain. All are optional."""
 
-    #: Where the privacy notice that was shown can be read.
+    #: URL of the privacy notice that was shown.
     privacy_notice: str | None = None
     #: Language of that notice (BCP 47).
     language: str | None = None
-    #: Where the data is stored.
+    #: Locations where the data is stored.
     storage_locations: str | None = None
-    #: How long the grantee keeps it.
+    #: How long the grantee retains the data.
     retention_period: str | None = None
-    #: Whose law applies.
+    #: The applicable jurisdiction.
     jurisdiction: str | None = None
-    #: Parties by their address.
+    #: The parties, by address.
     parties: dict[int, Party] = field(default_factory=dict)
-    #: The campaigns that the consent's versions insist on; those it names are disclosed in full.
+    #: Terms of the campaigns that the consent's versions may require; the receipt discloses those it names.
     campaigns: Sequence[CampaignTerms] = ()
 
 
@@ -64,7 +64,7 @@ def consent_receipt(
     purpose: Purpose,
     particulars: Particulars | None = None,
 ) -> dict[str, Any]:
-    """The receipt of one consent record, ready for `json.dumps`.
+    """Make the receipt of one consent record, ready for `json.dumps`.
 
     Raises `InvalidValue` if that consent was never given.
     """
@@ -105,12 +105,12 @@ def consent_receipt(
 
 
 def dumps(receipt: dict[str, Any]) -> str:
-    """A receipt as JSON text (two-space indented, final newline)."""
+    """Write a receipt as JSON (indented by two spaces, with a final newline)."""
     return json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
 
 
 def _life(export: PatientExport, grantee: int, purpose: Purpose) -> list[ConsentEvent]:
-    """The events that changed this record, from its first giving on."""
+    """The events that changed this record, starting with the first consent."""
     events: list[ConsentEvent] = []
     live = False
     for event in export.consents:
@@ -125,7 +125,7 @@ def _life(export: PatientExport, grantee: int, purpose: Purpose) -> list[Consent
 
 
 def _receipt_id(export: PatientExport, grantee: int, purpose: Purpose, events: Sequence[ConsentEvent]) -> str:
-    """A receipt's id changes with every event of the record, and with nothing else."""
+    """The receipt's id, which changes only with new events of the record."""
     felts = [export.chain_id, export.contract, export.patient, grantee, purpose.felt, len(events)]
     return hex(poseidon(felts))
 
@@ -205,7 +205,7 @@ def _time(location: EventLocation | None) -> str | None:
 
 
 def _time_text(seconds: int) -> str:
-    """ISO 8601 in UTC; a moment beyond the year 9999 as seconds after the unix epoch."""
+    """The time as ISO 8601 in UTC, or as unix seconds after the year 9999."""
     try:
         return utc_text(seconds)
     except InvalidValue:

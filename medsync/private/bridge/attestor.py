@@ -1,9 +1,9 @@
-"""Attesting: what an institution checks before its node's key signs that a log grew, and only grew.
+"""Attestation: the checks an institution makes before its node's key signs that a log only grew.
 
-The bridge asks with an `AttestationRequest`: a file with everything an attestor needs and no secret. An
-attestor believes nothing in it. It reads the anchored head from the chain itself, recomputes the new root
-from the entries, remembers what it signed before, and has its own node sign an ownership claim over that
-root. Only then does the registered STARK key sign.
+The bridge sends an `AttestationRequest`: a file with everything an attestor needs, without secrets. The
+attestor does not trust it. It reads the anchored head from the chain, recomputes the new root from the
+entries, compares them with what it signed before, and has its own node sign an ownership claim for that root.
+Only then does it sign with the registered STARK key.
 """
 
 from __future__ import annotations
@@ -46,28 +46,28 @@ from medsync.storage.database import Database
 
 
 class AttestationRequest(Schema):
-    """What a bridge asks attestors to sign."""
+    """A bridge's request to attestors."""
 
     form: Literal["medsync.attestation-request/1"] = "medsync.attestation-request/1"
     chain: Felt
     #: The PrivateAnchor contract.
     anchor: Felt
     epoch: int = Field(ge=0)
-    #: Size and root that are anchored now.
+    #: The currently anchored size and root.
     previous_size: int = Field(ge=0)
     previous_root: Felt
-    #: Roots of the perfect subtrees that the anchored log consists of, the largest first.
+    #: Roots of the perfect subtrees of the anchored log, largest first.
     peaks: list[Felt]
     size: int = Field(gt=0)
     root: Felt
     #: Digest of the state of the bridge's contexts, see `state_digest`.
     state: Felt
-    #: The entries that are new, in order.
+    #: The new entries, in order.
     operations: list[Operation]
 
     @property
     def statement(self) -> Statement:
-        """What is to be signed."""
+        """The statement to sign."""
         return Statement(size=self.size, root=self.root, state=self.state, epoch=self.epoch)
 
 
@@ -92,24 +92,24 @@ class Attestation(Schema):
 
     @property
     def node_signature(self) -> NodeSignature:
-        """What the contract is given."""
+        """The signature for the contract."""
         return NodeSignature(self.node, self.r, self.s)
 
 
 class Replica:
-    """What the attestor's own node has of the contexts that the bridge logs."""
+    """The attestor's replica of the contexts that the bridge logs."""
 
     def __init__(self, apps: Sequence[RecordsApp]) -> None:
         self._apps = apps
 
     async def unknown(self, operations: Sequence[Operation]) -> list[Operation]:
-        """The entries that the own node's replicated state does not confirm."""
+        """The entries that the replicated state of the attestor's node does not confirm."""
         records: dict[str, RecordView] = {}
         receipts: set[tuple[object, ...]] = set()
         for app in self._apps:
             records |= {record.id: record async for record in app.all_records()}
             receipts |= {_facts(receipt) async for receipt in app.all_receipts()}
-        return [one for one in operations if not _is_confirmed(one, records, receipts)]
+        return [operation for operation in operations if not _is_confirmed(operation, records, receipts)]
 
 
 def _is_confirmed(
@@ -138,7 +138,7 @@ def _facts(receipt: Receipt | ReceiptOperation) -> tuple[object, ...]:
 
 @dataclass(frozen=True)
 class Memory:
-    """What an attestor signed last: the anchored log it was on top of, and the leaves above that."""
+    """The last signed statement: the anchored log below it, and the leaves above."""
 
     size: int
     peaks: tuple[int, ...]
@@ -146,7 +146,7 @@ class Memory:
 
 
 class Attestor:
-    """One institution's say: its node, its STARK key, and its memory."""
+    """An institution's attestor: its node, its STARK key, and its memory."""
 
     def __init__(
         self,
@@ -158,19 +158,19 @@ class Attestor:
         memory: Path,
         replica: Replica | None = None,
     ) -> None:
-        """`memory` is a file only this attestor writes; `replica` is None for a witness."""
+        """`memory` is a file that only this attestor writes; `replica` is None for a witness."""
         self.node, self.context, self.signer, self.anchor = node, context, signer, anchor
         self.replica = replica
         self._memory = _Memory(memory)
 
     def close(self) -> None:
-        """Close the memory; the node is whoever opened it's."""
+        """Close the memory. The caller closes the node."""
         self._memory.close()
 
     async def attest(self, request: AttestationRequest) -> Attestation:
-        """Check a request against the chain, the memory and the own node, and sign.
+        """Check a request against the chain, the memory and the attestor's node, and sign it.
 
-        Raises VerificationError that says what is wrong with it; nothing is signed then.
+        Raises VerificationError with the fault, without signing anything.
         """
         head = await self.anchor.head()
         index, identity = await self._own_place(request, head)
@@ -179,7 +179,7 @@ class Attestor:
         self._memory.check(request, values)
         await self._check_content(request.operations)
         claim = await self._claim(request, identity)
-        # Remembered first: whoever stops this here has no signature yet, and gets no other one later.
+        # Store it before signing: an interruption here cannot lead to a second, different signature.
         self._memory.remember(Memory(head.size, tuple(request.peaks), tuple(values)))
         signature = sign_statement(
             self.signer, self.anchor.address, head, request.statement, node=index, chain_id=request.chain
@@ -200,7 +200,7 @@ class Attestor:
         )
 
     async def _own_place(self, request: AttestationRequest, head: AnchorHead) -> tuple[int, int]:
-        """Where among the registered nodes this one is, and the identity it is registered with."""
+        """The index of this node among the registered nodes, and its registered identity."""
         chain = self.signer.chain_id
         if (request.chain, request.anchor) != (chain, self.anchor.address):
             raise VerificationError("The request is for another chain or another PrivateAnchor.")
@@ -212,7 +212,7 @@ class Attestor:
             node = await self.anchor.node(index)
             if node.stark_key == self.signer.public_key:
                 return index, node.identity
-        raise VerificationError(f"This key is no registered node's in epoch {head.epoch}.")
+        raise VerificationError(f"This key does not belong to a registered node in epoch {head.epoch}.")
 
     async def _check_content(self, operations: Sequence[Operation]) -> None:
         if self.replica is None:
@@ -220,9 +220,9 @@ class Attestor:
         unknown = await self.replica.unknown(operations)
         if unknown:
             raise VerificationError(
-                "The own node's state does not have what the request says:",
+                "The state of this attestor's node does not contain the request's operations:",
                 findings=[f"{operation.kind}, operation {operation.seq}" for operation in unknown],
-                hint="It may not be in step yet: try again.",
+                hint="It may not be synchronised yet: try again.",
             )
 
     async def _claim(self, request: AttestationRequest, identity: int) -> Claim:
@@ -230,25 +230,25 @@ class Attestor:
         claim = await self.node.attest(self.context, asked)
         verify_claim(claim, kind=self.node.kind, context=self.context, request=asked)
         if node_identity(self.node.kind, claim.signer) != identity:
-            raise VerificationError("The node that signed is not the one registered with this key.")
+            raise VerificationError("The node that signed is not the node registered with this key.")
         return claim
 
 
 def check_claim(attestation: Attestation, request: AttestationRequest, identity: int) -> None:
-    """Check that the registered node claimed what its key signed. `identity` is what the contract has of it.
+    """Check that the registered node signed the claim. `identity` is its identity in the contract.
 
-    That the claim has run out since does not matter. Raises VerificationError.
+    An expired claim is accepted. Raises VerificationError.
     """
     if node_identity(attestation.kind, attestation.signer) != identity:
-        raise VerificationError("The claim is another node's than the one registered.")
+        raise VerificationError("The claim was not made by the registered node.")
     payload = parse_json(attestation.payload)
     if not isinstance(payload, dict):
-        raise VerificationError("The attestation's claim is none.")
+        raise VerificationError("The attestation does not contain a valid claim.")
     issued = payload.get("issued_at_ms")
     verify_claim(
         Claim(attestation.signer, attestation.payload, attestation.signature),
         kind=attestation.kind,
-        # Which context it was is the node's affair.
+        # The context is not checked, because the node chooses it.
         context=CalimeroContext(
             str(payload.get("context_id")), str(payload.get("group_id")), encode_id(attestation.signer)
         ),
@@ -258,7 +258,7 @@ def check_claim(attestation: Attestation, request: AttestationRequest, identity:
 
 
 def claim_request(request: AttestationRequest) -> ClaimRequest:
-    """What a node is asked to claim for a request: bound to chain, contract, root, state, size and epoch."""
+    """The claim that a node signs for a request, bound to chain, contract, root, state, size and epoch."""
     nonce = hashlib.sha256(f"{request.epoch}:{request.previous_root:#x}:{request.size}".encode()).hexdigest()
     return ClaimRequest(
         audience=f"starknet:{request.chain:#x}:{request.anchor:#x}",
@@ -268,7 +268,7 @@ def claim_request(request: AttestationRequest) -> ClaimRequest:
 
 
 def _check_growth(request: AttestationRequest, head: AnchorHead, values: Sequence[int]) -> None:
-    """Raise VerificationError unless the request's log is the anchored one and just these entries."""
+    """Raise VerificationError unless the request's log is the anchored log plus exactly these entries."""
     if (request.previous_size, request.previous_root) != (head.size, head.root):
         raise VerificationError(
             f"The request goes on from size {request.previous_size}; {head.size} are anchored, or others."
@@ -294,7 +294,7 @@ _SIGNED = sql.Table(
 
 
 class _Memory:
-    """The last statement signed: refuses a fork of it for ever."""
+    """The last signed statement, to refuse forks of it permanently."""
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _TABLES, what="The attestor's memory")
@@ -321,17 +321,17 @@ class _Memory:
             connection.execute(sql.insert(_SIGNED).values(row))
 
     def check(self, request: AttestationRequest, values: Sequence[int]) -> None:
-        """Raise VerificationError if the request's log is not one that what was signed before grew into."""
+        """Raise VerificationError unless the request's log extends the log that was signed before."""
         signed = self.recall()
         if signed is None:
             return
         anchored = request.previous_size - signed.size
         if anchored < 0:
             raise VerificationError(
-                "The chain's log is shorter than one that this attestor has seen anchored."
+                "The chain's log is shorter than a log that this attestor has seen anchored."
             )
         if anchored > len(signed.values):
-            # Others anchored more than this one was asked about: the contract made sure that it grew.
+            # Other attestors anchored more entries; the contract ensured that the log only grew.
             return
         frontier = Frontier(signed.size, signed.peaks)
         for value in signed.values[:anchored]:
@@ -339,7 +339,7 @@ class _Memory:
         pending = signed.values[anchored:]
         if frontier.root != request.previous_root or list(pending) != list(values[: len(pending)]):
             raise VerificationError(
-                "This is a fork: the request's log is not the one that this attestor signed before.",
+                "This is a fork: the request's log does not extend the log that this attestor signed before.",
                 hint="Ask the bridge's operator. Do not delete the memory.",
             )
 

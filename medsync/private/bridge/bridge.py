@@ -127,7 +127,7 @@ class Bridge:
         await self.issue(done)
         return done
 
-    # --- 1. collect -----------------------------------------------------------------------------------------
+    # --- 1. collect ---
 
     async def collect(self) -> int:
         """Append what the application did since the last time to the log; how many entries that were.
@@ -145,19 +145,21 @@ class Bridge:
                 )
             following = 0 if last is None else last.seq + 1
             while operations := await app.operations(following, _PAGE):
-                if [one.seq for one in operations] != list(range(following, following + len(operations))):
+                if [operation.seq for operation in operations] != list(
+                    range(following, following + len(operations))
+                ):
                     raise VerificationError(f"The node's operations from {following} on are out of order.")
                 self.journal.append(app.context.id, operations)
                 following += len(operations)
                 appended += len(operations)
         return appended
 
-    # --- 2. anchor ------------------------------------------------------------------------------------------
+    # --- 2. anchor ---
 
     async def anchor_log(self, done: BridgeStep) -> None:
         """Have the new root attested and anchored.
 
-        Raises VerificationError if the chain's log is no beginning of this one, or too few attestors signed;
+        Raises VerificationError if this log does not extend the chain's, or too few attestors signed;
         ContractError and NetworkError as sending does. Nothing is lost then: the next step tries again.
         """
         head = await self.anchor.head()
@@ -173,11 +175,11 @@ class Bridge:
                 f"{len(attestations)} of the {head.threshold} attestations needed are here.",
                 hint=f"Have other institutions attest {self._request_path(request)}.",
             )
-        chosen = sorted(attestations, key=lambda one: one.node)[: head.threshold]
+        chosen = sorted(attestations, key=lambda attestation: attestation.node)[: head.threshold]
         sending = self.anchor.anchor(
             request.statement,
             self.journal.log.consistency_path(head.size, size),
-            [one.node_signature for one in chosen],
+            [attestation.node_signature for attestation in chosen],
         )
         try:
             result = await sending.send()
@@ -268,7 +270,7 @@ class Bridge:
             chain_id=request.chain,
         )
 
-    # --- 3. issue -------------------------------------------------------------------------------------------
+    # --- 3. issue ---
 
     async def issue(self, done: BridgeStep) -> None:
         """Look at every new log entry of the node's patients, and issue tickets for what is permitted."""
@@ -291,7 +293,7 @@ class Bridge:
     async def _patients_until(self, block: int) -> set[int]:
         """The patients in whose logs there is something new, or something that waits.
 
-        A node that hides events here only delays tickets: whoever's log is looked at, it is proven complete.
+        A node that hides events here only delays tickets: every log that is read is proven complete.
         """
         # The block that was looked at last may have been growing then.
         first = self.first_block if self.journal.block is None else self.journal.block

@@ -1,7 +1,7 @@
 """The bridge's journal: entries of its log, patients' log entries it processed, tickets it issued.
 
-Everything the bridge does is first a transaction here, then an act outside that may be repeated: so it
-resumes wherever it was stopped. What it must never do, forget an entry that was anchored, would fork its own
+Every action of the bridge is first a transaction here, followed by an external action that can be repeated,
+so that it resumes after any interruption. The journal must never lose an anchored entry, which would fork the
 log.
 """
 
@@ -58,33 +58,33 @@ _PLACE = sql.Table(
 
 
 class EntryOutcome(StrEnum):
-    """What the bridge made of a log entry."""
+    """The outcome of processing a log entry."""
 
     ISSUED = "ISSUED"
     """A ticket was signed."""
     WAITING = "WAITING"
-    """The accessor has no key card here yet; it is looked at again until the entry is too old."""
+    """The accessor has no key certificate here yet. The entry is checked again until it is too old."""
     NOT_PERMITTED = "NOT_PERMITTED"
     """The decision was neither PERMIT nor EMERGENCY."""
     TOO_OLD = "TOO_OLD"
-    """It was logged longer ago than tickets are issued for."""
+    """The entry is too old for a ticket."""
     NO_RECORD = "NO_RECORD"
-    """No record here has the commitment that was asked for, or none was named."""
+    """No record here has the requested commitment, or the request names none."""
     NOT_CURRENT = "NOT_CURRENT"
-    """The commitment is an older version's, or the record was erased, perhaps not yet everywhere."""
+    """The commitment belongs to an older version, or the record was erased, possibly not yet everywhere."""
     WRONG_PATIENT = "WRONG_PATIENT"
-    """The record is another patient's."""
+    """The record belongs to another patient."""
     NOT_COVERED = "NOT_COVERED"
-    """The record has a category that was not asked for."""
+    """The record has a category that was not requested."""
 
 
-#: Outcomes after which an entry is not looked at again.
+#: Outcomes after which an entry is not checked again.
 FINAL = frozenset(EntryOutcome) - {EntryOutcome.WAITING}
 
 
 @dataclass(frozen=True)
 class ProcessedEntry:
-    """A log entry and what came of it."""
+    """A log entry with its outcome."""
 
     patient: int
     seq: int
@@ -102,14 +102,14 @@ class IssuedTicket:
     #: Id of the record it releases.
     record: str
     accessor: int
-    #: Last second (unix) it is good for.
+    #: Last second (unix) in which it is valid.
     deadline: int
     #: The ticket's file.
     text: str
 
 
 class Journal:
-    """The database. One bridge at a time has it."""
+    """The database, used by one bridge at a time."""
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path, _TABLES, what="The bridge's journal")
@@ -125,8 +125,6 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    # --- the log --------------------------------------------------------------------------------------------
 
     def last(self, context: str) -> Operation | None:
         """A context's newest operation in the log."""
@@ -152,7 +150,7 @@ class Journal:
             self.log.append(leaf_value(operation))
 
     def operations(self, first: int = 0, last: int | None = None) -> Iterator[Operation]:
-        """The log's entries from one position up to, and without, another."""
+        """The log's entries from a position up to but excluding another."""
         question = sql.select(_LEAVES.c.operation).where(_LEAVES.c.position >= first)
         if last is not None:
             question = question.where(_LEAVES.c.position < last)
@@ -162,26 +160,24 @@ class Journal:
             yield parse_operation(row.operation)
 
     def check_prefix(self, size: int, root: int) -> None:
-        """Raise VerificationError unless what is anchored is the beginning of this log."""
+        """Raise VerificationError unless this log extends the anchored log."""
         if size > len(self.log) or self.log.root(size) != root:
             raise VerificationError(
                 f"The chain has anchored a log of {size} entries that this bridge's {len(self.log)} entries"
-                " do not begin with.",
+                " do not extend.",
                 hint="Restore the journal, or find the other bridge: two bridges must not share an anchor.",
             )
 
-    # --- what was processed --------------------------------------------------------------------------------
-
     def processed(self, patient: int) -> set[int]:
-        """The places in a patient's log that need no further look."""
+        """The positions in a patient's log that need no further check."""
         question = sql.select(_ENTRIES.c.seq).where(
-            _ENTRIES.c.patient == hex(patient), _ENTRIES.c.outcome.in_([str(one) for one in FINAL])
+            _ENTRIES.c.patient == hex(patient), _ENTRIES.c.outcome.in_([str(outcome) for outcome in FINAL])
         )
         with self._database.transaction() as connection:
             return set(connection.execute(question).scalars())
 
     def waiting(self) -> set[int]:
-        """Addresses of the patients of whose log an entry waits."""
+        """Addresses of the patients with a waiting log entry."""
         question = sql.select(_ENTRIES.c.patient).where(_ENTRIES.c.outcome == str(EntryOutcome.WAITING))
         with self._database.transaction() as connection:
             return {int(patient, 16) for patient in connection.execute(question).scalars()}
@@ -193,13 +189,13 @@ class Journal:
             return connection.execute(sql.select(_PLACE.c.block)).scalar_one_or_none()
 
     def advance(self, block: int) -> None:
-        """Note that everything up to a block, that included, was processed."""
+        """Record that everything up to and including a block was processed."""
         with self._database.transaction() as connection:
             connection.execute(sql.delete(_PLACE))
             connection.execute(sql.insert(_PLACE).values(id=1, block=block))
 
     def add(self, entry: ProcessedEntry, ticket: IssuedTicket | None = None) -> None:
-        """Write down what came of an entry, and the ticket if one was issued, in one transaction."""
+        """Record the outcome of an entry, and its ticket if one was issued, in one transaction."""
         row = {
             "patient": hex(entry.patient),
             "seq": entry.seq,
@@ -224,7 +220,7 @@ class Journal:
                 )
 
     def outcomes(self) -> dict[EntryOutcome, int]:
-        """How many log entries had which outcome."""
+        """The number of log entries by outcome."""
         question = sql.select(_ENTRIES.c.outcome, sql.func.count()).group_by(_ENTRIES.c.outcome)
         with self._database.transaction() as connection:
             return {EntryOutcome(name): count for name, count in connection.execute(question).all()}

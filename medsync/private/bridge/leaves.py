@@ -1,7 +1,7 @@
-"""The encoding of the private log's entries: the leaf, one felt, of each operation of a private node.
+"""The encoding of the private log's entries: the leaf of each operation of a private node, a felt.
 
 A leaf's value is `Poseidon("MEDSYNC/LEAF/1", kind, fields…)`, the fields in the order of `FIELDS`. None of
-them says anything about anybody: records appear as random ids and salted commitments.
+them identifies anyone: records appear as random ids and salted commitments.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from medsync.protocol.hashing import poseidon
 if TYPE_CHECKING:
     from medsync.private.records.application import Operation
 
-#: First felt of every leaf's value: keeps it apart from every other hash.
+#: Domain separator: the first felt of every leaf's value.
 LEAF_TAG: Final = encode_short_string("MEDSYNC/LEAF/1")
 
 
 def leaf_value(operation: Operation) -> int:
-    """The leaf of an operation. Raises `InvalidValue` as `leaf_of` does."""
+    """The leaf of an operation. Raises the errors of `leaf_of`."""
     return leaf_of(operation.model_dump(mode="json"))
 
 
 def leaf_of(operation: Mapping[str, Any]) -> int:
-    """The leaf of an operation in the JSON that the application answers.
+    """The leaf of an operation in the application's JSON.
 
-    What is absent (null) counts as zero; an operation's number, which is its place in the log, does not
-    count. Raises `InvalidValue`, naming the field, for what is no operation.
+    Missing values (null) are encoded as zero. The operation's number, its position in the log, is not
+    encoded. Raises `InvalidValue`, naming the field, if the JSON is not an operation.
     """
     kind = operation.get("kind")
     if not isinstance(kind, str) or kind not in FIELDS:
@@ -36,12 +36,9 @@ def leaf_of(operation: Mapping[str, Any]) -> int:
     felts = [LEAF_TAG, encode_short_string(kind)]
     for name, read in FIELDS[kind].items():
         if name not in operation:
-            raise InvalidValue(f"{name}: an operation {kind} without it is none")
+            raise InvalidValue(f"{name}: an operation {kind} requires it")
         felts += read(operation[name], name)
     return poseidon(felts)
-
-
-# --- fields: each reads a value of JSON as felts ------------------------------------------------------------
 
 
 def _number(bits: int) -> Callable[[Any, str], list[int]]:
@@ -71,7 +68,7 @@ def _optional_word(value: Any, field: str) -> list[int]:
 
 
 def _bytes(size: int) -> Callable[[Any, str], list[int]]:
-    """Bytes in lower-case hexadecimal, 16 of them a felt."""
+    """Bytes in lower-case hexadecimal, encoded as one felt per 16 bytes."""
 
     def read(value: Any, field: str) -> list[int]:
         if not isinstance(value, str) or len(value) != 2 * size or set(value) - set("0123456789abcdef"):
@@ -81,7 +78,7 @@ def _bytes(size: int) -> Callable[[Any, str], list[int]]:
     return read
 
 
-#: By kind of operation: its fields, in the order they are hashed, and how each becomes felts.
+#: The fields of each kind of operation in hashing order, with their encoders.
 FIELDS: Final[Mapping[str, Mapping[str, Callable[[Any, str], list[int]]]]] = {
     "RECORD": {
         "id": _bytes(16),

@@ -1,10 +1,10 @@
 """Proofs that an entry is **included** in the anchored log, for anyone to check, and an audit of an anchor.
 
-A proof is one file: the entry as the node published it (commitments, never data), its place, and the path to
-a root. Everything but one question is computed from the file; the question, asked of any node, is whether the
-contract anchored that root. What a proof says: the entry was in the log that k of n nodes **attested**, which
-the contract made sure is **append-only**. It does not say that the entry is true, or that the log has all
-there should be.
+A proof is a file with the entry as published by the node (commitments, never data), its position, and the
+path to a root. Verification computes everything from the file, except that it asks a node whether the
+contract anchored that root. A proof shows that the entry is in the log that k of n nodes **attested**, which
+the contract ensures to be **append-only**. It does not show that the entry is true or that the log is
+complete.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from medsync.starknet.anchor import PrivateAnchorClient
 
 
 class InclusionProof(Schema):
-    """One entry and its path to an anchored root."""
+    """An entry and its path to an anchored root."""
 
     form: Literal["medsync.inclusion-proof/1"] = "medsync.inclusion-proof/1"
     chain: Felt
@@ -36,26 +36,26 @@ class InclusionProof(Schema):
     anchor: Felt
     #: The entry.
     operation: Operation
-    #: Its place in the log, from 0.
+    #: Its position in the log, from 0.
     index: int = Field(ge=0)
     #: Number of entries under the root.
     size: int = Field(gt=0)
     root: Felt
-    #: Hashes beside the path from the entry to the root, from below.
+    #: Sibling hashes on the path from the entry to the root, bottom up.
     path: list[Felt] = Field(max_length=64)
 
     def verify(self) -> None:
-        """Check all that needs no chain. Raises VerificationError if the entry does not lead to the root."""
+        """Check the proof without the chain. Raises VerificationError if it does not lead to the root."""
         value = leaf_value(self.operation)
         if not verify_inclusion(value, self.index, self.size, self.path, self.root):
             raise VerificationError(
-                f"The entry at place {self.index} leads to another root than {self.root:#x}."
+                f"The entry at position {self.index} leads to another root than {self.root:#x}."
             )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a verified proof rests on."""
+    """The basis of a verified proof."""
 
     #: When the root was anchored, in unix seconds.
     at: int
@@ -64,17 +64,17 @@ class Verdict:
     #: Indices of the nodes that signed.
     signers: tuple[int, ...]
     threshold: int
-    #: Whether the contract's class is the PrivateAnchor that this package publishes.
+    #: Whether the contract has the class of this package's PrivateAnchor.
     published: bool
 
 
 def prove(journal: Journal, chain: int, anchor: int, size: int, index: int) -> InclusionProof:
-    """The proof of the entry at a place of the log, under the root of that size.
+    """Make the proof of the entry at a position of the log, under the root of the given size.
 
-    Raises InputError if that place is not anchored yet.
+    Raises InputError if the position is not anchored yet.
     """
     if not 0 <= index < size:
-        raise InputError(f"There is no entry at place {index}: {size} are anchored, from 0.")
+        raise InputError(f"There is no entry at position {index}: {size} are anchored, from 0.")
     (operation,) = journal.operations(index, index + 1)
     proof = InclusionProof(
         chain=chain,
@@ -90,7 +90,7 @@ def prove(journal: Journal, chain: int, anchor: int, size: int, index: int) -> I
 
 
 async def verify(proof: InclusionProof, client: FullNodeClient, chain: int) -> Verdict:
-    """Check a proof against the chain.
+    """Verify a proof against the chain.
 
     Raises VerificationError if it is for another chain, does not lead to its root, or if the contract never
     anchored that root with that size.
@@ -121,7 +121,7 @@ async def verify(proof: InclusionProof, client: FullNodeClient, chain: int) -> V
 
 @dataclass
 class Audit:
-    """What an anchor's whole history says."""
+    """The result of replaying an anchor's complete history."""
 
     anchors: int = 0
     epochs: int = 0
@@ -130,14 +130,14 @@ class Audit:
     #: Anchors by number of signers.
     signers: dict[int, int] = field(default_factory=dict)
     published: bool = False
-    #: Whether all roots were recomputed from the entries, and are theirs.
+    #: Whether all roots were recomputed from the entries and match.
     recomputed: bool = False
 
 
 async def audit(client: FullNodeClient, anchor: int, operations: Sequence[Operation] | None = None) -> Audit:
-    """Replay everything a PrivateAnchor emitted; with the log's entries, recompute every root, too.
+    """Replay all events of a PrivateAnchor. With the log's entries, also recompute every root.
 
-    Raises VerificationError that lists every contradiction.
+    Raises VerificationError listing every contradiction.
     """
     contract = PrivateAnchorClient(anchor, client)
     head = await contract.head()

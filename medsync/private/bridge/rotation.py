@@ -1,7 +1,7 @@
-"""Replacing the attestors of an anchor: what each of the present ones signs, and what becomes of it.
+"""Replaces the attestors of an anchor: signing by the current attestors, and submission.
 
-A signature is a file that holds no secret. Anyone submits as many of them as the present epoch's threshold
-says; the contract takes all or none, so each is checked before.
+A signature is a file without secrets. Anyone can submit as many signatures as the current epoch's threshold
+requires; the contract accepts all or none, so each is checked beforehand.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from medsync.starknet.signer import StarkSigner
 
 
 class RotationSignature(Schema):
-    """One present node's signature of the next nodes and their threshold."""
+    """A current node's signature of the next nodes and their threshold."""
 
     form: Literal["medsync.rotation-signature/1"] = "medsync.rotation-signature/1"
     chain: Felt
@@ -28,7 +28,7 @@ class RotationSignature(Schema):
     anchor: Felt
     #: The epoch that ends.
     epoch: int = Field(ge=0)
-    #: What is signed, see `rotation_message`: all of the above, the next nodes and their threshold.
+    #: The signed message, see `rotation_message`: all of the above, the next nodes and their threshold.
     message: Felt
     #: Index among the epoch's registered nodes.
     node: int = Field(ge=0, lt=256)
@@ -37,18 +37,18 @@ class RotationSignature(Schema):
 
     @property
     def node_signature(self) -> NodeSignature:
-        """What the contract is given."""
+        """The signature for the contract."""
         return NodeSignature(self.node, self.r, self.s)
 
 
 async def sign(
     signer: StarkSigner, anchor: PrivateAnchorClient, nodes: Sequence[AnchorNode], threshold: int
 ) -> RotationSignature:
-    """Sign the next nodes as one of the present ones. Raises InputError if the signer is none of these."""
+    """Sign the next nodes as a current node. Raises InputError if the signer is not a current node."""
     chain, head = signer.chain_id, await anchor.head()
     keys = [node.stark_key for node in await anchor.nodes()]
     if signer.public_key not in keys:
-        raise InputError(f"This institution is no registered node in epoch {head.epoch}.")
+        raise InputError(f"This institution is not a registered node in epoch {head.epoch}.")
     index = keys.index(signer.public_key)
     made = sign_rotation(signer, anchor.address, head, nodes, threshold, node=index, chain_id=chain)
     return RotationSignature(
@@ -68,9 +68,9 @@ async def check(
     threshold: int,
     signatures: Mapping[str, RotationSignature],
 ) -> list[NodeSignature]:
-    """The signatures as the contract takes them; `signatures` are by what names them in errors.
+    """Check signatures and convert them for the contract. The keys of `signatures` identify them in errors.
 
-    Raises VerificationError with every one that it would not take, and if they are too few.
+    Raises VerificationError with every signature that the contract would reject, and if there are too few.
     """
     head, present = await anchor.head(), await anchor.nodes()
     message = rotation_message(anchor.chain_id, anchor.address, head.epoch, threshold, nodes)
@@ -79,13 +79,13 @@ async def check(
     for name, signature in signatures.items():
         reason = _refusal(signature, anchor, head, present, message)
         if reason is None and signature.node in found:
-            reason = f"node {signature.node} signed another one of these, too"
+            reason = f"node {signature.node} also signed another of these"
         if reason is None:
             found[signature.node] = signature.node_signature
         else:
             wrong.append(f"{name}: {reason}")
     if wrong:
-        raise VerificationError("Not every signature is good:", findings=wrong)
+        raise VerificationError("Not all signatures are valid:", findings=wrong)
     if len(found) < head.threshold:
         raise VerificationError(
             f"{len(found)} of the {head.threshold} signatures needed are here.",
@@ -101,7 +101,7 @@ def _refusal(
     present: Sequence[AnchorNode],
     message: int,
 ) -> str | None:
-    """Why the contract would not take a signature, if so."""
+    """The reason why the contract would reject a signature, if any."""
     if (signature.chain, signature.anchor) != (anchor.chain_id, anchor.address):
         return "it is for another chain or another PrivateAnchor"
     if signature.epoch != head.epoch:

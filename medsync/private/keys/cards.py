@@ -1,8 +1,8 @@
-"""Key cards: an account says which keys are its own, so that it can be given encrypted data, and ask for it.
+"""Key cards: certificates in which an account names its public keys, to receive and request encrypted data.
 
-A card is a SNIP-12 message (revision 1) that the Starknet account at `address` signs as it signs consents. It
-holds for everybody who asks that account (SNIP-6 `is_valid_signature`): an account whose key was changed
-thereby withdraws the cards signed before.
+A card is a SNIP-12 message (revision 1) signed by the Starknet account at `address`, as consents are. It is
+verified with that account (SNIP-6 `is_valid_signature`): changing the account's key therefore revokes earlier
+cards.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from medsync.protocol.messages import DOMAIN_NAME, DOMAIN_VERSION, message_hash
 from medsync.starknet.clients import ContractClient
 from medsync.starknet.signer import StarkSigner
 
-#: Most seconds a card is good for: a year and a day.
+#: Maximum validity of a card in seconds: a year and a day.
 LONGEST_LIFE: Final = 366 * 86_400
 
-#: What an account answers to a signature that is its own. Source: SNIP-6.
+#: An account's response to a valid signature. Source: SNIP-6.
 _VALID: Final = encode_short_string("VALID")
-#: Fields of the message, name and SNIP-12 type. Keys are text, so that a wallet shows them whole.
+#: Fields of the message with their SNIP-12 types. Keys are text, so that wallets show them in full.
 _FIELDS: Final = (("encryption_key", "string"), ("signing_key", "string"), ("expires_at", "timestamp"))
 
 
@@ -37,9 +37,9 @@ class KeyCard(Schema):
     address: Address
     #: Chain id, as a short string's felt.
     chain: Felt
-    #: X25519: what data keys are wrapped for.
+    #: The X25519 key for which data keys are wrapped.
     encryption_key: Hex32
-    #: ed25519: what tickets are presented with.
+    #: The ed25519 key that presents tickets.
     signing_key: Hex32
     #: Unix seconds from which it is void.
     expires_at: int = Field(gt=0, lt=2**53)
@@ -50,9 +50,9 @@ class KeyCard(Schema):
         return _typed_data(self.chain, self.encryption_key, self.signing_key, self.expires_at)
 
     def check(self, *, chain: int, now: int) -> None:
-        """Raise VerificationError unless it is for that chain and good at `now` (unix seconds).
+        """Raise VerificationError unless it is for that chain and valid at `now` (unix seconds).
 
-        That asks nobody: whether the account signed it, `verify` says.
+        This does not use the network: `verify` also checks the account's signature.
         """
         named = f"The key card of {self.address:#x}"
         if self.chain != chain:
@@ -60,12 +60,12 @@ class KeyCard(Schema):
         if now >= self.expires_at:
             raise VerificationError(f"{named} has expired.", hint="Ask its owner for a new one.")
         if self.expires_at - now > LONGEST_LIFE:
-            raise VerificationError(f"{named} is good for longer than a year, which no card may be.")
+            raise VerificationError(f"{named} is valid for more than a year, which is not allowed.")
 
     async def verify(self, client: FullNodeClient, *, chain: int, now: int) -> None:
-        """Check it as `check` does, and have the account say that the signature is its own.
+        """Check it as `check` does, and ask the account to validate the signature.
 
-        Raises VerificationError if it is not, and NetworkError if the node does not answer.
+        Raises VerificationError if it is invalid, and NetworkError if the node does not answer.
         """
         self.check(chain=chain, now=now)
         signed = message_hash(self.typed_data(), self.address)
@@ -73,7 +73,7 @@ class KeyCard(Schema):
         try:
             answer = await _Account(self.address, client).view("is_valid_signature", calldata, int)
         except ContractError:
-            # No contract, no account, or one that fails instead of answering no.
+            # There is no contract, it is not an account, or it panics on an invalid signature.
             answer = 0
         if answer != _VALID:
             raise VerificationError(f"The account {self.address:#x} did not sign this key card.")
@@ -84,7 +84,7 @@ class _Account(ContractClient):
 
 
 def sign_card(signer: StarkSigner, address: int, key: AccessorKey, expires_at: int) -> KeyCard:
-    """The key card of the account at `address`, for the signer's chain; `expires_at` is in unix seconds."""
+    """Sign the key card of an account on the signer's chain. `expires_at` is in unix seconds."""
     encryption, signing = key.encryption.public, key.signing.public
     typed_data = _typed_data(signer.chain_id, encryption, signing, expires_at)
     return KeyCard(

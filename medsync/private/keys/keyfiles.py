@@ -91,8 +91,8 @@ def write_key(
 def read_key(path: Path, kind: type[K], passphrase: str) -> K:
     """The private key in a file, which must be of that kind.
 
-    Raises DamagedKeyFile, WrongPassphrase, or InputError for a file that is of another kind, is none, or asks
-    for more work than any this program writes.
+    Raises DamagedKeyFile, WrongPassphrase, or InputError for a file that is of another kind, is invalid, or
+    asks for more work than any this program writes.
     """
     content = _read(path)
     if content.kind != kind.kind:
@@ -120,7 +120,7 @@ def read_key(path: Path, kind: type[K], passphrase: str) -> K:
 def public_parts(path: Path) -> tuple[KeyKind, Mapping[str, str]]:
     """What a key file says without its passphrase: its kind, and public keys in hexadecimal by name.
 
-    Raises DamagedKeyFile, or InputError for a file that is none.
+    Raises DamagedKeyFile, or InputError for an invalid file.
     """
     content = _read(path)
     return KeyKind(content.kind), content.public
@@ -134,7 +134,7 @@ def _read(path: Path) -> _Content:
     except UnsupportedVersion:
         raise
     except ValueError:
-        raise DamagedKeyFile(f"The file {path} is no key file, or is damaged.") from None
+        raise DamagedKeyFile(f"The file {path} is not a key file, or is damaged.") from None
     if content.sum() != content.checksum:
         raise DamagedKeyFile(
             f"The key file {path} is damaged: its checksum does not fit.", hint="Restore it from a backup."

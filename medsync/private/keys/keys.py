@@ -2,7 +2,7 @@
 
 A record version is encrypted with a data key of its own, and that key is wrapped by HPKE (RFC 9180: X25519,
 HKDF-SHA256, ChaCha20Poly1305) for each recipient's public key, bound to the record's id, version and
-commitment. Whoever loses the private key loses the record: that is what erasure does on purpose.
+commitment. Losing the private key means losing the record, which erasure does deliberately.
 
 Secrets are shown by no `repr`, quoted in no error, neither pickled nor copied, and compared in constant time.
 What Python cannot do is to wipe them from memory.
@@ -30,7 +30,7 @@ from medsync.errors import VerificationError
 from medsync.protocol.felt import InvalidValue, check_felt
 from medsync.starknet.signer import StarkSigner, public_key_of
 
-#: Bytes of a key, be it secret or public.
+#: Size of a secret or public key in bytes.
 KEY_BYTES: Final = 32
 #: Bytes of a wrapped data key: the ephemeral public key, the data key, the authentication tag.
 WRAPPED_BYTES: Final = 80
@@ -76,7 +76,7 @@ class RecordVersion:
         )
 
 
-# --- secrets ------------------------------------------------------------------------------------------------
+# --- secrets ---
 
 
 class Secret:
@@ -175,17 +175,17 @@ def is_signed(public: bytes, signature: bytes, message: bytes) -> bool:
 def wrap(key: DataKey, recipient: bytes, record: RecordVersion) -> bytes:
     """The data key of a record's version, wrapped for a recipient's X25519 public key.
 
-    Raises `InvalidValue` for bytes that are no usable public key: of another length, or a point of low order,
-    for which anybody could unwrap.
+    Raises `InvalidValue` for bytes that are not a usable public key: of another length, or a point of low
+    order, for which anybody could unwrap.
     """
     try:
         public = X25519PublicKey.from_public_bytes(recipient)
         return _SUITE.encrypt(key.reveal(), public, info=record.bound(_WRAP_LABEL))
     except ValueError:
-        raise InvalidValue("the recipient's encryption key is no usable X25519 public key") from None
+        raise InvalidValue("the recipient's encryption key is not a usable X25519 public key") from None
 
 
-# --- keys that are kept in files ----------------------------------------------------------------------------
+# --- keys that are kept in files ---
 
 
 class KeyKind(StrEnum):
@@ -241,7 +241,7 @@ class CustodianKey(KeptKey):
 
 
 class AccessorKey(KeptKey):
-    """Of whoever gets data: unwraps data keys, and signs when a ticket is presented."""
+    """The key of a data recipient: unwraps data keys, and signs when a ticket is presented."""
 
     __slots__ = ()
 
@@ -290,7 +290,7 @@ class AttestorKey(KeptKey):
     kind = KeyKind.ATTESTOR
 
     def __init__(self, secret: bytes) -> None:
-        """Raises `InvalidValue`, without showing it, for what is no private key of the curve."""
+        """Raises `InvalidValue`, without showing it, for an invalid private key of the curve."""
         super().__init__(secret)
         public_key_of(int.from_bytes(secret, "big"))
 
@@ -314,7 +314,7 @@ class AttestorKey(KeptKey):
         return {"stark_key": hex(self.public)}
 
 
-# --- authenticated encryption -------------------------------------------------------------------------------
+# --- authenticated encryption ---
 
 
 def seal(key: bytes, content: bytes, bound: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""Signed application bundles (.mpk): what Calimero installs, and why an application's id stays the same.
+"""Signed application bundles (.mpk), which Calimero installs, and the id of an application.
 
 A bundle is a gzipped tar of `manifest.json` and the WebAssembly. The manifest names package, version and the
 code's SHA-256, and is signed: ed25519 over the SHA-256 of its canonical JSON (RFC 8785) without `signature`.
-The application's id is the hash of package and signer, whatever the version and wherever the file lies; for
+The application's id is the hash of package and signer, independent of version and file path; for
 raw WebAssembly a node hashes the path.
 """
 
@@ -28,11 +28,11 @@ from medsync.protocol.commitments import canonical_json, parse_json
 from medsync.protocol.felt import InvalidValue
 from medsync.storage.files import read_bytes
 
-#: Package name of the application that this package ships as `medsync.artifacts.BUNDLE`.
+#: Package name of the application in `medsync.artifacts.BUNDLE`.
 PACKAGE: Final = "org.medsync.private-records"
-#: The oldest Calimero that bundles made here run on.
+#: The oldest Calimero release that runs the bundles made here.
 RUNTIME: Final = "0.11.0-rc.4"
-#: Bytes of a bundle, packed and unpacked: calimero-runtime takes no larger module.
+#: Maximum size of a bundle in bytes, packed and unpacked, the module limit of calimero-runtime.
 MAX_SIZE: Final = 20 * 1024 * 1024
 _MANIFEST: Final = "manifest.json"
 _WASM: Final = "app.wasm"
@@ -40,7 +40,7 @@ _WASM: Final = "app.wasm"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A bundle whose signature and hash were checked."""
+    """A bundle with a verified signature and hash."""
 
     package: str
     version: str
@@ -58,7 +58,7 @@ class Bundle:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read and check a bundle. Raises InputError for anything but one that its signer vouches for."""
+        """Read and verify a bundle. Raises InputError if it is invalid or not signed by its signer."""
         packed = read_bytes(path, "The application bundle")
         try:
             return cls.parse(packed)
@@ -73,9 +73,9 @@ class Bundle:
             files = _unpack(packed)
             manifest = parse_json(files[_MANIFEST])
         except KeyError:
-            raise InputError("The application bundle holds no manifest.") from None
+            raise InputError("The application bundle has no manifest.") from None
         except (OSError, EOFError, zlib.error, tarfile.TarError, InvalidValue) as error:
-            raise InputError(f"This is no application bundle ({type(error).__name__}).") from None
+            raise InputError(f"The file is not an application bundle ({type(error).__name__}).") from None
         try:
             signature, wasm = manifest["signature"], manifest["wasm"]
             signer, signed = _from_base64(signature["publicKey"]), _from_base64(signature["signature"])
@@ -85,7 +85,7 @@ class Bundle:
                 raise ValueError
             if not (isinstance(version, str) and version):
                 raise ValueError
-            # What begins with an underscore is not signed; nothing here reads it.
+            # Fields with a leading underscore are not signed and not read.
             described = {
                 name: value
                 for name, value in manifest.items()
@@ -99,16 +99,16 @@ class Bundle:
         try:
             key.verify(signed, digest)
         except InvalidSignature:
-            raise InputError("The application bundle's manifest is not what its signer signed.") from None
+            raise InputError("The signature of the application bundle's manifest is invalid.") from None
         if named != _did(signer):
-            raise InputError("The application bundle is signed by another key than its manifest names.")
+            raise InputError("The application bundle is not signed by the key in its manifest.")
         if code is None or expected != hashlib.sha256(code).hexdigest() or size != len(code):
-            raise InputError("The application bundle's code is not the code its manifest names.")
+            raise InputError("The application bundle's code does not match its manifest.")
         return cls(package, version, signer, code, packed)
 
 
 def pack(wasm: bytes, *, package: str, version: str, key: Ed25519PrivateKey) -> bytes:
-    """A signed bundle of an application. The same input gives the same bytes, with the same zlib."""
+    """Make a signed bundle of an application. The same input and zlib give the same bytes."""
     signer = key.public_key().public_bytes_raw()
     manifest: dict[str, Any] = {
         "version": "1.0",
@@ -134,7 +134,7 @@ def pack(wasm: bytes, *, package: str, version: str, key: Ed25519PrivateKey) -> 
 
 
 def _unpack(packed: bytes) -> dict[str, bytes]:
-    """The files in it, in memory: nothing is written anywhere, whatever they are called."""
+    """Unpack the files in memory. Their names are never used as paths."""
     inflater = zlib.decompressobj(wbits=31)
     raw = inflater.decompress(packed, 2 * MAX_SIZE)
     if not inflater.eof:

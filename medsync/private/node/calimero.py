@@ -1,9 +1,9 @@
-"""Client of a real Calimero node's HTTP interface, as release 0.11.0-rc.4 has it.
+"""Client of the HTTP interface of a real Calimero node, release 0.11.0-rc.4.
 
-Whatever the node adds to an answer is ignored, and most answers may or may not be wrapped in `data`. Ids and
-methods are checked before anything is sent: a node writes a request it cannot read, arguments included, to
-its log. Plain HTTP goes to the loopback interface only. What a node says of an error is quoted only where no
-arguments were sent, and no token or password is ever in an error.
+Unknown fields in answers are ignored, and most answers may be wrapped in `data`. Ids and methods are checked
+before anything is sent, because a node logs requests that it cannot parse, including arguments. Plain HTTP is
+used for the loopback interface only. A node's error text is quoted only if no arguments were sent, and errors
+never contain tokens or passwords.
 """
 
 from __future__ import annotations
@@ -64,20 +64,20 @@ from medsync.storage.files import read_text
 #: namespace takes 7 s at least, and a refusal 30 s.
 TIMEOUT: Final = 60
 GOVERNANCE_TIMEOUT: Final = 120
-#: Bytes of an answer, and of an event, at most.
+#: Maximum sizes of an answer and of an event in bytes.
 MAX_ANSWER: Final = 64 * 1024 * 1024
-#: Seconds an invitation may be used. Until then whoever holds it may join: it is no secret of one member's.
+#: Validity of an invitation in seconds. Until then, anyone who has it may join.
 INVITATION_LIFE: Final = 600
-#: Connections in a row that may fail before a subscription gives up.
+#: Number of consecutive failed connections after which a subscription ends.
 _RECONNECTIONS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who logs in to a node with embedded authentication.
+    """Credentials for a node with embedded authentication.
 
-    The first login there creates the only user. A token carries an unsalted hash of the password, so that it
-    has to be random: 256 bits.
+    The first login creates the only user. Tokens contain an unsalted hash of the password, so the password
+    must be random, with 256 bits.
     """
 
     username: str
@@ -85,9 +85,9 @@ class Credentials:
 
     @classmethod
     def read(cls, path: Path, what: str) -> Self:
-        """From a file of two lines that only its owner may read: user name, password.
+        """Read a file with two lines, user name and password, that only its owner may read.
 
-        `what` names it in errors, which quote nothing of it. Raises InputError.
+        `what` describes the file in errors, which quote nothing of it. Raises InputError.
         """
         lines = read_text(path, what).splitlines()
         if path.stat().st_mode & 0o077:
@@ -97,7 +97,7 @@ class Credentials:
         return cls(*lines)
 
     def text(self) -> str:
-        """What `read` reads."""
+        """The content of a file for `read`."""
         return f"{self.username}\n{self.password}\n"
 
 
@@ -113,40 +113,40 @@ class GroupMember:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """An invitation to a namespace. Anybody who has it may use it until it expires: look who joined."""
+    """An invitation to a namespace. Anyone who has it may use it until it expires: check who joined."""
 
     group: str
-    #: What the node made.
+    #: The invitation as issued by the node.
     document: Mapping[str, Any] = field(repr=False)
 
     def to_json(self) -> str:
-        """It as a text to hand over."""
+        """The invitation as text."""
         return json.dumps({"group": self.group, "document": self.document})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote. Raises InputError."""
+        """Read an invitation written by `to_json`. Raises InputError."""
         try:
             parsed = parse_json(text)
             group, document = parsed["group"], parsed["document"]
             check_group(group)
             document["invitation"]
         except (KeyError, TypeError):
-            raise InputError("This is no invitation.") from None
+            raise InputError("The text is not an invitation.") from None
         return cls(group, document)
 
 
 class CalimeroNode:
-    """A `PrivateNode` elsewhere. Close it, or use it as an asynchronous context manager."""
+    """A remote `PrivateNode`. Close it, or use it as an asynchronous context manager."""
 
     kind = NodeKind.CALIMERO
 
     def __init__(
         self, url: str, *, credentials: Credentials | None = None, reconnect_after: float = 3.0
     ) -> None:
-        """`reconnect_after` is how many seconds a broken subscription waits (the node asks for 3).
+        """`reconnect_after` is the pause of a broken subscription in seconds (the node asks for 3).
 
-        Raises InputError for an address that is not https, nor http to the loopback interface.
+        Raises InputError for an address that is neither https nor http to the loopback interface.
         """
         self._url = _checked_url(url)
         self._credentials, self._reconnect_after = credentials, reconnect_after
@@ -164,12 +164,14 @@ class CalimeroNode:
         return Health(self.kind, f"Calimero node at {self._url}")
 
     async def install(self, bundle: Path) -> str:
-        """As `PrivateNode.install`. The node reads the file itself: it must be on its machine."""
+        """See `PrivateNode.install`. The node reads the file itself, so it must be on the node's machine."""
         checked = Bundle.read(bundle)
         body = {"path": _absolute(bundle), "metadata": []}
         answer = _parse(_Installed, await self._admin("POST", "install-dev-application", body))
         if answer.application_id != checked.application:
-            raise BadAnswer("The node gives the application another id than its package and signer do.")
+            raise BadAnswer(
+                "The node reports an application id that does not follow from package and signer."
+            )
         return answer.application_id
 
     async def create_context(self, application: str, arguments: Mapping[str, Any]) -> CalimeroContext:
@@ -205,8 +207,8 @@ class CalimeroNode:
         return ContextState(decode_id(row.context_state_hash, "root"), tuple(sorted(row.dag_heads)))
 
     async def events(self, context: str, after: int | None = None) -> AsyncIterator[NodeEvent]:
-        """As `PrivateNode.events`. The node keeps no events: after a break in the connection, and where one
-        was left out, there is one without a kind."""
+        """See `PrivateNode.events`. The node stores no events: after an interrupted connection, or
+        where events were skipped, there is an event without a kind."""
         await self.state(context)
         failed = 0
         while not self._closed:
@@ -224,7 +226,7 @@ class CalimeroNode:
 
     async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> Claim:
         check_group(context.group)
-        # Asked first, because a node without the context refuses in words of its own.
+        # Checked first, because a node without the context refuses with another message.
         await self.state(context.id)
         body = {
             "audience": claim.audience,
@@ -238,7 +240,7 @@ class CalimeroNode:
         return Claim(decode_id(proof.signer_public_key, "signer"), proof.signed_payload, proof.signature)
 
     async def compact(self) -> bool:
-        # RocksDB compacts by and by; there is no call to have it done.
+        # RocksDB compacts in the background; there is no call to force it.
         return False
 
     async def close(self) -> None:
@@ -255,24 +257,25 @@ class CalimeroNode:
     # --- what only a node with peers does
 
     async def members(self, group: str) -> list[GroupMember]:
-        """Who is in a group, this node included."""
+        """The members of a group, including this node."""
         check_group(group)
         rows = _parse(_Members, await self._admin("GET", f"groups/{group}/members")).members
         return [GroupMember(row.identity, row.role) for row in rows]
 
     async def check_members(self, group: str, expected: Collection[str]) -> None:
-        """Raise VerificationError unless exactly the expected identities are members: after an invitation,
-        somebody else may have used it."""
+        """Raise VerificationError unless exactly the expected identities are members.
+
+        Anyone may have used an invitation."""
         found = {member.identity for member in await self.members(group)}
-        strangers = [f"{identity} is one" for identity in sorted(found - set(expected))]
-        absent = [f"{identity} is none" for identity in sorted(set(expected) - found)]
+        strangers = [f"{identity} is an unexpected member" for identity in sorted(found - set(expected))]
+        absent = [f"{identity} is not a member" for identity in sorted(set(expected) - found)]
         if strangers or absent:
             raise VerificationError(
                 "The group's members are not those expected:", findings=strangers + absent
             )
 
     async def invite(self, group: str, life: int = INVITATION_LIFE) -> Invitation:
-        """Invite one more node into a namespace; `life` is in seconds (the node's default is a year)."""
+        """Invite a node to a namespace. `life` is in seconds (the node's default is a year)."""
         check_group(group)
         if not 0 < life <= 86_400:
             raise InputError("An invitation lives for 1 to 86,400 seconds.")
@@ -292,7 +295,7 @@ class CalimeroNode:
         return _parse(_Joined, answer).member_identity
 
     async def group_contexts(self, group: str) -> list[str]:
-        """The contexts of a group, joined or not. Raises NodeRefused if this node is no member of it."""
+        """The contexts of a group, joined or not. Raises NodeRefused if this node is not a member of it."""
         check_group(group)
         rows = await self._admin("GET", f"groups/{group}/contexts")
         if not isinstance(rows, list):
@@ -308,19 +311,21 @@ class CalimeroNode:
         return _parse(_JoinedContext, answer).member_public_key
 
     async def remove_member(self, group: str, identity: str) -> None:
-        """Remove a member. What it has, it keeps; what is written from now on does not reach it."""
+        """Remove a member. It keeps the data it has, but receives no later writes."""
         check_group(group)
         decode_id(identity, "member")
         path, body = f"groups/{group}/members/remove", {"members": [identity]}
         await self._admin("POST", path, body, seconds=GOVERNANCE_TIMEOUT)
 
     async def peers(self) -> int:
-        """How many nodes it is connected to."""
+        """The number of connected nodes."""
         return _parse(_Peers, await self._admin("GET", "peers")).count
 
     async def is_synchronised(self, context: str) -> bool:
-        """Whether it has a context's state. What it calls its progress is no use: one without peers may say
-        that it synchronises for ever."""
+        """Whether it has a context's state.
+
+        The reported progress is not reliable: a node without peers may report that it is synchronising for
+        ever."""
         decode_id(context, "context")
         result = await self._call("sync_status", {"contextId": context}, context, "sync_status")
         return result.get("isInitialized") is True
@@ -328,9 +333,9 @@ class CalimeroNode:
     # --- how it is asked
 
     async def _namespace(self, application: str) -> str:
-        """This node's own namespace for an application: one, so that it has one identity in all its contexts.
+        """This node's own namespace for an application, so that it has one identity in all its contexts.
 
-        One it joined is not its own: only an administrator can have claims signed.
+        Namespaces it joined are not its own: only an administrator can have claims signed.
         """
         rows = await self._admin("GET", "namespaces")
         if not isinstance(rows, list):
@@ -346,7 +351,7 @@ class CalimeroNode:
         return _parse(_NamespaceMade, answer).namespace_id
 
     async def _context(self, row: _ContextRow) -> CalimeroContext | None:
-        """What a row of the list stands for; None if this node was removed from it."""
+        """Convert a row of the list; None if this node was removed from the namespace."""
         owned = _parse(_Identities, await self._admin("GET", f"contexts/{row.id}/identities-owned"))
         if not owned.identities:
             return None
@@ -365,12 +370,12 @@ class CalimeroNode:
         of: str = "",
         quiet: bool = False,
     ) -> Any:
-        """An administrative call, about the context `of`; a `quiet` one's answer is not quoted in errors."""
+        """An administrative call about the context `of`. With `quiet`, errors do not quote the answer."""
         status, content = await self._send(method, f"/admin-api/{path}", body, seconds)
         answer = _json(content)
         if status == 200:
             if answer is None:
-                raise BadAnswer(f"The node's answer to {path.split('/')[0]} is no JSON.")
+                raise BadAnswer(f"The node's answer to {path.split('/')[0]} is not JSON.")
             wrapped = isinstance(answer, dict) and answer.get("data") is not None
             return answer["data"] if wrapped else answer
         said = answer.get("error") if isinstance(answer, dict) else None
@@ -379,7 +384,7 @@ class CalimeroNode:
         if status == 404:
             if of and said:
                 raise UnknownContext(of)
-            raise BadAnswer("The node has no such call; it may have another version.")
+            raise BadAnswer("The node does not have this call; it may have another version.")
         if (failed := _execution_error(said, "init")) is not None:
             raise failed
         raise NodeRefused(f"The node refused: {'no reason is shown' if quiet else _printable(said)}.")
@@ -387,7 +392,7 @@ class CalimeroNode:
     async def _call(
         self, name: str, parameters: Mapping[str, Any], context: str, method: str
     ) -> dict[str, Any]:
-        """A JSON-RPC call. Nothing of the answer is quoted in errors: it may quote arguments."""
+        """A JSON-RPC call. Errors quote nothing of the answer, because it may contain arguments."""
         body = {"jsonrpc": "2.0", "id": 1, "method": name, "params": parameters}
         status, content = await self._send("POST", "/jsonrpc", body, TIMEOUT)
         if status == 413:
@@ -405,7 +410,7 @@ class CalimeroNode:
     async def _send(
         self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float
     ) -> tuple[int, bytes]:
-        """Send a request, once more if a new token was needed. Returns status and content."""
+        """Send a request, and repeat it if a new token was needed. Returns status and content."""
         for last in (False, True):
             used = self._tokens
             status, content = await self._send_once(method, path, body, seconds, used)
@@ -416,7 +421,7 @@ class CalimeroNode:
             await self._authorise(used)
         raise NodeRefused(
             f"The node at {self._url} refused the login.",
-            hint="" if self._credentials else "It wants a user name and a password.",
+            hint="" if self._credentials else "It requires a user name and a password.",
         )
 
     async def _send_once(
@@ -431,7 +436,7 @@ class CalimeroNode:
             async with self._session.request(
                 method,
                 self._url + path,
-                # A stream, because aiohttp warns of large bodies that are none.
+                # A stream, because aiohttp warns about other large bodies.
                 data=None if body is None else io.BytesIO(json.dumps(body).encode()),
                 headers=_authorisation(tokens) | {"Content-Type": "application/json"},
                 timeout=aiohttp.ClientTimeout(total=seconds),
@@ -444,7 +449,7 @@ class CalimeroNode:
             raise self._unavailable(type(error).__name__) from None
 
     async def _authorise(self, stale: _Tokens | None) -> None:
-        """Get new tokens, unless another call just did. A node refreshes a token only once it has expired."""
+        """Get new tokens, unless a concurrent call did. Nodes refresh a token only after it has expired."""
         async with self._login:
             if self._tokens is not stale:
                 return
@@ -472,7 +477,7 @@ class CalimeroNode:
             self._tokens = _tokens(content)
 
     async def _subscription(self, context: str) -> AsyncGenerator[NodeEvent, None]:
-        """The events of one connection."""
+        """The events of a single connection."""
         used = self._tokens
         async with self._session.get(
             self._url + "/sse",
@@ -510,16 +515,13 @@ class CalimeroNode:
         if self._closed:
             raise NodeUnavailable("The client is closed.")
         if self._opened is None:
-            # A kept connection that the node closed would fail a call, which may not simply be repeated.
+            # A reused connection that the node has closed would fail a call, which cannot simply be repeated.
             connector = aiohttp.TCPConnector(force_close=True)
             self._opened = aiohttp.ClientSession(connector=connector)
         return self._opened
 
     def _unavailable(self, reason: str) -> NodeUnavailable:
         return NodeUnavailable(f"No Calimero node answers at {self._url}: {reason}.")
-
-
-# --- answers ------------------------------------------------------------------------------------------------
 
 
 def _id(text: str) -> str:
@@ -680,7 +682,7 @@ def _authorisation(tokens: _Tokens | None) -> dict[str, str]:
 
 
 async def _messages(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-    """Server-sent events: the number at the end of each one's id, and its data."""
+    """Server-sent events: the number at the end of each event's id, and its data."""
     buffer, number, data = b"", 0, b""
     async for chunk in response.content.iter_any():
         *lines, buffer = (buffer + chunk).split(b"\n")
@@ -700,7 +702,7 @@ async def _messages(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[int
 
 
 def _events(message: dict[str, Any], context: str) -> list[NodeEvent] | None:
-    """The events of a message; None if it cannot be understood, or does not tell what changed."""
+    """The events of a message; None if it cannot be parsed or does not describe the change."""
     try:
         result = message["result"]
         if result["contextId"] != context:
@@ -721,16 +723,18 @@ def _call_error(error: Any, context: str, method: str) -> NodeError | InputError
     if kind == "ContextNotFound" or said == "No owned identity found for this context":
         return UnknownContext(context)
     if kind == "Unauthorized":
-        return NodeRefused("The node may not do that in this context.")
+        return NodeRefused("The node is not allowed to do that in this context.")
     if kind in ("Uninitialized", "GroupKeyPending", "UpgradeInProgress"):
-        return NodeUnavailable("The node has not yet got what it needs from its peers.", hint="Try again.")
+        return NodeUnavailable(
+            "The node has not yet received the required data from its peers.", hint="Try again."
+        )
     if kind == "FunctionCallError" and isinstance(said, str):
         return _execution_error(said, method) or ExecutionFailed(Failure.TRAP)
-    return BadAnswer("The node answered a call with an error of its own.")
+    return BadAnswer("The node answered a call with an internal error.")
 
 
 def _execution_error(said: str, method: str) -> NodeError | None:
-    """What ended an execution. An error that the method returned is there as the bytes of its JSON."""
+    """The failure of an execution. An error returned by the method is given as the bytes of its JSON."""
     if match := re.search(r"the method call returned an error: \[([\d, ]*)\]", said):
         numbers = [int(number) for number in re.findall(r"\d{1,3}", match[1])]
         return ApplicationError.of(bytes(number & 255 for number in numbers), method)
@@ -740,7 +744,7 @@ def _execution_error(said: str, method: str) -> NodeError | None:
 
 
 def _printable(said: str) -> str:
-    return re.sub(r"[^\x20-\x7e]+", " ", said).strip()[:200] or "it does not say why"
+    return re.sub(r"[^\x20-\x7e]+", " ", said).strip()[:200] or "without a reason"
 
 
 def _absolute(path: Path) -> str:
@@ -752,14 +756,14 @@ def _checked_url(url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise InputError("The node's address is no URL.") from None
+        raise InputError("The node's address is not a URL.") from None
     if not host or parts.username is not None or parts.query or parts.fragment:
         raise InputError("The node's address must be http(s)://host[:port], without a password in it.")
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
         return url.rstrip("/")
     raise InputError(
-        "A node elsewhere is only spoken to over https.",
-        hint="Plain http is for the loopback interface; put a TLS proxy in front of the node.",
+        "Remote nodes require https.",
+        hint="Plain http is only allowed on the loopback interface; put a TLS proxy in front of the node.",
     )
 
 

@@ -1,8 +1,8 @@
 """The default private node: an in-process host for Calimero applications. No daemon, no network, one member.
 
-It runs the very WebAssembly a real node runs. One execution is one database transaction: killed at any
-point, what was acknowledged is there, and nothing is there by half. Its claims are signed under a domain of
-their own, so that they never pass for those of a real Calimero node.
+It runs the same WebAssembly as a real node. An execution is a database transaction: if the process is killed,
+all acknowledged changes are stored, and none partially. Claims are signed under a separate domain, so that
+they cannot be mistaken for those of a real Calimero node.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ class EmbeddedNode:
         limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Open the node kept in a folder, or make one. `clock` gives unix nanoseconds.
+        """Open the node in a folder, or create one. `clock` returns unix nanoseconds.
 
-        All values are sealed under `store_key` (32 bytes), which is then needed every time; without one,
-        under a key that is kept in the folder. Raises InputError if another process uses the folder, for
-        another key, and for what is damaged.
+        All values are sealed under `store_key` (32 bytes), which is then required every time, or under a key
+        stored in the folder. Raises InputError if another process uses the folder, the key is wrong, or the
+        folder is damaged.
         """
         self._limits, self._clock = limits, clock
         self._programs: dict[str, Program] = {}
         self._watchers: set[asyncio.Event] = set()
         self._closed = False
         self._store = Store(folder, store_key)
-        # One thread: executions follow each other, and the event loop goes on meanwhile.
+        # One thread serialises executions without blocking the event loop.
         self._worker = ThreadPoolExecutor(1, "medsync-node")
 
     async def health(self) -> Health:
@@ -170,7 +170,7 @@ class EmbeddedNode:
         return await self._in_turn(sign)
 
     async def deltas(self, context: str) -> list[bytes]:
-        """The newest deltas of a context, as they would be sent to other members: to be examined."""
+        """The newest deltas of a context, as they would be sent to other members, for inspection."""
         raw = decode_id(context, "context")
 
         def read() -> list[bytes]:
@@ -217,8 +217,9 @@ class EmbeddedNode:
         return found[1]
 
     def _run(self, transaction: Transaction, context: bytes, method: str, arguments: bytes) -> bytes | None:
-        """Run a method, and write what it committed and its events; without a commit, as on a real node,
-        whatever it wrote is lost."""
+        """Run a method, and store its commit and events.
+
+        Without a commit, its writes are lost, as on a real node."""
         found = transaction.context(context)
         if found is None:
             raise UnknownContext(encode_id(context))
@@ -234,6 +235,6 @@ class EmbeddedNode:
         if application not in self._programs:
             packed = transaction.application(application)
             if packed is None:
-                raise InputError("No such application is installed on the node.")
+                raise InputError("The application is not installed on the node.")
             self._programs[application] = Program(Bundle.parse(packed).wasm, self._limits)
         return self._programs[application]

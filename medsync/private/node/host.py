@@ -1,11 +1,11 @@
-"""An in-process host for Calimero applications: runs one method of their WebAssembly on given storage.
+"""An in-process host for Calimero applications: it runs a method of their WebAssembly on given storage.
 
-It offers the host functions of calimero-sys 0.11.0-rc.4 that an application on a single node needs, with the
-meaning and the limits they have in calimero-runtime of that version. What needs a network (`fetch`, blobs,
-calls into other contexts) is absent, and an application that imports it is not accepted.
+It provides the host functions of calimero-sys 0.11.0-rc.4 that an application on a single node needs, with
+the semantics and limits of calimero-runtime of that version. Functions that need a network (`fetch`, blobs,
+calls of other contexts) are missing, and applications that import them are rejected.
 
-The guest is not trusted: fuel, memory, table, stack, and all it hands out are bounded, and it reaches nothing
-but what is here.
+The guest is not trusted: fuel, memory, table, stack and all its output are bounded, and it can call only
+these host functions.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Reader = Callable[[bool, bytes], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one execution may use; sizes in bytes. Most are calimero-runtime's own."""
+    """The limits of an execution, sizes in bytes. Most are those of calimero-runtime."""
 
-    #: About as many WebAssembly instructions. Extrapolated to 10,000 records, writing one takes a fortieth of
-    #: it, listing 500 a twentieth.
+    #: Approximate number of WebAssembly instructions. Extrapolated to 10,000 records, a write takes a
+    #: fortieth of it, and listing 500 records a twentieth.
     fuel: int = 20_000_000_000
     memory: int = 64 * MIB
     table_elements: int = 10_000
@@ -46,7 +46,7 @@ class Limits:
     module: int = 20 * MIB
     key: int = MIB
     value: int = 10 * MIB
-    #: All that is written, together.
+    #: Total size of all writes.
     written: int = 64 * MIB
     registers: int = 100
     logs: int = 1024
@@ -60,14 +60,14 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a method."""
+    """A call of a method."""
 
     method: str
     #: JSON.
     arguments: bytes = field(repr=False)
     #: 32 bytes.
     context: bytes
-    #: The member who calls: 32 bytes.
+    #: The calling member, 32 bytes.
     executor: bytes
     #: Unix nanoseconds.
     time: int
@@ -75,33 +75,33 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What an execution asks to be kept."""
+    """The changes that an execution commits."""
 
     #: Root of the replicated state: 32 bytes.
     root: bytes
-    #: What the other members would be sent.
+    #: The delta for other members.
     delta: bytes = field(repr=False)
-    #: (private, key) to the new value, or None where it is removed.
+    #: Maps (private, key) to the new value, or None if it is removed.
     writes: dict[tuple[bool, bytes], bytes | None] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an execution returned."""
+    """The result of an execution."""
 
-    #: JSON; None where the method returns nothing.
+    #: JSON, or None if the method returns nothing.
     output: bytes | None = field(repr=False)
-    #: None where the guest did not commit: then nothing it wrote is kept, private or not.
+    #: None if the guest did not commit: then none of its writes are stored.
     commit: Commit | None
     #: Kind and JSON of each event.
     events: list[tuple[str, bytes]] = field(repr=False)
 
 
 class Program:
-    """A compiled application, which any number of contexts may run."""
+    """A compiled application, shared by any number of contexts."""
 
     def __init__(self, wasm: bytes, limits: Limits = DEFAULT_LIMITS) -> None:
-        """Compile it. Raises InputError for what is no application that this host can run."""
+        """Compile an application. Raises InputError if this host cannot run it."""
         if len(wasm) > limits.module:
             raise InputError(f"The application has more than {limits.module} bytes.")
         self._limits = limits
@@ -114,13 +114,13 @@ class Program:
         }
 
     def run(self, call: Call, read: Reader) -> Outcome:
-        """Run a method; what it wrote is returned, not stored.
+        """Run a method. Its writes are returned, not stored.
 
         Raises ApplicationError if the method returned an error, ExecutionFailed if it did not return.
         """
         if call.method not in self._methods:
             raise ExecutionFailed(Failure.UNKNOWN_METHOD)
-        # Wasmtime's Python binding hands exceptions from callbacks over in a global variable.
+        # Wasmtime's Python binding passes exceptions from callbacks in a global variable.
         with _ONE_AT_A_TIME, wasmtime.Store(self._engine) as store:
             store.set_fuel(self._limits.fuel)
             store.set_limits(self._limits.memory, self._limits.table_elements, 1, 1, 1)
@@ -138,13 +138,13 @@ class Program:
 
 _ONE_AT_A_TIME: Final = threading.Lock()
 
-#: What the SDK generates to say how states are merged; its storage wants it before it writes.
+#: Method generated by the SDK that registers how states are merged; required before the storage is written.
 _REGISTER_MERGE: Final = "__calimero_register_merge"
 
 
 @lru_cache(maxsize=4)
 def _compiled(wasm: bytes, stack: int) -> tuple[wasmtime.Engine, wasmtime.Module]:
-    # Kept in memory only: machine code in a file would have to be trusted like this program itself.
+    # Cached in memory only: machine code in a file would have to be trusted like this program.
     config = wasmtime.Config()
     config.consume_fuel = True
     config.max_wasm_stack = stack
@@ -155,11 +155,11 @@ def _compiled(wasm: bytes, stack: int) -> tuple[wasmtime.Engine, wasmtime.Module
         return engine, wasmtime.Module(engine, wasm)
     except wasmtime.WasmtimeError:
         digest = hashlib.sha256(wasm).hexdigest()
-        raise InputError(f"The application with SHA-256 {digest} is no valid WebAssembly.") from None
+        raise InputError(f"The application with SHA-256 {digest} is not valid WebAssembly.") from None
 
 
 def _imports(module: wasmtime.Module) -> dict[str, wasmtime.FuncType]:
-    """The host functions a module imports. Raises InputError for anything else, and for other types."""
+    """The host functions imported by a module. Raises InputError for unknown imports and for wrong types."""
     found: dict[str, wasmtime.FuncType] = {}
     for item in module.imports:
         name, kind = item.name or "", item.type
@@ -169,7 +169,7 @@ def _imports(module: wasmtime.Module) -> dict[str, wasmtime.FuncType]:
                 hint="Run it on a real Calimero node.",
             )
         count, result = _HOST_FUNCTIONS[name]
-        taken, returned = [str(one) for one in kind.params], [str(one) for one in kind.results]
+        taken, returned = [str(item) for item in kind.params], [str(item) for item in kind.results]
         if taken != ["i64"] * count or returned != ([] if result is None else [result]):
             raise InputError(f"The application takes the host function {name} for another one.")
         found[name] = kind
@@ -210,7 +210,7 @@ class _Guest:
         method(self._store)
 
     def outcome(self) -> Outcome:
-        """What it came to, once it ran to its end."""
+        """The result of a completed execution."""
         succeeded, output = self._returned or (True, None)
         if not succeeded:
             raise ApplicationError.of(output or b"", self._call.method)
@@ -228,7 +228,7 @@ class _Guest:
         raise ExecutionFailed(Failure.PANIC)
 
     def panic_utf8(self, message: int, location: int) -> None:
-        # The message may quote arguments: it is not even read.
+        # The message may contain arguments, so it is not read.
         raise ExecutionFailed(Failure.PANIC)
 
     def value_return(self, value: int) -> None:
@@ -280,7 +280,7 @@ class _Guest:
         return self._read(True, key, register)
 
     def private_storage_write(self, key: int, value: int) -> int:
-        # Unlike its replicated sibling it tells that it succeeded, not that there was a value.
+        # Unlike the replicated variant, it returns success, not whether there was a value.
         self._write(True, key, self._bounded(value, self._limits.value), None)
         return 1
 
@@ -300,7 +300,7 @@ class _Guest:
             raise ExecutionFailed(Failure.TRAP) from None
 
     def log_utf8(self, message: int) -> None:
-        # Logs may quote arguments: they are counted, and dropped.
+        # Logs may contain arguments, so they are counted and dropped.
         self._logged += 1
         if self._logged > self._limits.logs:
             raise ExecutionFailed(Failure.LIMIT)
@@ -343,7 +343,7 @@ class _Guest:
         ctypes.memmove(base + address, value, len(value))
 
     def _u64(self, address: int) -> int:
-        # The binding gives i64 as a signed number.
+        # The binding returns i64 as signed numbers.
         return int.from_bytes(self._bytes(address & _U64, 8), "little")
 
     def _buffer(self, descriptor: int) -> bytes:
@@ -385,7 +385,7 @@ class _Guest:
 
 
 _U64: Final = 2**64 - 1
-#: What each host function takes (i64 all of it), and returns.
+#: The number of parameters (all i64) and the result of each host function.
 _HOST_FUNCTIONS: Final[dict[str, tuple[int, str | None]]] = {
     "panic": (1, None),
     "panic_utf8": (2, None),
@@ -411,7 +411,7 @@ _HOST_FUNCTIONS: Final[dict[str, tuple[int, str | None]]] = {
 
 
 def _is_point(key: bytes) -> bool:
-    """Whether the bytes are an ed25519 public key: a real node stops the guest for any other."""
+    """Whether the bytes are an ed25519 public key. A real node stops the guest otherwise."""
     p = 2**255 - 19
     y = int.from_bytes(key, "little") % 2**255
     d = -121665 * pow(121666, -1, p)

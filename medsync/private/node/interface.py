@@ -1,9 +1,10 @@
-"""What MedSync asks of a private node, whichever kind it is, and how a node's signed claim is verified.
+"""The interface of a private node of any kind, and the verification of a node's signed claim.
 
-A node runs instances of an application (contexts) and keeps their state. Two implementations pass the same
-tests: `EmbeddedNode`, an in-process host for Calimero applications; `CalimeroNode`, a client of a real node.
+A node runs instances of an application (contexts) and stores their state. Two implementations pass the same
+tests: `EmbeddedNode`, an in-process host for Calimero applications, and `CalimeroNode`, a client of a real
+node.
 
-Ids are as Calimero writes them: applications, contexts and members in base58 of 32 bytes, groups in 64
+Ids have Calimero's format: applications, contexts and members are base58 of 32 bytes, groups are 64
 lower-case hexadecimal digits.
 """
 
@@ -26,25 +27,25 @@ from medsync.errors import ExitCode, InputError, MedSyncError, VerificationError
 from medsync.protocol.anchor import NodeKind
 from medsync.protocol.commitments import parse_json
 
-#: Bytes of arguments, as JSON: a real node accepts no larger request.
+#: Maximum size of arguments as JSON in bytes, the limit of a real node's requests.
 MAX_ARGUMENTS: Final = 2 * 1024 * 1024 - 1024
-#: Milliseconds a claim is valid at most; a node cuts longer ones to this.
+#: Maximum validity of a claim in milliseconds; nodes shorten longer ones to it.
 MAX_CLAIM_LIFE: Final = 300_000
-#: Seconds two clocks may differ.
+#: Tolerated clock difference in seconds.
 CLOCK_SKEW: Final = 60
 
 
-# --- errors -------------------------------------------------------------------------------------------------
+# --- errors ---
 
 
 class NodeError(MedSyncError):
-    """A private node could not do what was asked. Nothing of arguments or records is in its message."""
+    """A private node failed. The message contains nothing of arguments or records."""
 
     code = "NODE"
 
 
 class ApplicationError(NodeError):
-    """The application refused, for the reason in `code`, such as `EXISTS`. Nothing was changed."""
+    """The application refused the call with the reason `code`, such as `EXISTS`. Nothing was changed."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
 
@@ -55,7 +56,7 @@ class ApplicationError(NodeError):
 
     @classmethod
     def of(cls, output: bytes, method: str) -> ApplicationError:
-        """The error from the JSON a method returned; `APPLICATION` if that is no code and might say more."""
+        """The error in the JSON returned by a method, with the code `APPLICATION` for unknown JSON."""
         try:
             code = json.loads(output)
         except (ValueError, RecursionError):
@@ -65,17 +66,17 @@ class ApplicationError(NodeError):
 
 
 class Failure(StrEnum):
-    """Why an execution ended without an answer of the application."""
+    """The reason why an execution ended without a result."""
 
     UNKNOWN_METHOD = "the application has no such method"
     PANIC = "the application panicked, as it does when an argument is missing or has the wrong type"
     LIMIT = "the application exceeded a limit of the node"
     TRAP = "the application stopped"
-    INCONSISTENT = "the application committed a state without saying what changed"
+    INCONSISTENT = "the application committed a state without a delta"
 
 
 class ExecutionFailed(NodeError):
-    """The application did not get as far as an answer, for the `failure`. Nothing was changed."""
+    """The execution ended without a result because of `failure`. Nothing was changed."""
 
     code = "EXECUTION_FAILED"
 
@@ -85,42 +86,42 @@ class ExecutionFailed(NodeError):
 
 
 class UnknownContext(NodeError):
-    """The node has no such context, or is no member of it any more."""
+    """The node does not have the context, or is no longer a member of it."""
 
     code = "UNKNOWN_CONTEXT"
     exit_code: ClassVar[ExitCode] = ExitCode.BAD_INPUT
 
     def __init__(self, context: str) -> None:
-        super().__init__(f"The node is no member of the context {context}.")
+        super().__init__(f"The node is not a member of the context {context}.")
 
 
 class NodeUnavailable(NodeError):
-    """No answer: whether a call that was sent took effect is unknown."""
+    """The node did not answer. Whether the call took effect is unknown."""
 
     code = "UNREACHABLE"
     exit_code: ClassVar[ExitCode] = ExitCode.UNREACHABLE
 
 
 class NodeRefused(NodeError):
-    """The node refused: who asks is not authorised, or it may not be done at all."""
+    """The node refused: the caller is not authorised, or the operation is not allowed."""
 
     code = "REFUSED"
     exit_code: ClassVar[ExitCode] = ExitCode.REFUSED
 
 
 class BadAnswer(NodeError):
-    """The node answered outside its protocol; perhaps it has another version."""
+    """The node's answer violates its protocol; it may have another version."""
 
     code = "BAD_ANSWER"
     exit_code: ClassVar[ExitCode] = ExitCode.UNREACHABLE
 
 
-# --- what is asked and answered -----------------------------------------------------------------------------
+# --- what is asked and answered ---
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A node that answers, and what it says of itself."""
+    """The self-description of a node that answers."""
 
     kind: NodeKind
     description: str
@@ -128,7 +129,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class CalimeroContext:
-    """An instance of an application, and who this node is in it."""
+    """An instance of an application, and this node's identity in it."""
 
     #: base58.
     id: str
@@ -142,7 +143,7 @@ class CalimeroContext:
 
 @dataclass(frozen=True, slots=True)
 class ContextState:
-    """What this node believes a context's replicated state to be, now. Members may differ for a moment."""
+    """This node's current view of a context's replicated state. Members may differ temporarily."""
 
     #: 32 bytes.
     root: bytes
@@ -152,32 +153,32 @@ class ContextState:
 
 @dataclass(frozen=True, slots=True)
 class NodeEvent:
-    """Something that happened in a context.
+    """An event in a context.
 
-    Without a `kind` it says that events may have been missed, or that none tells what changed: read the state
-    anew.
+    An event without a `kind` means that events may have been missed, or that the change is unknown: read the
+    state again.
     """
 
-    #: 32 bytes: the root after it.
+    #: The state root after the event, 32 bytes.
     root: bytes
     kind: str | None = None
     #: The event's JSON.
     data: Any = field(default=None, repr=False)
-    #: Where to continue, for `events`; None where the node keeps no events.
+    #: The cursor for `events`; None if the node stores no events.
     cursor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What a node is asked to sign. Raises InputError for what no node would."""
+    """A request for a signed claim. Raises InputError for a request that nodes do not accept."""
 
-    #: Who is meant to rely on it: at most 256 characters.
+    #: The relying party, at most 256 characters.
     audience: str
-    #: What is claimed: at most 512 characters.
+    #: The claim, at most 512 characters.
     subject: str
     #: Hexadecimal digits, an even number from 32 to 128.
     nonce: str
-    #: Milliseconds it shall be valid, at most 300,000.
+    #: Validity in milliseconds, at most 300,000.
     life_ms: int = MAX_CLAIM_LIFE
 
     def __post_init__(self) -> None:
@@ -191,7 +192,7 @@ class ClaimRequest:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim a node signed: that its operator had it sign this, then. It proves no execution."""
+    """A claim signed by a node. It shows that the operator requested it then, not what was executed."""
 
     #: ed25519 public key, 32 bytes.
     signer: bytes
@@ -207,13 +208,13 @@ class PrivateNode(Protocol):
     kind: NodeKind
 
     async def health(self) -> Health:
-        """What it says of itself, if it answers."""
+        """The node's self-description, if it answers."""
 
     async def install(self, bundle: Path) -> str:
         """Install a signed application bundle (.mpk) and return the application's id.
 
         The id depends on package and signer only: a newer version has the same. Raises InputError for a
-        bundle that cannot be read or is not signed by who it says.
+        bundle that cannot be read or is not signed by the stated signer.
         """
 
     async def create_context(self, application: str, arguments: Mapping[str, Any]) -> CalimeroContext:
@@ -223,39 +224,39 @@ class PrivateNode(Protocol):
         """All contexts this node is a member of."""
 
     async def execute(self, context: str, method: str, arguments: Mapping[str, Any]) -> Any:
-        """Call a method and return its JSON value. What it changed is durable when this returns.
+        """Call a method and return its JSON value. Its changes are durable when this returns.
 
-        Raises InputError for what is no id, no method to call from outside, or more than 2 MB of arguments;
-        UnknownContext; ApplicationError if the application refused; ExecutionFailed if it got not so far.
+        Raises InputError for an invalid id, a method that cannot be called externally, or more than 2 MB of
+        arguments; UnknownContext; ApplicationError if the application refused; ExecutionFailed if it failed.
         """
 
     async def state(self, context: str) -> ContextState:
-        """The replicated state this node has. Raises InputError or UnknownContext."""
+        """This node's replicated state. Raises InputError or UnknownContext."""
 
     def events(self, context: str, after: int | None = None) -> AsyncIterator[NodeEvent]:
-        """What happens from now on, or after the event with the cursor `after` if the node kept all since.
+        """Events from now on, or after the event with the cursor `after` if the node still has them.
 
-        The first event has no kind unless `after` could be honoured. Ends when the node is closed; raises
-        UnknownContext.
+        The first event has no kind unless the node can continue at `after`. Ends when the node is closed.
+        Raises UnknownContext.
         """
 
     async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> Claim:
-        """Have the node sign a claim. The caller verifies it, with `verify_claim`. Raises UnknownContext."""
+        """Ask the node to sign a claim, to be verified with `verify_claim`. Raises UnknownContext."""
 
     async def compact(self) -> bool:
-        """Leave nothing of what applications removed in the node's files; False if it decides that itself."""
+        """Purge removed data from the node's files. Returns False if the node decides when to do that."""
 
     async def close(self) -> None:
-        """End it; a second time does nothing."""
+        """Close the node. Does nothing if it is closed."""
 
 
-# --- what is checked before a node is asked -----------------------------------------------------------------
+# --- what is checked before a node is asked ---
 
 
 def decode_id(text: str, what: str) -> bytes:
-    """The 32 bytes of a base58 id, for one of a context. Raises InputError, naming `what`, for another text.
+    """Decode a base58 id to 32 bytes. Raises InputError naming `what` for an invalid id.
 
-    Nothing else is ever sent to a node: a real one logs the whole request if it cannot read an id in it.
+    Invalid ids are never sent to a node: a real node logs the whole request if it cannot parse an id in it.
     """
     try:
         raw = base58.b58decode(text)
@@ -272,22 +273,23 @@ def encode_id(raw: bytes) -> str:
 
 
 def check_group(text: str) -> None:
-    """Raise InputError unless it is a group's id."""
+    """Raise InputError unless the text is a group's id."""
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise InputError("The group must be 64 lower-case hexadecimal digits.")
 
 
 def check_method(method: str) -> None:
-    """Raise InputError unless it is a method to be called from outside.
+    """Raise InputError unless the method may be called externally.
 
-    `init` runs when a context is created; what begins with an underscore is between application and node.
+    `init` runs when a context is created; names with a leading underscore are internal to application and
+    node.
     """
     if method == "init" or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", method):
-        raise InputError("That is no method that may be called.")
+        raise InputError("The method name is invalid or reserved.")
 
 
 def encode_arguments(arguments: Mapping[str, Any]) -> bytes:
-    """Arguments as JSON. Raises InputError for what JSON cannot hold, or too much of it."""
+    """Encode arguments as JSON. Raises InputError if they have no JSON form or are too large."""
     try:
         text = json.dumps(dict(arguments), separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError):
@@ -297,7 +299,7 @@ def encode_arguments(arguments: Mapping[str, Any]) -> bytes:
     return text
 
 
-# --- verifying a claim --------------------------------------------------------------------------------------
+# --- verifying a claim ---
 
 _CLAIM_FIELDS: Final = {
     "v": int,
@@ -313,7 +315,7 @@ _CLAIM_FIELDS: Final = {
 
 
 def claim_payload(context: CalimeroContext, request: ClaimRequest, issued_at_ms: int) -> bytes:
-    """The payload a node signs: the fields and their order are Calimero's, version 1."""
+    """The payload signed by a node, with the fields and order of Calimero's version 1."""
     return json.dumps(
         {
             "v": 1,
@@ -334,10 +336,10 @@ def claim_payload(context: CalimeroContext, request: ClaimRequest, issued_at_ms:
 def verify_claim(
     claim: Claim, *, kind: NodeKind, context: CalimeroContext, request: ClaimRequest, now: float | None = None
 ) -> None:
-    """Check that a node of that kind signed exactly what was requested, in that context, and not long ago.
+    """Check that a node of that kind signed exactly the requested claim, in that context, and recently.
 
-    `now` is unix seconds, the present if None; clocks may differ by a minute. Raises VerificationError with
-    everything that is wrong.
+    `now` is in unix seconds, by default the current time; clocks may differ by a minute. Raises
+    VerificationError listing all faults.
     """
     wrong: list[str] = []
     try:
@@ -357,7 +359,7 @@ def verify_claim(
         or any(type(payload[name]) is not expected for name, expected in _CLAIM_FIELDS.items())
     ):
         raise VerificationError(
-            "The node's claim does not hold:", findings=[*wrong, "its payload is no claim"]
+            "The node's claim does not hold:", findings=[*wrong, "its payload is not a claim"]
         )
     expected = {
         "v": 1,

@@ -233,7 +233,7 @@ class Store:
             yield Transaction(self, connection)
 
     def compact(self) -> None:
-        """Write the database anew: nothing that was deleted is left in it. Raises InputError as ever."""
+        """Rewrite the database, so that no deleted data is left in it. Raises InputError."""
         if self._database is not None:
             self._database.compact()
 

@@ -1,10 +1,10 @@
-"""MedSync's application on a private node (`private-records/`), typed: one instance, and all of a node's.
+"""Typed access to MedSync's application on a private node (`private-records/`).
 
-`RecordsApp` is one context, and its methods are the application's. `RecordStore` is all contexts of a node: a
-context holds a bounded number of records, because writing one takes time in proportion to how many there are,
-and the store opens the next one when the last is full.
+`RecordsApp` is one context; its methods are those of the application. `RecordStore` combines all contexts of
+a node: a context has a bounded number of records, because the time of a write is proportional to their
+number, and the store opens a new context when the last one is full.
 
-Calls raise ApplicationError with the application's code (such as `EXISTS`), and what the node raises.
+Calls raise ApplicationError with the application's code (such as `EXISTS`), and the errors of the node.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ if TYPE_CHECKING:
     from medsync.private.records.sealing import SealedRecord
     from medsync.private.records.tickets import Presentation
 
-#: Most items of one page, and most records of one context, that the application allows.
+#: The application's maximum numbers of items per page and of records per context.
 PAGE: Final = 500
 MAX_CAPACITY: Final = 10_000
 _ROTATION_DOMAIN: Final = b"medsync.bridge-rotation.v1\0"
 
 
-# --- what the application answers ---------------------------------------------------------------------------
+# --- what the application answers ---
 
 
 class Status(Schema):
-    """How an instance is set up, and how full it is. The counts are this node's own."""
+    """The configuration and size of an instance. The counts are those of this node."""
 
-    #: Of the application.
+    #: The application's version.
     version: str
-    #: Records it may hold, erased ones included.
+    #: Maximum number of records, including erased ones.
     capacity: int
     #: Records that are not erased.
     records: int
     erased: int
-    #: Releases and refusals that have a receipt, and refusals that had no room for one.
+    #: Numbers of releases and refusals with a receipt, and of refusals without room for one.
     receipts: int
     refusals: int
     uncounted: int
     configured: bool
     bridge_key: Hex32 | None
-    #: The chain, and the contract on it, whose log decides.
+    #: The chain, and the contract on it, whose log authorises releases.
     chain: Felt | None
     contract: Felt | None
 
@@ -71,28 +71,28 @@ class WrappedKeys(Schema):
 
 
 class RecordView(Schema):
-    """A record as every member of the context knows it."""
+    """A record in the replicated state of the context."""
 
     id: RecordId
     version: int
     commitment: Felt
-    #: Commitments of the versions before, the first version's first.
+    #: Commitments of earlier versions, oldest first.
     former: list[Felt]
     categories: int
-    #: Salted commitment of the consent it rests on, or 0.
+    #: Salted commitment of the underlying consent, or 0.
     consent: Felt
     erased: bool
 
 
 class Receipt(Schema):
-    """That somebody asked for a record with a ticket, and what became of it."""
+    """The receipt of a ticket's presentation, with its outcome."""
 
     #: SHA-256 of the ticket's text.
     ticket: Hex32
     outcome: Literal["RELEASED", "REFUSED"]
     #: Why it was refused.
     reason: str | None
-    #: From the ticket; None unless the bridge had signed it.
+    #: From the ticket; None unless the bridge signed it.
     digest: Felt | None
     commitment: Felt | None
     accessor: Felt | None
@@ -130,15 +130,15 @@ class ReceiptOperation(Receipt):
     seq: int
 
 
-#: What happened on a node, numbered from 0 in each context. The bridge makes a leaf of each.
+#: An operation on a node, numbered from 0 in each context. The bridge makes a leaf of each.
 Operation = RecordOperation | ErasedOperation | ReceiptOperation
 
 
 class Released(Schema):
-    """What became of a ticket."""
+    """The outcome of presenting a ticket."""
 
     outcome: Literal["RELEASED", "REFUSED"]
-    #: Why it was refused; then there is nothing else.
+    #: The reason for a refusal; the other fields are then empty.
     reason: str | None = None
     id: RecordId | None = None
     version: int | None = None
@@ -157,17 +157,17 @@ class _Match(Schema):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The record that a commitment is of, and the context that holds it."""
+    """The record of a commitment, and its context."""
 
     app: RecordsApp
     id: str
     #: The version with that commitment.
     version: int
     commitment: int
-    #: Address of whom it is about, and its categories; 0 once it is erased.
+    #: The patient's address and the record's categories; 0 after erasure.
     patient: int
     categories: int
-    #: Whether it is the stored version.
+    #: Whether this is the stored version.
     current: bool
     erased: bool
 
@@ -189,7 +189,7 @@ _BOOLEAN: Final = TypeAdapter(Annotated[bool, Field(strict=True)])
 
 
 def parse_operation(document: Mapping[str, Any]) -> Operation:
-    """An operation from its JSON. Raises BadAnswer, quoting nothing, if it is none."""
+    """Parse an operation. Raises BadAnswer, which quotes nothing of it, if it is invalid."""
     return _parse(_OPERATION, document, "operations")
 
 
@@ -203,21 +203,21 @@ def _parse(adapter: TypeAdapter[T], answer: Any, method: str) -> T:
         ) from None
 
 
-# --- one context --------------------------------------------------------------------------------------------
+# --- one context ---
 
 
 class RecordsApp:
-    """One instance of the application."""
+    """An instance of the application."""
 
     def __init__(self, node: PrivateNode, context: CalimeroContext) -> None:
         self.node, self.context = node, context
 
     async def configure(self, bridge_key: bytes, chain: int, contract: int) -> None:
-        """Register whose tickets count, and whose log they are about. Once: then `CONFIGURED`."""
+        """Register the bridge's key and the contract. Fails with `CONFIGURED` if that was done before."""
         await self._call("configure", bridge_key=bridge_key.hex(), chain=hex(chain), contract=hex(contract))
 
     def rotation_message(self, old_key: bytes, new_key: bytes) -> bytes:
-        """What the old bridge key signs, for `rotate_bridge` in this context."""
+        """The message that the old bridge key signs for `rotate_bridge` in this context."""
         return _ROTATION_DOMAIN + decode_id(self.context.id, "context") + old_key + new_key
 
     async def rotate_bridge(self, new_key: bytes, signature: bytes) -> None:
@@ -229,16 +229,16 @@ class RecordsApp:
         return _parse(_VERSION, await self._call("put", record=_record(sealed, patient, consent)), "put")
 
     async def update(self, sealed: SealedRecord, *, patient: int, consent: int = 0) -> int:
-        """Replace a record by its next version, which is the sealed one's."""
+        """Replace a record by its next version, the version of the sealed record."""
         record, version = _record(sealed, patient, consent), sealed.record.version
         return _parse(_VERSION, await self._call("update", record=record, version=version), "update")
 
     async def keys(self, record: str) -> WrappedKeys:
-        """A record's wrapped data key. `UNKNOWN_RECORD` or `ERASED` if there is none."""
+        """A record's wrapped data key. Fails with `UNKNOWN_RECORD` or `ERASED`."""
         return _parse(_KEYS, await self._call("keys", id=record), "keys")
 
     async def find(self, commitment: int) -> Found | None:
-        """The record a commitment is of, if it is on this node."""
+        """The record of a commitment, if it is on this node."""
         match = _parse(_MATCH, await self._call("find", commitment=hex(commitment)), "find")
         if match is None:
             return None
@@ -254,11 +254,11 @@ class RecordsApp:
         )
 
     async def release(self, presentation: Presentation) -> Released:
-        """Present a ticket. A refusal is an answer, and logged, too."""
+        """Present a ticket. A refusal is also returned and logged."""
         return _parse(_RELEASED, await self._call("release", **presentation.arguments()), "release")
 
     async def erase(self, record: str) -> bool:
-        """Delete a record's ciphertext, keys and private metadata; whether there were any."""
+        """Delete a record's ciphertext, keys and private metadata. Returns whether there were any."""
         return _parse(_BOOLEAN, await self._call("erase", id=record), "erase")
 
     async def records(self, offset: int = 0, limit: int = PAGE) -> list[RecordView]:
@@ -274,7 +274,7 @@ class RecordsApp:
             offset += len(page)
 
     async def operations(self, offset: int = 0, limit: int = PAGE) -> list[Operation]:
-        """What happened on this node, in order."""
+        """The operations on this node, in order."""
         answer = await self._call("operations", offset=offset, limit=limit)
         return _parse(_OPERATIONS, answer, "operations")
 
@@ -291,7 +291,7 @@ class RecordsApp:
             offset += len(page)
 
     async def status(self) -> Status:
-        """How it is set up, and how full it is."""
+        """The instance's configuration and size."""
         return _parse(_STATUS, await self._call("status"), "status")
 
     async def _call(self, method: str, **arguments: Any) -> Any:
@@ -299,7 +299,7 @@ class RecordsApp:
 
 
 def _record(sealed: SealedRecord, patient: int, consent: int) -> dict[str, Any]:
-    """A sealed record as the application takes it."""
+    """Convert a sealed record to the application's arguments."""
     record = _NewRecord(
         id=sealed.record.id,
         patient=patient,
@@ -322,16 +322,16 @@ class _NewRecord(Schema):
     keys: dict[str, Base64] = Field(repr=False)
 
 
-# --- all contexts of a node ---------------------------------------------------------------------------------
+# --- all contexts of a node ---
 
 
 class RecordStore:
-    """All records on a node, in however many contexts. Make one with `create` or `open`."""
+    """All records on a node, across its contexts. Make one with `create` or `open`."""
 
     def __init__(self, node: PrivateNode, application: str, apps: Sequence[RecordsApp]) -> None:
         self.node, self.application = node, application
         self._apps = list(apps)
-        # Contexts known to be full; and one roll-over at a time.
+        # Full contexts, and a lock that allows one new context at a time.
         self._full: set[str] = set()
         self._growing = asyncio.Lock()
 
@@ -353,20 +353,22 @@ class RecordStore:
 
     @classmethod
     async def open(cls, node: PrivateNode, application: str, group: str | None = None) -> RecordStore:
-        """The contexts of the application that are on the node, and configured; with `group`, that group's.
+        """Open the configured contexts of the application on the node, optionally only those of `group`.
 
-        One that is not was made just before a crash, and is configured like the others. Contexts that the
-        node joined are in others' groups. Raises InputError if none is configured.
+        An unconfigured context was created just before a crash, and is configured like the others. Contexts
+        that the node joined belong to other groups. Raises InputError if no context is configured.
         """
         apps = [
-            RecordsApp(node, one)
-            for one in await node.contexts()
-            if one.application == application and group in (None, one.group)
+            RecordsApp(node, context)
+            for context in await node.contexts()
+            if context.application == application and group in (None, context.group)
         ]
         states = [(app, await app.status()) for app in apps]
         configured = [status for _, status in states if status.configured]
         if not configured:
-            raise InputError("The node has no records: nothing was created, or it joined as a witness only.")
+            raise InputError(
+                "The node has no records: no context was created, or it joined only as a witness."
+            )
         for app, status in states:
             if not status.configured:
                 await _configure_like(app, configured[-1])
@@ -383,7 +385,7 @@ class RecordStore:
         return decode_id(self._apps[0].context.member, "member")
 
     async def put(self, sealed: SealedRecord, *, patient: int, consent: int = 0) -> int:
-        """Store a new record in a context that has room, a new one if none has."""
+        """Store a new record in a context with room, or in a new context."""
         while True:
             for app in self.apps:
                 if app.context.id in self._full:
@@ -397,17 +399,17 @@ class RecordStore:
             await self._grow()
 
     async def update(self, sealed: SealedRecord, *, patient: int, consent: int = 0) -> int:
-        """Replace a record by its next version, where it is."""
+        """Replace a record by its next version, in its context."""
         app = await self._holder(sealed.record.id, "update")
         return await app.update(sealed, patient=patient, consent=consent)
 
     async def version(self, record: str) -> int:
-        """The stored version of a record. `UNKNOWN_RECORD` or `ERASED` if there is none."""
+        """The stored version of a record. Fails with `UNKNOWN_RECORD` or `ERASED`."""
         app = await self._holder(record, "version")
         return (await app.keys(record)).version
 
     async def versions(self, record: str) -> list[RecordVersion]:
-        """All versions there ever were of a record, erased or not; none if there is no such record."""
+        """All versions of a record, even if it was erased; empty for an unknown record."""
         for app in self.apps:
             async for view in app.all_records():
                 if view.id == record:
@@ -416,22 +418,23 @@ class RecordStore:
         return []
 
     async def find(self, commitment: int) -> Found | None:
-        """The record a commitment is of, in whichever context it is."""
+        """The record of a commitment, in any context."""
         for app in self.apps:
             if (found := await app.find(commitment)) is not None:
                 return found
         return None
 
     async def release(self, context: str, presentation: Presentation) -> Released:
-        """Present a ticket to the context it is for. Raises UnknownContext if that is not here."""
+        """Present a ticket to its context. Raises UnknownContext if that is not on this node."""
         for app in self.apps:
             if app.context.id == context:
                 return await app.release(presentation)
         raise UnknownContext(context)
 
     async def erase(self, record: str) -> bool:
-        """Erase a record, wherever it is, and from the node's files as far as that can be asked for; whether
-        there was one."""
+        """Erase a record from its context, and from the node's files if the node supports that.
+
+        Returns whether there was such a record."""
         app = await self._find_holder(record)
         found = app is not None and await app.erase(record)
         await self.node.compact()
@@ -442,7 +445,7 @@ class RecordStore:
         return [record for app in self.apps async for record in app.all_records()]
 
     async def _holder(self, record: str, method: str) -> RecordsApp:
-        """The context that holds a record, or held it; `method` is what it is wanted for."""
+        """The context of a record, even if it was erased; `method` is named in errors."""
         if (app := await self._find_holder(record)) is None:
             raise ApplicationError("UNKNOWN_RECORD", method)
         return app
@@ -460,7 +463,7 @@ class RecordStore:
         return None
 
     async def _grow(self) -> None:
-        """Add a context like the newest, unless another call just did."""
+        """Add a context configured like the newest one, unless a concurrent call did."""
         async with self._growing:
             if all(app.context.id in self._full for app in self._apps):
                 status = await self._apps[-1].status()
@@ -478,5 +481,5 @@ class RecordStore:
 
 async def _configure_like(app: RecordsApp, status: Status) -> None:
     if status.bridge_key is None or status.chain is None or status.contract is None:
-        raise BadAnswer("The application says that it is configured, and not how.")
+        raise BadAnswer("The application reports that it is configured, but not with which settings.")
     await app.configure(status.bridge_key, status.chain, status.contract)

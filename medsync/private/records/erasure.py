@@ -1,13 +1,12 @@
-"""Erasing a record: everywhere the hospital keeps it, resumably, with a signed certificate at the end.
+"""Erases a record everywhere in the hospital, resumably, and issues a signed certificate at the end.
 
-Deleted are the record's key in the key vault and its registered backups, then ciphertext, wrapped keys and
-private metadata in the node, then tickets not yet used. With the data key goes the salt, which exists in the
-ciphertext only. The chain keeps what it has; the certificate says what that is and why it names nobody any
-more, and also what still does.
+It deletes the record's key in the key vault and its registered backups, then ciphertext, wrapped keys and
+private metadata in the node, then unused tickets. Deleting the data key also deletes the salt, which exists
+only in the ciphertext. Data on the chain remains; the certificate describes it, why it no longer identifies
+anyone, and what still might.
 
-Each step may be repeated, and what each found is written down before the next, so that an erasure that was
-stopped anywhere is completed by doing it again. As long as a backup or a ticket could not be reached there is
-no certificate.
+Each step can be repeated, and its result is recorded before the next step, so that an interrupted erasure is
+completed by running it again. There is no certificate as long as a backup or a ticket could not be reached.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from medsync.storage.files import NewFile, is_there, read_bytes, replace
 
 _LABEL: Final = b"medsync.erasure.v1\0"
 
-#: What the certificate says of everything that remains, in these words.
+#: The certificate's statements about everything that remains.
 REMAINS: Final = (
     "in each log entry: the patient's address, the accessor, the purpose, the categories, the time, the"
     " decision and the record's commitment",
@@ -44,7 +43,7 @@ WHY: Final = (
     " is to the record, or find out by guessing, not even who knows the record word for word."
 )
 STILL_IDENTIFIES: Final = (
-    "the patient's own address is a pseudonym: whoever knows whose it is knows who is meant by its log"
+    "the patient's own address is a pseudonym: anyone who knows whose it is knows who is meant by its log"
     " entries, and that they were about a record of those categories",
     "a category that only one patient's records have, the time of an entry, or how many there are may give"
     " away whose they are",
@@ -57,21 +56,21 @@ STILL_IDENTIFIES: Final = (
 
 
 class EncryptedStore(Protocol):
-    """What keeps the ciphertexts: a private node's application."""
+    """The store of the ciphertexts: a private node's application."""
 
     async def erase(self, id: str) -> bool:
-        """Delete a record's ciphertext, keys and private metadata; whether there was anything."""
+        """Delete a record's ciphertext, keys and private metadata. Returns whether there was anything."""
 
 
 class TicketJournal(Protocol):
-    """What keeps tickets beside their files: the bridge's journal."""
+    """The store of tickets in addition to their files: the bridge's journal."""
 
     def forget_tickets(self, record: str) -> None:
         """Delete a record's tickets."""
 
 
 class ErasureIncomplete(VerificationError):
-    """Something could not be reached. `findings` says what; the erasure is to be done again."""
+    """Something could not be reached, as listed in `findings`. Run the erasure again."""
 
     code = "ERASURE_INCOMPLETE"
 
@@ -80,14 +79,14 @@ Place = Literal["vault", "backup", "node", "bridge", "ticket"]
 
 
 class Version(Schema):
-    """A version of the record, by what the chain knows."""
+    """A version of the record as known on the chain."""
 
     version: int = Field(ge=1)
     commitment: Felt
 
 
 class Deleted(Schema):
-    """What was deleted in one place."""
+    """The deletion in one place."""
 
     place: Place
     #: The file, for a backup or a ticket.
@@ -100,7 +99,7 @@ class Deleted(Schema):
 
 
 class PublicEntry(Schema):
-    """A log entry that names the record, as everybody can read it on the chain."""
+    """A log entry that names the record, as published on the chain."""
 
     patient: Address
     seq: int
@@ -127,7 +126,7 @@ class PublicEntry(Schema):
 
 
 class OnChain(Schema):
-    """Where the chain still speaks of the record."""
+    """The remaining data about the record on the chain."""
 
     #: Chain id, MedSync contract and, if the record is in an anchored log, the anchor contract.
     chain: Felt
@@ -135,12 +134,12 @@ class OnChain(Schema):
     anchor: Address | None = None
     #: Every log entry that names one of the record's commitments.
     entries: tuple[PublicEntry, ...] = ()
-    #: Roots of the anchored log since the record is in it, as far as they are known.
+    #: Known roots of the anchored log that include the record.
     roots: tuple[Felt, ...] = ()
 
 
 class _State(Schema):
-    """What was done so far: the file an interrupted erasure is resumed from."""
+    """The progress so far, from which an interrupted erasure resumes."""
 
     form: Literal["medsync.erasure/1"] = "medsync.erasure/1"
     record: RecordId
@@ -150,14 +149,14 @@ class _State(Schema):
 
 
 class ErasureStatement(Schema):
-    """What a certificate states."""
+    """The content of a certificate."""
 
     form: Literal["medsync.erasure-certificate/1"] = "medsync.erasure-certificate/1"
     record: RecordId
     versions: tuple[Version, ...]
     begun_at: int = Field(ge=0)
     completed_at: int = Field(ge=0)
-    #: ed25519 key of who deleted and states it.
+    #: ed25519 key of the signer, who deleted the record.
     by: Hex32
     deleted: tuple[Deleted, ...]
     chain: OnChain
@@ -167,15 +166,15 @@ class ErasureStatement(Schema):
 
 
 class Certificate(Schema):
-    """A statement that a record was erased, signed by who erased it."""
+    """A signed statement that a record was erased."""
 
     statement: ErasureStatement
     signature: Hex64
 
     def verify(self, signer: bytes) -> ErasureStatement:
-        """What it states, if that ed25519 key signed it. Raises VerificationError otherwise.
+        """Verify the ed25519 key's signature and return the statement. Raises VerificationError.
 
-        That nothing was kept it does not prove: it holds its signer to the statement.
+        The certificate does not prove that nothing was retained; it makes the signer accountable.
         """
         signed = is_signed(signer, self.signature, _LABEL + self.statement.canonical())
         if not signed or self.statement.by != signer:
@@ -184,17 +183,17 @@ class Certificate(Schema):
 
 
 def read_certificate(path: Path) -> Certificate:
-    """The certificate in a file; whether it is good, `verify` says. Raises InputError for a file without."""
+    """Read a certificate, without verifying it. Raises InputError for an invalid file."""
     return Certificate.read(read_bytes(path, "The certificate"), f"The certificate {path}")
 
 
 def certificate_path(folder: Path, record: str) -> Path:
-    """Where the certificate of a record's erasure is, once it is complete."""
+    """The path of the certificate of a record's completed erasure."""
     return folder / f"{record}.erased.json"
 
 
 class Erasure:
-    """The erasure of one record, and all that has to be done for it."""
+    """The erasure of a record."""
 
     def __init__(
         self,
@@ -214,8 +213,8 @@ class Erasure:
 
         Raises InputError for versions of another record.
         """
-        if any(one.id != record for one in versions):
-            raise InputError("The versions are not all of the record that is to be erased.")
+        if any(version.id != record for version in versions):
+            raise InputError("The versions belong to different records.")
         self.certificate = certificate_path(folder, record)
         self._progress = folder / f"{record}.erasing.json"
         self._record, self._clock, self._signer = record, clock, signer
@@ -223,11 +222,11 @@ class Erasure:
         self._versions = versions
 
     async def run(self, chain: OnChain) -> Certificate:
-        """Delete the record everywhere, and certify it. `chain` says what the certificate is to name.
+        """Delete the record everywhere, and certify it. `chain` is the remaining data on the chain.
 
-        Where it was erased and certified before and nothing is left, that certificate is returned. Raises
-        ErasureIncomplete, naming what could not be reached; and what node and vault raise. It is to be run
-        again then.
+        If the record was erased and certified before and nothing is left, that certificate is returned.
+        Raises ErasureIncomplete, naming what could not be reached, and the errors of node and vault. Run it
+        again in that case.
         """
         self._state = self._begun()
         deletion = self._vault.erase(self._record)
@@ -249,28 +248,28 @@ class Erasure:
             raise ErasureIncomplete(
                 f"The record {self._record} is not erased everywhere; not reached:",
                 findings=unreached,
-                hint="Make them reachable, or strike what no longer exists: medsync private forget-backup."
+                hint="Make them reachable, or remove missing backups: medsync private forget-backup."
                 " Then erase again.",
             )
         return self._certified(chain)
 
     def _begun(self) -> _State:
-        """What was done before, if this was begun before; else nothing. It is in the file from now on."""
-        known = {Version(version=one.version, commitment=one.commitment) for one in self._versions}
+        """Load the progress of an earlier run, or start with none, and store it."""
+        known = {Version(version=v.version, commitment=v.commitment) for v in self._versions}
         begun_at = int(self._clock())
         deleted: tuple[Deleted, ...] = ()
         if is_there(self._progress):
             state = _State.read(read_bytes(self._progress, "The erasure"), f"The erasure {self._progress}")
             known |= set(state.versions)
             begun_at, deleted = state.begun_at, state.deleted
-        ordered = tuple(sorted(known, key=lambda one: (one.version, one.commitment)))
+        ordered = tuple(sorted(known, key=lambda version: (version.version, version.commitment)))
         state = _State(record=self._record, versions=ordered, begun_at=begun_at, deleted=deleted)
         self._write(self._progress, state)
         return state
 
     def _done(self, place: Place, found: bool, what: str, name: str = "") -> None:
-        """Write down what became of a place. That something was found once is not forgotten."""
-        before = {(one.place, one.name): one for one in self._state.deleted}
+        """Record the deletion in a place. An earlier finding is kept."""
+        before = {(deletion.place, deletion.name): deletion for deletion in self._state.deleted}
         if not found and (place, name) in before:
             return
         before[place, name] = Deleted(place=place, name=name, what=what, found=found, at=int(self._clock()))
@@ -279,9 +278,9 @@ class Erasure:
 
     def _certified(self, chain: OnChain) -> Certificate:
         state = self._state
-        if not any(one.found for one in state.deleted) and is_there(self.certificate):
+        if not any(deletion.found for deletion in state.deleted) and is_there(self.certificate):
             certificate = read_certificate(self.certificate)
-            # By whose key it is: the custodian's may have been replaced since.
+            # The custodian's key may have been replaced in the meantime.
             certificate.verify(certificate.statement.by)
         else:
             statement = ErasureStatement(

@@ -1,11 +1,11 @@
-"""Health records on their way into a private node and back: validated, committed to, encrypted, opened.
+"""Validates, commits to, encrypts and opens health records.
 
-A record is one FHIR R5 resource. It is validated (types, cardinalities, required codes), committed to with a
-fresh salt, and encrypted together with that salt under a fresh data key for each version: so whoever may read
-it can also show that it is what the log names, and whoever cannot has nothing to guess with. Errors name
-elements and rules, never what is in them.
+A record is a FHIR R5 resource. It is validated (types, cardinalities, required codes), committed to with a
+new salt, and encrypted together with that salt under a new data key for each version. Anyone who can read it
+can therefore also show that it is the record named in the log, and nobody else can test guesses. Errors name
+elements and rules, never values.
 
-Numbers keep a double's precision, and the form RFC 8785 gives them: `1.50` comes back as `1.5`.
+Numbers keep the precision of a double and their form in RFC 8785: `1.50` is returned as `1.5`.
 """
 
 from __future__ import annotations
@@ -24,31 +24,28 @@ from medsync.protocol.felt import InvalidValue
 from medsync.protocol.fhir import parse_resource
 from medsync.protocol.vocabulary import Category, category_of
 
-#: Smallest and largest encrypted record, in bytes; each is a power of two.
+#: Minimum and maximum size of an encrypted record in bytes. All sizes are powers of two.
 SMALLEST: Final = 2**11
 LARGEST: Final = 2**20
 
 _LABEL: Final = b"medsync.record.v1\0"
-#: First byte of an encrypted record: how it is encrypted.
+#: First byte of an encrypted record, which identifies the encryption scheme.
 _FORM: Final = b"\x01"
 _BESIDE: Final = len(_FORM) + SEAL_BYTES
-#: Room for what an encrypted record of the largest size has beside the resource: opening, nonce, tag.
+#: Size reserved for the opening, nonce and tag in an encrypted record of maximum size.
 _ENVELOPE: Final = 512
 
 
 def new_record_id() -> str:
-    """A fresh record id: 128 random bits, 32 hexadecimal digits. It says nothing of anybody."""
+    """A new random record id of 128 bits in 32 hexadecimal digits."""
     return secrets.token_hex(16)
 
 
-# --- reading FHIR -------------------------------------------------------------------------------------------
-
-
 def read_resources(text: str | bytes, source: str) -> list[Mapping[str, Any]]:
-    """The FHIR R5 resources in JSON text, each validated: a resource by itself, or all of a Bundle's.
+    """Validate the FHIR R5 resources in JSON text, either a single resource or all resources of a Bundle.
 
-    `source` names the text in errors. Raises `InvalidValue` naming every element that is wrong, for a Bundle
-    whose entries are not all resources, and for one that is empty.
+    `source` identifies the text in errors. Raises `InvalidValue` naming every invalid element, and for a
+    Bundle that is empty or has entries without a resource.
     """
     try:
         document = parse_json(text)
@@ -59,7 +56,7 @@ def read_resources(text: str | bytes, source: str) -> list[Mapping[str, Any]]:
         return [document]
     entries = document.get("entry")
     if not isinstance(entries, list) or not entries:
-        raise InvalidValue(f"{source}: Bundle.entry: missing: there is no record in it")
+        raise InvalidValue(f"{source}: Bundle.entry: missing: the Bundle has no record")
     found: list[Mapping[str, Any]] = []
     for index, entry in enumerate(entries):
         where = f"{source}: Bundle.entry[{index}].resource"
@@ -68,18 +65,18 @@ def read_resources(text: str | bytes, source: str) -> list[Mapping[str, Any]]:
             raise InvalidValue(f"{where}: missing")
         parse_resource(resource, where)
         if resource["resourceType"] == "Bundle":
-            raise InvalidValue(f"{where}: a Bundle within a Bundle is no record")
+            raise InvalidValue(f"{where}: a Bundle within a Bundle is not a record")
         found.append(resource)
     parse_resource(document, source)
     return found
 
 
 def categories_of(resource: Mapping[str, Any], overrides: Mapping[str, Category] | None = None) -> Category:
-    """The data categories of a resource, as the chain and the node know them.
+    """The data categories of a resource.
 
-    By `medsync.protocol.vocabulary.FHIR_CATEGORIES` and, for documents, their type's code; `overrides` names
-    other categories for resource types, also for types without one. Raises `InvalidValue` for a type that has
-    none.
+    They follow from `medsync.protocol.vocabulary.FHIR_CATEGORIES` and, for documents, from the type's code.
+    `overrides` sets other categories for resource types, including types without one. Raises `InvalidValue`
+    for a type without a category.
     """
     resource_type = resource.get("resourceType")
     if overrides and isinstance(resource_type, str) and resource_type in overrides:
@@ -87,16 +84,13 @@ def categories_of(resource: Mapping[str, Any], overrides: Mapping[str, Category]
     return category_of(resource)
 
 
-# --- encrypting and opening ---------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """A version of a record as a node gets it: nothing in it can be read without a recipient's key."""
+    """An encrypted version of a record, readable only with a recipient's key."""
 
     record: RecordVersion
     categories: Category
-    #: Its length, a power of two, is all that shows of the content.
+    #: Its length, a power of two, is all that it reveals of the content.
     ciphertext: bytes = field(repr=False)
     #: The data key, wrapped, by recipient: 64 hexadecimal digits of an X25519 public key.
     keys: Mapping[str, bytes] = field(repr=False)
@@ -104,12 +98,13 @@ class SealedRecord:
 
 @dataclass(frozen=True, slots=True)
 class OpenedRecord:
-    """A version of a record that was decrypted, and shown to be what its commitment names."""
+    """A decrypted version of a record whose commitment was verified."""
 
     record: RecordVersion
     #: The FHIR resource.
     resource: Mapping[str, Any] = field(repr=False)
-    #: What shows to anybody that the commitment is to this resource. As private as the resource.
+    #: The opening of the commitment, which proves it to be of this resource. Keep it as private as the
+    #: resource.
     opening: Opening = field(repr=False)
 
 
@@ -123,20 +118,20 @@ def seal_record(
 ) -> SealedRecord:
     """Validate a FHIR resource, commit to it with a new salt, and encrypt both with a new data key.
 
-    `recipients` are X25519 public keys for which the data key is wrapped, the key vault's for this record
-    among them. Raises `InvalidValue` for a resource that is not valid, has no category, or is too large; see
+    `recipients` are X25519 public keys for which the data key is wrapped, including the key vault's for this
+    record. Raises `InvalidValue` for a resource that is invalid, has no category, or is too large. See
     `categories_of` for `overrides`.
     """
     parse_resource(resource, "record")
     categories = categories_of(resource, overrides)
     value = canonical_json(resource)
-    # Before it is hashed, which takes seconds for a megabyte.
+    # Check the size before hashing, which takes seconds for a megabyte.
     if len(value) > LARGEST - _ENVELOPE:
         raise InvalidValue(f"record: it has {len(value)} bytes; {LARGEST - _ENVELOPE} are the most")
     try:
         canonical_json(parse_json(value))
     except InvalidValue:
-        raise InvalidValue("record: a number in it is too large to be written and read again") from None
+        raise InvalidValue("record: it contains a number that is too large") from None
     opening = Opening.of(Domain.RECORD, value)
     record = RecordVersion(record_id, version, opening.commitment)
     envelope = canonical_json(
@@ -153,27 +148,27 @@ def seal_record(
 
 
 def open_record(ciphertext: bytes, key: DataKey, record: RecordVersion, *, requested: int) -> OpenedRecord:
-    """Decrypt a record and check that it is what was asked for.
+    """Decrypt a record and check that it is the requested one.
 
-    `record` is what the node says it is, `requested` the commitment in the logged request: what counts is the
-    latter. Raises VerificationError if the ciphertext is another record's or version's, was altered, or does
-    not open that commitment.
+    `record` is the record according to the node, `requested` is the commitment in the logged request, which
+    is authoritative. Raises VerificationError if the ciphertext belongs to another record or version, was
+    altered, or does not open that commitment.
     """
     if record.commitment != requested:
-        raise VerificationError("The node released another record than the one the request named.")
+        raise VerificationError("The node released a different record from the one named in the request.")
     content = unseal(key.reveal(), ciphertext[len(_FORM) :], record.bound(_LABEL))
     if ciphertext[: len(_FORM)] != _FORM or content is None:
         raise VerificationError(
-            "The record does not decrypt: it is another record or version, another key's, or was altered."
+            "The record cannot be decrypted: the record, version or key is wrong, or it was altered."
         )
     try:
         envelope = parse_json(unpad(content))
         resource, opening = envelope["resource"], envelope["opening"]
-        # As JSON, so that felts may be text.
+        # Validate as JSON, in which felts may be text.
         found = Opening.model_validate(opening | {"value": canonical_json(resource)})
     except (InvalidValue, ValidationError, LookupError, TypeError):
-        raise VerificationError("The record's content is not written as MedSync writes it.") from None
+        raise VerificationError("The record's content does not have MedSync's format.") from None
     if found.domain is not Domain.RECORD:
-        raise VerificationError("The record's opening is of something else than a record.")
+        raise VerificationError("The record's opening belongs to another domain.")
     found.verify(requested)
     return OpenedRecord(record, resource, found)

@@ -1,6 +1,7 @@
-"""The record service: what a hospital does with a record, from FHIR JSON to ciphertext and back.
+"""The record service: stores, updates and fetches records, from FHIR JSON to ciphertext and back.
 
-The key vault comes first, so that no ciphertext is ever kept without the key whose deletion erases it.
+Keys are stored in the key vault first, so that there is never a ciphertext without a key whose deletion
+erases it.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ from medsync.protocol.events import LogEntry
 from medsync.protocol.felt import InvalidValue
 from medsync.protocol.vocabulary import Category
 
-#: What to do about each reason for which the application refuses a ticket.
+#: A hint for each reason for which the application refuses a ticket.
 HINTS: Final[Mapping[str, str]] = {
-    "EXPIRED": "Ask for access again: the hospital's bridge then issues a new one.",
-    "USED": "A ticket releases once. Ask for access again.",
-    "STALE": "The record was changed since. Ask for its present version.",
-    "ERASED": "The record exists no more.",
-    "BAD_PRESENTATION": "It was issued for another key.",
+    "EXPIRED": "Request access again: the hospital's bridge then issues a new ticket.",
+    "USED": "A ticket can be used once. Request access again.",
+    "STALE": "The record was changed. Request its current version.",
+    "ERASED": "The record no longer exists.",
+    "BAD_PRESENTATION": "The ticket was issued for another key.",
 }
 
 
 class NotReleased(NodeError):
-    """The application refused a ticket, which it also logged. `code` is its reason."""
+    """The application refused a ticket and logged the refusal. `code` is the reason."""
 
     exit_code = ExitCode.NOT_PERMITTED
 
@@ -58,9 +59,9 @@ async def put(
     recipients: Iterable[bytes] = (),
     overrides: Mapping[str, Category] | None = None,
 ) -> SealedRecord:
-    """Validate, encrypt and store a FHIR resource as a new record. `recipients` can open it beside the vault.
+    """Validate, encrypt and store a FHIR resource as a new record, for the vault and `recipients`.
 
-    Raises `InvalidValue` for a resource that is not valid or too large, and what vault and node raise.
+    Raises `InvalidValue` for a resource that is invalid or too large, and the errors of vault and node.
     """
     record = new_record_id()
     public = vault.add(record, note)
@@ -82,9 +83,9 @@ async def update(
     recipients: Iterable[bytes] = (),
     overrides: Mapping[str, Category] | None = None,
 ) -> SealedRecord:
-    """Store a new version of a record, with a new data key and salt; the version before is gone.
+    """Store a new version of a record with a new data key and salt, replacing the previous version.
 
-    Raises as `put`, and UnknownRecord.
+    Raises the errors of `put`, and UnknownRecord.
     """
     note = vault.note(record)
     version = await store.version(record) + 1
@@ -97,34 +98,33 @@ async def update(
 async def logged_request(
     client: FullNodeClient, contract: int, ticket: Ticket, first_block: int = 0
 ) -> LogEntry:
-    """The log entry that a ticket stands on, from the patient's log, which is proven complete on the way.
+    """Fetch the log entry that a ticket refers to, from the patient's log, which is verified to be complete.
 
-    `contract` is the MedSync contract that the accessor asked; `first_block` may be any block before the
-    log's first entry. Raises VerificationError if the ticket stands on another contract's log, on no entry of
-    it, or if the entry says anything else than the ticket: then bridge and node agreed on what nobody asked
-    for.
+    `contract` is the MedSync contract of the accessor's request; `first_block` may be any block before the
+    log's first entry. Raises VerificationError if the ticket refers to another contract or to an unknown
+    entry, or if it contradicts the entry: then bridge and node agreed on something that was not requested.
     """
     if ticket.contract != contract:
-        raise VerificationError("The ticket stands on the log of another contract.")
+        raise VerificationError("The ticket refers to the log of another contract.")
     history = await fetch_log(client, ticket.contract, ticket.patient, from_block=first_block)
     digests = entry_digests(history.chain_id, history.contract, history.entries)
     for entry, digest in zip(history.entries, digests, strict=True):
         if digest == ticket.digest:
             asked = (entry.seq, entry.accessor, entry.record, entry.decision.name)
             if asked != (ticket.seq, ticket.accessor, ticket.commitment, ticket.decision):
-                raise VerificationError("The ticket does not say what the logged request says.")
+                raise VerificationError("The ticket does not match the logged request.")
             return entry
-    raise VerificationError("The patient's log has no entry that the ticket stands on.")
+    raise VerificationError("The patient's log does not have the entry that the ticket refers to.")
 
 
 async def fetch(
     store: RecordStore, signed: SignedTicket, key: AccessorKey, *, requested: int
 ) -> OpenedRecord:
-    """Present a ticket, and open what it releases.
+    """Present a ticket, and open the released record.
 
-    `requested` is the commitment in the accessor's own logged request (see `logged_request`): what counts is
-    that. Raises NotReleased with the application's reason, and VerificationError for a record that is
-    another; the ticket is used up by then.
+    `requested` is the commitment in the accessor's logged request (see `logged_request`), which is
+    authoritative. Raises NotReleased with the application's reason, and VerificationError for a different
+    record, after the ticket has been used.
     """
     data_key = signed.data_key(key)
     ciphertext = await release(store, signed.present(key.signing))
@@ -132,10 +132,10 @@ async def fetch(
 
 
 async def release(store: RecordStore, presentation: Presentation) -> bytes:
-    """The ciphertext that a node releases against a ticket, which is used up then.
+    """Present a ticket and return the released ciphertext. The ticket can then no longer be used.
 
-    Raises NotReleased with the application's reason, TicketRefused for what is no ticket, and what the node
-    raises.
+    Raises NotReleased with the application's reason, TicketRefused for a malformed ticket, and the errors of
+    the node.
     """
     released = await store.release(presentation.context, presentation)
     if released.reason is not None:

@@ -1,10 +1,10 @@
-"""Tickets: what the bridge gives an accessor whose permitted request is on the chain, to get one record.
+"""Tickets, which the bridge issues to an accessor for a permitted request on the chain, to fetch one record.
 
-A ticket is canonical JSON (RFC 8785), so there is one text for it, and the bridge's ed25519 key signs that
-text. It names the log entry it stands on, the record and version it releases, the accessor's key that must
-present it, and carries the data key wrapped for the accessor. Stolen, it is of no use: it is presented with a
-signature of the accessor's, and what it carries opens with the accessor's key only. That it is used once, the
-node's application sees to, by the entry's digest.
+A ticket is canonical JSON (RFC 8785), signed with the bridge's ed25519 key. It names the log entry it is
+based on, the record and version it releases, and the accessor's key that must present it, and contains the
+data key wrapped for the accessor. A stolen ticket is useless: presenting it requires the accessor's
+signature, and its data key can only be unwrapped with the accessor's key. The node's application enforces
+single use by the entry's digest.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from medsync.protocol.felt import InvalidValue
 from medsync.protocol.vocabulary import Decision
 from medsync.storage.files import is_there, read_bytes
 
-#: Seconds a ticket is good for, unless said otherwise, and at most.
+#: Default and maximum validity of a ticket in seconds.
 LIFE: Final = 900
 LONGEST_LIFE: Final = 3600
-#: Seconds by which a ticket may be issued ahead of the clock of who checks it.
+#: Seconds by which a ticket's issue time may be ahead of the verifier's clock.
 CLOCK_SKEW: Final = 60
-#: Most bytes of a ticket's text.
+#: Maximum size of a ticket's text in bytes.
 LONGEST_TEXT: Final = 8192
 
 _TICKET_LABEL: Final = b"medsync.ticket.v1\0"
@@ -48,7 +48,7 @@ _PRESENTATION_LABEL: Final = b"medsync.presentation.v1\0"
 
 
 class Refusal(StrEnum):
-    """Why a ticket is refused, the first that applies; the node's application knows further reasons."""
+    """The first reason that applies to a refused ticket. The node's application has further reasons."""
 
     MALFORMED = "MALFORMED"
     BAD_SIGNATURE = "BAD_SIGNATURE"
@@ -61,7 +61,7 @@ class Refusal(StrEnum):
 
 
 class TicketRefused(VerificationError):
-    """A ticket is not what it must be; `reason` says why."""
+    """A ticket is invalid for the given `reason`."""
 
     code = "TICKET_REFUSED"
 
@@ -93,20 +93,20 @@ _Count = Annotated[int, Field(ge=1, lt=2**32)]
 
 
 class Ticket(Schema):
-    """What a ticket says."""
+    """The content of a ticket."""
 
     v: Literal[1] = 1
-    #: Chain id and contract of the log it stands on.
+    #: Chain id and contract of the log.
     chain: Felt
     contract: Address
-    #: Id of the context that keeps the record, in base58.
+    #: Id of the record's context, in base58.
     context: Annotated[str, AfterValidator(_context)]
     patient: Address
-    #: Place in the patient's log, and digest of the entry there.
+    #: Position in the patient's log, and digest of the entry there.
     seq: _Count
     digest: Felt
     decision: Literal["PERMIT", "EMERGENCY"]
-    #: Id, version and commitment of what is released.
+    #: Id, version and commitment of the released record.
     record: RecordId
     version: _Count
     commitment: Felt
@@ -116,27 +116,27 @@ class Ticket(Schema):
     #: The data key, wrapped for the accessor's encryption key.
     wrapped_key: Annotated[Base64, AfterValidator(_wrapped)] = Field(repr=False)
     issued_at: _Seconds
-    #: Last second (unix) it is good for.
+    #: Last second (unix) in which it is valid.
     deadline: _Seconds
 
     @property
     def record_version(self) -> RecordVersion:
-        """What it releases."""
+        """The record that it releases."""
         return RecordVersion(self.record, self.version, self.commitment)
 
 
 class Presentation(Schema):
-    """A ticket as the node's application takes it, with the accessor's signature. It opens nothing."""
+    """A ticket with the accessor's signature, for the node's application. It contains no data key."""
 
-    #: The ticket's text, and the bridge's signature of it.
+    #: The ticket's text, and the bridge's signature.
     ticket: str = Field(max_length=LONGEST_TEXT, repr=False)
     signature: Hex64
-    #: The accessor's.
+    #: The accessor's signature.
     presentation: Hex64
 
     @property
     def context(self) -> str:
-        """The context that it is for. Raises TicketRefused (MALFORMED)."""
+        """The ticket's context. Raises TicketRefused (MALFORMED)."""
         return SignedTicket(text=self.ticket, signature=self.signature).ticket.context
 
     def arguments(self) -> dict[str, str]:
@@ -145,14 +145,14 @@ class Presentation(Schema):
 
 
 class SignedTicket(Schema):
-    """A ticket as it is handed over: its text, and a signature of it that is for `verify` to judge."""
+    """A ticket's text with a signature, which `verify` checks."""
 
     text: str = Field(max_length=LONGEST_TEXT, repr=False)
     signature: Hex64
 
     @property
     def ticket(self) -> Ticket:
-        """What it says. Raises TicketRefused (MALFORMED) for a text that says it in another way than ours."""
+        """The ticket. Raises TicketRefused (MALFORMED) for a text that is not in canonical form."""
         try:
             ticket = Ticket.read(self.text, "ticket")
             canonical = ticket.canonical() == self.text.encode()
@@ -163,10 +163,10 @@ class SignedTicket(Schema):
         return ticket
 
     def verify(self, bridge_key: bytes, *, chain: int, contract: int, context: str, now: int) -> Ticket:
-        """What it says, if it is the bridge's, for that log and context, and good at `now` (unix seconds).
+        """Verify the ticket for a log and context at `now` (unix seconds), and return it.
 
         `bridge_key` is the bridge's ed25519 public key. Raises TicketRefused with the first reason that
-        applies, in the order the node's application has them.
+        applies, in the same order as the node's application.
         """
         ticket = self.ticket
         checks = {
@@ -183,14 +183,14 @@ class SignedTicket(Schema):
         return ticket
 
     def present(self, key: SigningKey) -> Presentation:
-        """It with the accessor's signature. Raises TicketRefused if it is to be presented by another key."""
+        """Sign the ticket for presentation. Raises TicketRefused if another key must present it."""
         if self.ticket.accessor_key != key.public:
             raise TicketRefused(Refusal.BAD_PRESENTATION)
         presentation = key.sign(_presented(self.text))
         return Presentation(ticket=self.text, signature=self.signature, presentation=presentation)
 
     def data_key(self, key: AccessorKey) -> DataKey:
-        """The data key it carries. Raises VerificationError if it is not for that accessor."""
+        """Unwrap the data key. Raises VerificationError if it was wrapped for another accessor."""
         ticket = self.ticket
         return key.encryption.unwrap(ticket.wrapped_key, ticket.record_version)
 
@@ -210,21 +210,21 @@ class SignedTicket(Schema):
         now: int,
         life: int = LIFE,
     ) -> Self:
-        """A ticket for what a log entry permits, which whoever issues it has verified on the chain.
+        """Issue a ticket for a log entry, which the caller has verified on the chain.
 
-        `digest` is the entry's, `card` the accessor's key card, verified, `data_key` of that version of the
-        record. It is good from `now` for `life` seconds, but no longer than the card. Raises InputError for
-        an entry that permits nothing or names another record, for another's card, and for too long a life;
-        VerificationError for a card that has expired.
+        `digest` is the entry's digest, `card` the accessor's verified key certificate, `data_key` the key of
+        that version of the record. The ticket is valid from `now` for `life` seconds, but no longer than the
+        certificate. Raises InputError for an entry that is not a permit or names a different record, for the
+        certificate of another account, and for too long a life; VerificationError for an expired certificate.
         """
         if entry.decision not in (Decision.PERMIT, Decision.EMERGENCY):
-            raise InputError("The log entry permits nothing: there is no ticket for it.")
+            raise InputError("The log entry is not a permit, so no ticket can be issued for it.")
         if entry.record != record.commitment:
-            raise InputError("The log entry names another record, or another version of it.")
+            raise InputError("The log entry names a different record or version.")
         if card.address != entry.accessor:
             raise InputError("The key card is not the accessor's.")
         if not 0 < life <= LONGEST_LIFE:
-            raise InputError(f"A ticket is good for 1 to {LONGEST_LIFE} seconds.")
+            raise InputError(f"A ticket is valid for 1 to {LONGEST_LIFE} seconds.")
         card.check(chain=chain, now=now)
         ticket = Ticket(
             chain=chain,
@@ -248,7 +248,7 @@ class SignedTicket(Schema):
 
 
 def is_presented(presentation: Presentation, accessor_key: bytes) -> bool:
-    """Whether it was signed by that ed25519 key."""
+    """Whether the ed25519 key signed the message."""
     return is_signed(accessor_key, presentation.presentation, _presented(presentation.ticket))
 
 
@@ -256,19 +256,16 @@ def _presented(text: str) -> bytes:
     return _PRESENTATION_LABEL + hashlib.sha256(text.encode()).digest()
 
 
-# --- tickets that wait to be fetched, as files in a folder --------------------------------------------------
-
-
 def read_ticket(path: Path) -> SignedTicket:
-    """The ticket in a file, as `SignedTicket.canonical` wrote it. Raises InputError for a file without."""
+    """Read a ticket written by `SignedTicket.canonical`. Raises InputError for an invalid file."""
     return SignedTicket.read(read_bytes(path, "The ticket"), f"The ticket {path}")
 
 
 def delete_tickets(folder: Path, record: str) -> tuple[list[Path], dict[Path, str]]:
-    """Delete a record's tickets: which were, and which files could not be read, or not deleted, and why.
+    """Delete a record's tickets. Returns the deleted files, and those that could not be, with reasons.
 
-    Every file in the folder is looked at, also what a crash left of one that was being written. One that
-    cannot be read may be a ticket, so as long as there is any, the record's are not gone for sure.
+    Every file in the folder is checked, including files left by a crash during writing. An unreadable file
+    may be a ticket, so as long as there is one, the record's tickets are not certainly deleted.
     """
     deleted, unreached = [], {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
@@ -279,7 +276,7 @@ def delete_tickets(folder: Path, record: str) -> tuple[list[Path], dict[Path, st
         except OSError as error:
             unreached[path] = f"cannot be deleted: {error.strerror}"
         except (InputError, TicketRefused):
-            # Fetched meanwhile, and gone with that, is fine.
+            # The ticket may have been fetched and removed in the meantime.
             if is_there(path):
-                unreached[path] = "is no ticket that can be read"
+                unreached[path] = "is not a readable ticket"
     return deleted, unreached

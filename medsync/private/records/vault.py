@@ -1,13 +1,13 @@
-"""The key vault: a hospital's private keys, one for each record, and whom the record is about.
+"""The key vault: a hospital's private keys, one per record, and the patient of each record.
 
-A record's data key is wrapped for a public key of that record alone; the private half exists here and in
-registered backups, sealed under a key derived from the custodian's. Deleting it is the erasure of the record,
-wherever copies of its ciphertext may be. So what was deleted is overwritten in the file, and a backup counts
-only if it can be reached by that.
+A record's data key is wrapped for a public key used only for that record; the private key exists only here
+and in registered backups, sealed under a key derived from the custodian's. Deleting it erases the record,
+wherever copies of its ciphertext may be. Deleted keys are therefore overwritten in the file, and a backup
+must be reachable for erasure.
 
-Out of reach is what the disk, its file system or snapshots of it keep of blocks that were given back, and of
-what unregistered copies hold: the vault belongs on an encrypted disk, and is backed up by `backup` only. What
-is left there is sealed under the custodian's key.
+Freed blocks on the disk, in its file system or in snapshots, and unregistered copies, are out of reach: keep
+the vault on an encrypted disk, and back it up only with `backup`. Remaining data is sealed under the
+custodian's key.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from medsync.protocol.felt import InvalidValue
 from medsync.storage.database import Database, unfinished_copy
 from medsync.storage.files import is_there
 
-#: Sealed rows are padded to powers of two from here on, so that their length does not tell one from another.
+#: Sealed rows are padded to powers of two of at least this size, so that their lengths reveal nothing.
 _LEAST_ROW: Final = 512
 _VAULT_ID_BYTES: Final = 16
 _WHAT: Final = "The key vault"
 
 _TABLES = sql.MetaData()
-#: One row: which vault this is, and what only its custodian's key gives.
+#: A single row: the vault's id, and a value that only its custodian's key derives.
 _VAULT = sql.Table(
     "vault",
     _TABLES,
@@ -73,37 +73,37 @@ _BACKUPS = sql.Table(
     "backups",
     _TABLES,
     sql.Column("path", sql.Text, primary_key=True),
-    # When it was whole; null while it is being written.
+    # Time of completion; null while it is being written.
     sql.Column("made_at", sql.Integer),
 )
 
 
 class WrongCustodianKey(InputError):
-    """The key vault was made with another custodian key."""
+    """The key vault was created with a different custodian key."""
 
     code = "WRONG_CUSTODIAN_KEY"
 
 
 class UnknownRecord(InputError):
-    """The key vault has no key for that record."""
+    """The key vault does not have a key for that record."""
 
     code = "UNKNOWN_RECORD"
 
 
 class BackupsOutOfReach(VerificationError):
-    """Registered backups cannot be reached. `findings` says which, and why."""
+    """Registered backups cannot be reached. `findings` lists them with the reasons."""
 
     code = "BACKUPS_OUT_OF_REACH"
 
 
 class Note(Schema):
-    """What the hospital knows of a record beside its key."""
+    """What the hospital stores about a record in addition to its key."""
 
-    #: Whom it is about.
+    #: The patient.
     patient: Address
-    #: A name for people in the hospital.
+    #: A name for use in the hospital.
     label: str = Field(default="", repr=False, max_length=1000)
-    #: What opens the record's salted reference to a consent, if it has one.
+    #: The opening of the record's salted reference to a consent, if it has one.
     consent: Opening | None = None
 
 
@@ -114,14 +114,15 @@ class _Row(Schema):
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What became of a record's key."""
+    """The result of deleting a record's key."""
 
     record: str
-    #: Whether the vault itself had it.
+    #: Whether the vault had the key.
     found: bool
-    #: The registered backups that were reached, and whether each had it.
+    #: The registered backups that were reached, and whether each had the key.
     reached: Mapping[Path, bool]
-    #: The registered backups that were not reached, and why. As long as there are any, the key is not gone.
+    #: The registered backups that were not reached, with reasons. While there are any, the key may still
+    #: exist.
     unreached: Mapping[Path, str]
 
 
@@ -131,18 +132,18 @@ def _sealed(row_key: bytes, record: str, row: _Row) -> bytes:
 
 
 class KeyVault:
-    """A vault that is open. Close it, or use it as a context manager."""
+    """An open vault. Close it, or use it as a context manager."""
 
     def __init__(self, path: Path, key: CustodianKey, *, create: bool = False) -> None:
-        """Open the vault in a file, or make a new one.
+        """Open the vault in a file, or create one.
 
-        Raises WrongCustodianKey, and InputError for a file that is damaged or none, or that is in the way.
+        Raises WrongCustodianKey, and InputError if the file is damaged or missing, or exists already.
         """
         path = path.resolve()
         if create == is_there(path):
             raise InputError(f"{_WHAT} {path} {'exists already' if create else 'does not exist'}.")
         if not create and path.stat().st_size == 0:
-            raise InputError(f"{_WHAT} {path} is damaged, or another database.")
+            raise InputError(f"{_WHAT} {path} is damaged, or is not a key vault.")
         self.path, self._key = path, key
         self._database = Database(path, _TABLES, what=_WHAT)
         try:
@@ -152,7 +153,7 @@ class KeyVault:
                     self._id = secrets.token_bytes(_VAULT_ID_BYTES)
                     connection.execute(sql.insert(_VAULT).values(id=self._id, mark=self._mark()))
                 elif row is None:
-                    raise InputError(f"{_WHAT} {path} is damaged, or another database.")
+                    raise InputError(f"{_WHAT} {path} is damaged, or is not a key vault.")
                 else:
                     self._id = row.id
                     if not hmac.compare_digest(row.mark, self._mark()):
@@ -163,7 +164,7 @@ class KeyVault:
         self._row_key = key.derive(Label.VAULT_ROW, self._id)
 
     def close(self) -> None:
-        """Close it; a second time does nothing."""
+        """Close the vault. Does nothing if it is closed."""
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -172,12 +173,12 @@ class KeyVault:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- records --------------------------------------------------------------------------------------------
+    # --- records ---
 
     def add(self, record: str, note: Note) -> bytes:
-        """Make a new record's key and return its public half (X25519), for which data keys are to be wrapped.
+        """Create the key of a new record and return the public key (X25519), for which data keys are wrapped.
 
-        Raises InputError for a record that has one, or was erased.
+        Raises InputError for a record that has a key or was erased.
         """
         key = EncryptionKey.generate()
         sealed = _sealed(self._row_key, record, _Row(secret=key.reveal(), note=note))
@@ -189,32 +190,34 @@ class KeyVault:
         return key.public
 
     def public_key(self, record: str) -> bytes:
-        """The public half of a record's key. Raises UnknownRecord."""
+        """The public key of a record. Raises UnknownRecord."""
         return EncryptionKey(self._row(record).secret).public
 
     def note(self, record: str) -> Note:
-        """What was noted of a record. Raises UnknownRecord."""
+        """The note on a record. Raises UnknownRecord."""
         return self._row(record).note
 
     def unwrap(self, record: RecordVersion, keys: Mapping[str, bytes]) -> DataKey:
-        """The data key of a record's version, from the wrapped keys that the node keeps.
+        """Unwrap the data key of a record's version from the wrapped keys on the node.
 
-        `keys` are by recipient, the public key in hexadecimal. Raises UnknownRecord, InputError if none is
-        for the vault, and VerificationError if the one that is does not open for that version.
+        `keys` maps recipients' public keys in hexadecimal to wrapped keys. Raises UnknownRecord, InputError
+        if none is for the vault, and VerificationError if it cannot be unwrapped for that version.
         """
         key = EncryptionKey(self._row(record.id).secret)
         wrapped = keys.get(key.public.hex())
         if wrapped is None:
-            raise InputError(f"The node keeps no data key of the record {record.id} for this key vault.")
+            raise InputError(
+                f"The node does not have a data key of the record {record.id} for this key vault."
+            )
         return key.unwrap(wrapped, record)
 
     def records(self) -> list[str]:
-        """The ids of the records that have a key, in order."""
+        """The ids of all records with a key, in order."""
         with self._database.transaction() as connection:
             return list(connection.execute(sql.select(_RECORDS.c.id).order_by(_RECORDS.c.id)).scalars())
 
     def patients(self) -> set[int]:
-        """Whom the records are about."""
+        """The patients of the records."""
         with self._database.transaction() as connection:
             rows = connection.execute(sql.select(_RECORDS)).all()
         return {self._opened(row.id, row.sealed).note.patient for row in rows}
@@ -245,33 +248,35 @@ class KeyVault:
     def _mark(self) -> bytes:
         return self._key.derive(Label.VAULT_MARK, self._id)
 
-    # --- backups --------------------------------------------------------------------------------------------
+    # --- backups ---
 
     def backup(self, path: Path) -> None:
-        """Write a consistent copy and register it, so that erasure reaches it. It replaces an older one.
+        """Write a consistent copy, replacing an older one, and register it, so that erasure reaches it.
 
-        A copy made in any other way, or moved, is out of erasure's reach until it is registered (`register`).
-        Raises InputError where none can be written.
+        Erasure does not reach copies made or moved in any other way until they are registered (`register`).
+        Raises InputError if the copy cannot be written.
         """
         path = _usable(path)
         if path == self.path:
-            raise InputError("A key vault is no backup of itself.")
+            raise InputError("A key vault cannot be a backup of itself.")
         if is_there(path):
             with self._same(path):
                 pass
-        # First it is known, then it exists: no crash leaves a copy that erasure does not know of.
+        # Register before writing: no crash leaves a copy that erasure does not know.
         with self._database.transaction() as connection:
             if not connection.execute(sql.select(_BACKUPS).where(_BACKUPS.c.path == str(path))).first():
                 connection.execute(sql.insert(_BACKUPS).values(path=str(path)))
-        # Whoever erases meanwhile waits for this transaction, and finds a whole copy.
+        # A concurrent erasure waits for this transaction, and finds a complete copy.
         with self._database.transaction() as connection:
             registered = sql.update(_BACKUPS).where(_BACKUPS.c.path == str(path))
             if connection.execute(registered.values(made_at=int(time.time()))).rowcount != 1:
-                raise InputError(f"The backup {path} was struck from the register while it was being made.")
+                raise InputError(
+                    f"The backup {path} was removed from the register while it was being written."
+                )
             self._database.copy(path)
 
     def register(self, path: Path) -> None:
-        """Have erasure reach a copy made or moved by other means. Raises InputError if it is none."""
+        """Register a copy made by other means. Raises InputError if it is not a copy of this vault."""
         path = _absolute(path)
         with self._same(path):
             pass
@@ -280,14 +285,14 @@ class KeyVault:
             connection.execute(sql.insert(_BACKUPS).values(path=str(path), made_at=int(time.time())))
 
     def forget_backup(self, path: Path) -> None:
-        """Strike a backup from the register, which says that no copy of it exists any more.
+        """Remove a backup from the register, which states that no copy of it exists any more.
 
-        Raises InputError if it is not in there.
+        Raises InputError if it is not registered.
         """
         path = _absolute(path)
         with self._database.transaction() as connection:
             if not connection.execute(sql.delete(_BACKUPS).where(_BACKUPS.c.path == str(path))).rowcount:
-                raise InputError(f"{path} is no registered backup.")
+                raise InputError(f"{path} is not a registered backup.")
 
     def backups(self) -> list[Path]:
         """The registered backups, in order."""
@@ -296,12 +301,12 @@ class KeyVault:
             return list(map(Path, paths))
 
     def unreached(self, other: CustodianKey | None = None) -> dict[Path, str]:
-        """The registered backups that erasure would not reach, and why; those under the key `other` are."""
+        """The registered backups that erasure cannot reach, with reasons. Their key may also be `other`."""
         unreached: dict[Path, str] = {}
         with self._database.transaction() as connection:
             rows = connection.execute(sql.select(_BACKUPS).order_by(_BACKUPS.c.path)).all()
         for path, is_made in ((Path(row.path), row.made_at is not None) for row in rows):
-            # One that was interrupted before there was anything hides nothing.
+            # A backup that was interrupted before it had any content can be ignored.
             if is_made or is_there(path):
                 try:
                     with self._same(path, other) as copy:
@@ -312,9 +317,9 @@ class KeyVault:
 
     @contextmanager
     def _same(self, path: Path, other: CustodianKey | None = None) -> Iterator[KeyVault]:
-        """Another copy of this vault, opened: it is under the same key, or under `other`.
+        """Open another copy of this vault, under the same key or under `other`.
 
-        Raises InputError for anything else.
+        Raises InputError for any other file.
         """
         try:
             copy = KeyVault(path, self._key)
@@ -324,32 +329,32 @@ class KeyVault:
             copy = KeyVault(path, other)
         with copy:
             if copy._id != self._id or path == self.path:
-                raise InputError(f"{_WHAT} {path} is no copy of this one.")
+                raise InputError(f"{_WHAT} {path} is not a copy of this one.")
             yield copy
 
-    # --- another custodian key ------------------------------------------------------------------------------
+    # --- another custodian key ---
 
     def check_backups(self, other: CustodianKey | None = None) -> None:
-        """Raise BackupsOutOfReach, naming them, if there are any that `unreached` finds."""
+        """Raise BackupsOutOfReach, naming them, if `unreached` finds any."""
         if unreached := self.unreached(other):
             raise BackupsOutOfReach(
                 "Registered backups are out of reach:",
                 findings=[f"{path}: {why}" for path, why in unreached.items()],
-                hint="Make them reachable, or strike what no longer exists: medsync private forget-backup.",
+                hint="Make them reachable, or remove missing ones: medsync private forget-backup.",
             )
 
     def rekey(self, key: CustodianKey) -> None:
-        """Seal everything anew under another custodian key, in the registered backups first.
+        """Seal everything under a new custodian key, in the registered backups first.
 
-        It may be repeated, and resumes. Raises BackupsOutOfReach before anything is changed: a backup that
-        is left out would stay under a key that is gone. Raises InputError if something cannot be written.
+        The call can be repeated, and resumes. Raises BackupsOutOfReach before changing anything, because an
+        omitted backup would remain under the old key. Raises InputError if something cannot be written.
         """
         self.check_backups(key)
         for path in self.backups():
             with suppress(OSError):
                 unfinished_copy(path).unlink(missing_ok=True)
             if is_there(path):
-                # Again if it is under the new key already: what was stopped there may have left old rows.
+                # Repeat it even if the copy has the new key: an interrupted run may have left old rows.
                 with self._same(path, key) as copy:
                     copy._reseal(key)
         self._reseal(key)
@@ -364,18 +369,18 @@ class KeyVault:
         self._key, self._row_key = key, row_key
         self._database.compact()
 
-    # --- erasure --------------------------------------------------------------------------------------------
+    # --- erasure ---
 
     def erase(self, record: str) -> Deletion:
-        """Delete a record's key here and in every registered backup. It may be repeated, and resumes.
+        """Delete a record's key here and in every registered backup. The call can be repeated, and resumes.
 
-        The record's id stays, so that it never gets a key again. Raises InputError if the vault itself cannot
-        be written; what cannot be reached of the backups, the answer says.
+        The record's id remains, so that it never gets a key again. Raises InputError if the vault cannot be
+        written. The result lists the backups that could not be reached.
         """
         found = self._delete(record)
         reached: dict[Path, bool] = {}
         unreached: dict[Path, str] = {}
-        # No backup is made meanwhile.
+        # No backup is made concurrently.
         with self._database.transaction() as connection:
             rows = connection.execute(sql.select(_BACKUPS).order_by(_BACKUPS.c.path)).all()
             for path, whole in ((Path(row.path), row.made_at is not None) for row in rows):
@@ -401,20 +406,20 @@ class KeyVault:
 
 
 def _absolute(path: Path) -> Path:
-    """The absolute path of a copy. Raises InputError for what no file can be named."""
+    """The absolute path of a copy. Raises InputError for an invalid file name."""
     try:
         absolute = path.resolve()
         str(absolute).encode()
         unfinished_copy(absolute)
     except (OSError, RuntimeError, ValueError) as error:
-        # What is no text, or a loop of links, has no reason of the system's.
+        # For invalid text or a loop of links, the system gives no reason.
         reason = getattr(error, "strerror", None) or "no file can be named so"
         raise InputError(f"{_WHAT}'s copy {path} cannot be used: {reason}.") from None
     return absolute
 
 
 def _usable(path: Path) -> Path:
-    """The absolute path of a copy. Raises InputError where none can be written, before it is registered."""
+    """The absolute path of a copy. Raises InputError if it cannot be written, before it is registered."""
     absolute = _absolute(path)
     unfinished = unfinished_copy(absolute)
     try:

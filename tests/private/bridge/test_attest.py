@@ -108,7 +108,7 @@ async def test_who_is_not_registered_does_not_sign(scene: Scene) -> None:
     key = AttestorKey.generate()
     attestor = scene.attestors["clinic"]
     attestor.signer = key.signer(request.chain)
-    with pytest.raises(VerificationError, match="no registered node"):
+    with pytest.raises(VerificationError, match="does not belong to a registered node"):
         await attestor.attest(request)
 
 
@@ -121,7 +121,7 @@ async def test_a_key_with_another_node_behind_it_does_not_sign(scene: Scene) -> 
         scene.stores["university"].node,
         scene.stores["university"].apps[0].context,
     )
-    with pytest.raises(VerificationError, match="not the one registered"):
+    with pytest.raises(VerificationError, match="not the node registered"):
         await attestor.attest(request)
 
 
@@ -146,7 +146,7 @@ async def test_after_a_rotation_the_old_nodes_are_out(scene: Scene) -> None:
     with pytest.raises(VerificationError, match="epoch"):
         await scene.attestors["university"].attest(request)
     request = await request_of(scene)
-    with pytest.raises(VerificationError, match="no registered node"):
+    with pytest.raises(VerificationError, match="does not belong to a registered node"):
         await scene.attestors["clinic"].attest(request)
     with scene.bridge() as bridge:
         assert (await bridge.step()).anchored == 1

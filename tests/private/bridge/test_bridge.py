@@ -254,7 +254,7 @@ async def test_tickets_are_removed_when_they_run_out(scene: Scene) -> None:
 
 
 async def test_a_swapped_ciphertext(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The node releases another record's ciphertext for the ticket: it does not decrypt."""
+    """The node releases another record's ciphertext for the ticket: it cannot be decrypted."""
     one, other = await scene.put("one"), await scene.put("other")
     scene.ask(one)
     scene.ask(other)
@@ -267,7 +267,7 @@ async def test_a_swapped_ciphertext(scene: Scene, monkeypatch: pytest.MonkeyPatc
         return wrong
 
     monkeypatch.setattr(scene.store, "release", release)
-    with pytest.raises(VerificationError, match="does not decrypt"):
+    with pytest.raises(VerificationError, match="cannot be decrypted"):
         await scene.fetch(first, key)
 
 
@@ -408,7 +408,7 @@ async def test_two_bridges_on_one_anchor(scene: Scene) -> None:
         second.journal.append("another", [operations[1].model_copy(update={"seq": 0})])
         done = await second.step()
     assert isinstance(done.trouble, VerificationError)
-    assert "do not begin with" in done.trouble.message
+    assert "do not extend" in done.trouble.message
     assert (await scene.anchor.head()).size == 1
 
 

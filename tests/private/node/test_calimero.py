@@ -74,7 +74,7 @@ async def test_a_bundle_gets_the_same_id_from_the_node_as_from_us(
     application = await answer(lambda node: node.install(path), recordings["04b"])
     assert application == json.loads(recordings["04b"].answer)["data"]["applicationId"]
     path.write_bytes(pack(guest(), package="org.medsync.other", version="0.1.0", key=key))
-    with pytest.raises(BadAnswer, match="another id"):
+    with pytest.raises(BadAnswer, match="does not follow from package and signer"):
         await answer(lambda node: node.install(path), recordings["04b"])
 
 
@@ -224,7 +224,10 @@ async def test_members_and_invitations(recordings: Recordings) -> None:
     assert GroupMember(identity, "Member") in members
     both = {identity, administrator}
     await answer(lambda node: node.check_members(group, both), recordings["76"])
-    for expected, said in (({administrator}, "is one"), (both | {encode_id(bytes(32))}, "is none")):
+    for expected, said in (
+        ({administrator}, "is an unexpected member"),
+        (both | {encode_id(bytes(32))}, "is not a member"),
+    ):
         with pytest.raises(VerificationError, match=said):
             await answer(lambda node, who=expected: node.check_members(group, who), recordings["76"])
     await answer(lambda node: node.remove_member(group, identity), recordings["78"])
@@ -259,7 +262,7 @@ async def test_no_login(recordings: Recordings) -> None:
     ):
         with pytest.raises(NodeRefused) as caught:
             await answer(call, exchange)
-        assert caught.value.hint == "It wants a user name and a password."
+        assert caught.value.hint == "It requires a user name and a password."
 
 
 async def test_login_and_refresh(recordings: Recordings) -> None:

@@ -91,7 +91,7 @@ def test_no_field_may_be_absent_or_twice(name: str) -> None:
     twice = json.dumps(payload)[:-1] + f', "{name}": {json.dumps(payload[name])}' + "}"
     del payload[name]
     for text in (json.dumps(payload), twice, "[]", "", "{"):
-        with pytest.raises(VerificationError, match="its payload is no claim"):
+        with pytest.raises(VerificationError, match="its payload is not a claim"):
             check(signed(text.encode()))
 
 

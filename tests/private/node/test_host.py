@@ -125,7 +125,7 @@ def test_an_application_that_needs_more_is_not_accepted(text: str, said: str) ->
 
 def test_what_is_no_module_is_not_accepted() -> None:
     for content in (b"", b"\0asm", guest()[:-1], b"#!/bin/sh"):
-        with pytest.raises(InputError, match="is no valid WebAssembly"):
+        with pytest.raises(InputError, match="is not valid WebAssembly"):
             Program(content)
     with pytest.raises(InputError, match="more than 10 bytes"):
         Program(guest(), dataclasses.replace(LIMITS, module=10))
@@ -226,7 +226,7 @@ async def test_a_tampered_bundle_is_not_installed(tmp_path: Path) -> None:
             path.write_bytes(content)
             with pytest.raises(InputError):
                 await node.install(path)
-        with pytest.raises(InputError, match="No such application is installed"):
+        with pytest.raises(InputError, match="application is not installed"):
             await node.create_context("1" * 32, {})
         assert await node.contexts() == []
 

@@ -324,7 +324,7 @@ async def test_a_chain_that_ends_before_the_first_block_was_probably_restarted()
     for fetching in (node.log(from_block=10), fetch_events(node, {CONTRACT: "MedSync"}, from_block=10)):
         with pytest.raises(NetworkError, match="newest block is 9; block 10") as failed:
             await fetching
-        assert "`medsync deploy` makes them anew" in failed.value.hint
+        assert "`medsync deploy` deploys them again" in failed.value.hint
     assert not node.requests
 
 

@@ -391,7 +391,7 @@ def test_missing_and_misplaced_events_are_found(events: tuple[Event, ...]) -> No
 
 def test_an_event_without_its_time_is_refused() -> None:
     for location in (None, EventLocation(1, 1)):
-        with pytest.raises(InputError, match="ConsentRevoked does not say when"):
+        with pytest.raises(InputError, match="ConsentRevoked has no time"):
             rebuilt(replace(REVOKED, location=location))
 
 

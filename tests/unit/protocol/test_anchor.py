@@ -40,7 +40,7 @@ def test_identities_tell_the_kind() -> None:
         assert node_identity(kind, key) == poseidon_hash_many([short(kind.name), *halves])
     assert node_identity(NodeKind.EMBEDDED, key) != node_identity(NodeKind.CALIMERO, key)
     for wrong in (key[:31], key + b"\0", b""):
-        with pytest.raises(InvalidValue, match="32 bytes are needed"):
+        with pytest.raises(InvalidValue, match="must have 32 bytes"):
             node_identity(NodeKind.CALIMERO, wrong)
 
 

@@ -198,8 +198,8 @@ def test_values_without_canonical_form(value):
     [
         ('{"a":1,"a":2}', "names a member twice"),
         ('{"o":{"a":1,"b":2,"a":1}}', "names a member twice"),
-        ("[NaN]", "NaN is no number"),
-        ("-Infinity", "-Infinity is no number"),
+        ("[NaN]", "NaN is not a JSON number"),
+        ("-Infinity", "-Infinity is not a JSON number"),
         ('{"a":', "in line 1, column 6"),
         ("", "in line 1, column 1"),
         (b"\xff\xfe\xff", "can be read"),

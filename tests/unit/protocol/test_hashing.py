@@ -55,7 +55,7 @@ def test_text_that_is_no_short_string(text):
 
 @pytest.mark.parametrize("felt", [1, 0x41FF, 2**250, int.from_bytes(b"A\0B")])
 def test_felt_that_is_no_short_string(felt):
-    with pytest.raises(InvalidValue, match="is no short string"):
+    with pytest.raises(InvalidValue, match="is not a short string"):
         decode_short_string(felt)
 
 

@@ -21,7 +21,7 @@ from starkware.cairo.common.poseidon_hash import poseidon_hash_many, poseidon_pe
 
 from medsync.protocol import poseidon
 from medsync.protocol.felt import PRIME, InvalidValue
-from medsync.protocol.poseidon import Step, hash_chain, hash_each, hash_felts, hash_path
+from medsync.protocol.poseidon import PathStep, hash_chain, hash_each, hash_felts, hash_path
 
 BOUNDARIES = [
     *(0, 1, 2, PRIME - 1, PRIME - 2, (PRIME - 1) // 2),
@@ -165,11 +165,13 @@ class TestPaths:
     def test_one_permutation(self, felt: int) -> None:
         for third in range(3):
             for other in (0, PRIME - 1, felt):
-                assert hash_path(felt, [Step(other, False, third)]) == poseidon_perm(felt, other, third)[0]
-                assert hash_path(felt, [Step(other, True, third)]) == poseidon_perm(other, felt, third)[0]
+                assert (
+                    hash_path(felt, [PathStep(other, False, third)]) == poseidon_perm(felt, other, third)[0]
+                )
+                assert hash_path(felt, [PathStep(other, True, third)]) == poseidon_perm(other, felt, third)[0]
 
     def test_many(self) -> None:
-        steps = [Step(felt, felt % 3 == 0, felt % 2 + 1) for felt in some_felts(20, 20)]
+        steps = [PathStep(felt, felt % 3 == 0, felt % 2 + 1) for felt in some_felts(20, 20)]
         expected = 7
         for felt, first, third in steps:
             pair = (felt, expected) if first else (expected, felt)
@@ -178,7 +180,7 @@ class TestPaths:
         assert hash_path(7, []) == 7
 
     def test_more_than_one_call_takes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        steps = [Step(felt, felt % 2 == 0, 2) for felt in some_felts(20, 20)]
+        steps = [PathStep(felt, felt % 2 == 0, 2) for felt in some_felts(20, 20)]
         whole = hash_path(7, steps)
         monkeypatch.setattr(poseidon, "_MOST_FELTS", 8)
         assert hash_path(7, steps) == whole
@@ -188,7 +190,7 @@ class TestPaths:
         with pytest.raises(InvalidValue, match="felt 0 of a Poseidon hash"):
             hash_path(wrong, [])
         with pytest.raises(InvalidValue, match="felt 2 of a Poseidon hash"):
-            hash_path(0, [Step(0, False, 1), Step(wrong, False, 2)])
+            hash_path(0, [PathStep(0, False, 1), PathStep(wrong, False, 2)])
 
 
 # --- the module ---------------------------------------------------------------------------------------------
@@ -237,7 +239,7 @@ def test_nothing_stays_in_memory(module: poseidon._Module) -> None:
     assert bytes(module._memory) == before
     module.chain(some_felts(5, 5), 7, [some_felts(3, seed) for seed in range(50)], 219)
     assert bytes(module._memory) == before
-    module.path(7, [Step(felt, True, 2) for felt in some_felts(5, 5)])
+    module.path(7, [PathStep(felt, True, 2) for felt in some_felts(5, 5)])
     assert bytes(module._memory) == before
 
 
@@ -253,7 +255,7 @@ def test_a_call_that_was_interrupted_changes_no_other(
     for call in (
         lambda: module.hash([1, 2, 3]),
         lambda: module.chain([1], 2, [[3]], 219),
-        lambda: module.path(1, [Step(2, True, 2)]),
+        lambda: module.path(1, [PathStep(2, True, 2)]),
     ):
         with pytest.raises(KeyboardInterrupt):
             call()

@@ -75,7 +75,7 @@ def test_purpose_felts():
 
 @pytest.mark.parametrize("felt", [0, 1, int.from_bytes(b"treat"), int.from_bytes(b"HMARKT"), 2**251])
 def test_unknown_purpose_is_refused(felt):
-    with pytest.raises(InvalidValue, match="no purpose"):
+    with pytest.raises(InvalidValue, match="is not a purpose"):
         Purpose.from_felt(felt)
 
 
@@ -92,7 +92,7 @@ def test_category_bits():
 def test_unpublished_categories():
     with pytest.raises(InvalidValue, match="0x10001 has a bit"):
         _ = Category(0x10001).names
-    with pytest.raises(InvalidValue, match="'PSYCHIATRY' is no data category"):
+    with pytest.raises(InvalidValue, match="'PSYCHIATRY' is not a data category"):
         Category.from_names(["LABORATORY", "PSYCHIATRY"])
 
 
@@ -138,7 +138,7 @@ def test_category_of(resource, category):
 
 @pytest.mark.parametrize("resource", [{}, {"resourceType": "Basic"}, {"resourceType": ["Condition"]}])
 def test_resource_without_category(resource):
-    with pytest.raises(InvalidValue, match="no data category"):
+    with pytest.raises(InvalidValue, match="has no data category"):
         category_of(resource)
 
 
@@ -150,7 +150,7 @@ def test_tables():
     decisions = rows(markdown_table(Decision))
     assert decisions[0] == ["Index", "Variant", "Meaning"]
     assert decisions[1] == ["---"] * 3
-    assert decisions[4] == ["2", "`NoConsent`", "no: the patient never said anything about it"]
+    assert decisions[4] == ["2", "`NoConsent`", "no: the patient has never decided about it"]
     purposes = rows(markdown_table(Purpose))
     assert purposes[4] == ["`BTG`", "break the glass", "`0x425447`"]
     categories = rows(markdown_table(Category))

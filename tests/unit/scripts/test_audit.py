@@ -324,7 +324,7 @@ def know_no_commit(record: Record) -> None:
         (find_no_cairo_tests, {"cairo": Status.MISSING}, "found no tests"),
         (change_files, {"examined": Status.STALE}, "Files changed since"),
         (change_files_meanwhile, {"examined": Status.STALE}, "Files changed while"),
-        (know_no_commit, {"examined": Status.MISSING}, "which commit"),
+        (know_no_commit, {"examined": Status.MISSING}, "the tested commit is unknown"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -350,8 +350,13 @@ def test_without_scarb_its_tests_are_skipped_not_missing(record: Record) -> None
     ("change", "known", "status", "said"),
     [
         ({}, {"m": mutants.Reason("c", "r")}, Status.HOLDS, ""),
-        ({"plan": "another"}, {"m": mutants.Reason("c", "r")}, Status.STALE, "make other mutants"),
-        ({"sources": {"lib.cairo": "-"}}, {"m": mutants.Reason("c", "r")}, Status.STALE, "is not what was"),
+        ({"plan": "another"}, {"m": mutants.Reason("c", "r")}, Status.STALE, "produce different mutants"),
+        (
+            {"sources": {"lib.cairo": "-"}},
+            {"m": mutants.Reason("c", "r")},
+            Status.STALE,
+            "changed after it was mutated",
+        ),
         ({"killed": 94, "score": 94.0}, {"m": mutants.Reason("c", "r")}, Status.FAILED, "below 95"),
         ({}, {}, Status.FAILED, "has no reason"),
     ],
@@ -406,7 +411,7 @@ def test_a_record_that_is_none_is_refused(tmp_path: Path) -> None:
     for content in ("", "{}", '{"pytest": {}}'):
         (tmp_path / "tests.json").write_text(content)
         arguments = ["--from", str(tmp_path / "tests.json"), "--output", str(tmp_path / "audit")]
-        with pytest.raises(InputError, match="is no recorded run"):
+        with pytest.raises(InputError, match="is not a recorded run"):
             command.run(arguments)
     assert not (tmp_path / "audit").exists()
 

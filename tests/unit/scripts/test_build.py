@@ -94,7 +94,7 @@ DRIFTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     ),
     "manifest damaged": (
         lambda root: (root / "built/manifest.json").write_text("[]"),
-        ["built/manifest.json differs, and is no manifest"],
+        ["built/manifest.json differs, and is not a valid manifest"],
     ),
     "manifest lies about the compiler": (
         lambda root: rewrite(root / "built/manifest.json", lambda it: it.update(scarb="2.11.0")),

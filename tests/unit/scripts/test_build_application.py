@@ -81,16 +81,16 @@ def other_compiler(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("plant", "finding"),
     [
-        (append("src/lib.rs", b"\n"), "manifest.json says sources_sha256"),
-        (append("Cargo.lock", b"\n"), "manifest.json says sources_sha256"),
-        (append("Cargo.toml", b"\n"), "manifest.json says sources_sha256"),
-        (new_source, "manifest.json says sources_sha256"),
-        (renamed_source, "manifest.json says sources_sha256"),
-        (append(build_application.WASM, b"\0"), "holds other code than medsync_private_records.wasm"),
-        (append(build_application.WASM, b"\0"), "manifest.json says wasm"),
-        (bundle_of_other_code, "holds other code than medsync_private_records.wasm"),
-        (resigned_bundle, "manifest.json says bundle"),
-        (other_compiler, "names another compiler"),
+        (append("src/lib.rs", b"\n"), "manifest.json has sources_sha256"),
+        (append("Cargo.lock", b"\n"), "manifest.json has sources_sha256"),
+        (append("Cargo.toml", b"\n"), "manifest.json has sources_sha256"),
+        (new_source, "manifest.json has sources_sha256"),
+        (renamed_source, "manifest.json has sources_sha256"),
+        (append(build_application.WASM, b"\0"), "does not contain the code of medsync_private_records.wasm"),
+        (append(build_application.WASM, b"\0"), "manifest.json has wasm"),
+        (bundle_of_other_code, "does not contain the code of medsync_private_records.wasm"),
+        (resigned_bundle, "manifest.json has bundle"),
+        (other_compiler, "names a compiler other than"),
     ],
 )
 def test_a_change_is_seen(copied: Path, plant: Callable[[Path], None], finding: str) -> None:
@@ -115,9 +115,9 @@ def test_a_build_of_other_bytes_is_seen(
     committed = (build_application.SOURCES / build_application.WASM).read_bytes()
     monkeypatch.setattr(build_application, "build", lambda: (committed, "rustc"))
     build_application.check()
-    assert "is what its sources compile to" in capsys.readouterr().out
+    assert "matches its sources" in capsys.readouterr().out
     monkeypatch.setattr(build_application, "build", lambda: (committed + b"\0", "rustc"))
-    with pytest.raises(VerificationError, match="build is not the committed") as raised:
+    with pytest.raises(VerificationError, match="build differs from the committed") as raised:
         build_application.check()
     assert f"{len(committed) + 1} bytes" in raised.value.findings[0]
 
@@ -129,7 +129,7 @@ def test_a_changed_application_is_not_written_unsigned(monkeypatch: pytest.Monke
     monkeypatch.setattr(
         build_application, "build", lambda: (b"\0asm other", f"rustc {build_application.RUST}")
     )
-    with pytest.raises(InputError, match="has to be signed again"):
+    with pytest.raises(InputError, match="must be signed again"):
         build_application.write(None)
     assert {path: path.read_bytes() for path in copied.iterdir() if path.is_file()} == before
     key = copied.parent / "signing"

@@ -38,7 +38,7 @@ def test_it_is_found_in_three_places(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv(daemon.PROGRAM_VARIABLE, str(named))
     assert daemon.find_program() == named
     named.unlink()
-    with pytest.raises(ToolError, match="which is no program"):
+    with pytest.raises(ToolError, match="which is not a program"):
         daemon.find_program()
 
 

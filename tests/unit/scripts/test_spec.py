@@ -343,7 +343,7 @@ def test_drift_is_noticed(checkout: Path, drift: str) -> None:
     [
         ("    /// Lifts a suspension.\n    ///\n", "", "reinstate_entity has no documentation"),
         ("    /// The address is zero.\n", "", "ENTITY/ZERO_ADDRESS has no documentation"),
-        ("`ENTITY/BAD_ROLE`,", "`ENTITY/MAD_ROLE`,", "nothing defines: ['ENTITY/MAD_ROLE']"),
+        ("`ENTITY/BAD_ROLE`,", "`ENTITY/MAD_ROLE`,", "undefined errors: ['ENTITY/MAD_ROLE']"),
     ],
 )
 def test_undocumented_sources_are_refused(checkout: Path, old: str, new: str, message: str) -> None:

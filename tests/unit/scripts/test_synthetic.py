@@ -134,7 +134,7 @@ def test_resource_without_category(tmp_path):
         "code": {"text": "x"},
         "subject": {"reference": "Patient/synthetic-patient-one"},
     }
-    with pytest.raises(InvalidValue, match=r"entry\[1\].resource: no data category .* 'Basic'"):
+    with pytest.raises(InvalidValue, match=r"entry\[1\].resource: .* 'Basic' has no data category"):
         load(tmp_path, document)
 
 
@@ -144,9 +144,9 @@ def test_resource_without_category(tmp_path):
         ("", "not JSON"),
         ('{"resourceType":"Bundle"', "not JSON: .* in line 1"),
         ('{"resourceType":"Bundle","type":"collection","type":"batch"}', "names a member twice"),
-        ("[]", "no FHIR resource"),
-        ('{"resourceType":7}', "no FHIR resource"),
-        ('{"resourceType":"Record"}', "resourceType: 'Record' is no FHIR R5 resource"),
+        ("[]", "not a FHIR resource"),
+        ('{"resourceType":7}', "not a FHIR resource"),
+        ('{"resourceType":"Record"}', "resourceType: 'Record' is not a FHIR R5 resource"),
         ('{"resourceType":"Patient"}', "a patient's file is a Bundle, not Patient"),
     ],
 )

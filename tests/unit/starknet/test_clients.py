@@ -159,7 +159,7 @@ async def test_what_goes_wrong_in_a_view_is_named() -> None:
     spy.trouble = ClientError("Contract not found", 20)  # type: ignore[arg-type]
     with pytest.raises(ContractError, match=r"MedSync\.log_head refused: CONTRACT_NOT_FOUND") as refused:
         await client.log_head(PATIENT)
-    assert "`medsync deploy` makes them anew" in refused.value.hint
+    assert "`medsync deploy` deploys them again" in refused.value.hint
     spy.trouble = TimeoutError()
     with pytest.raises(NetworkError, match=r"MedSync\.log_head failed: the node did not answer in time"):
         await client.log_head(PATIENT)

@@ -171,7 +171,10 @@ def without(*path: str) -> dict[str, Any]:
             changed("typed_data", "message", "purpose", to="hresch"),
             "'hresch' was signed, .* 'HRESCH': sign that",
         ),
-        (changed("typed_data", "message", "purpose", to="HMARKT"), "'HMARKT' is no purpose; known are TREAT"),
+        (
+            changed("typed_data", "message", "purpose", to="HMARKT"),
+            "'HMARKT' is not a purpose; the purposes are TREAT",
+        ),
         (changed("typed_data", "message", "note", to="x"), "typed_data.message.note does not belong there"),
         (
             changed("typed_data", "message", "deadline", to="1796083200000"),

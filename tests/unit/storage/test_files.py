@@ -12,7 +12,7 @@ from medsync.storage.files import NewFile, is_there, read_bytes, read_text, writ
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
-        with pytest.raises(InputError, match=f"The log {path} cannot be read: it is no regular file"):
+        with pytest.raises(InputError, match=f"The log {path} cannot be read: it is not a regular file"):
             read_bytes(path, "The log")
     with pytest.raises(InputError, match="no file can be named so"):
         read_bytes(Path("a\0b"), "The log")

@@ -54,8 +54,8 @@ def test_no_cell_is_a_formula():
     ("old", "new", "message"),
     [
         ("patient,accessor", "accessor,patient", "the heading row must be patient,accessor"),
-        ("HRESCH,1,", "HMARKT,1,", r"row 2.purpose: 'HMARKT' is no purpose"),
-        ("IMAGING LABORATORY", "IMAGING  LABORATORY", "row 3.*'' is no data category"),
+        ("HRESCH,1,", "HMARKT,1,", r"row 2.purpose: 'HMARKT' is not a purpose"),
+        ("IMAGING LABORATORY", "IMAGING  LABORATORY", "row 3.*'' is not a data category"),
         ("HRESCH,2,", "HRESCH,two,", r"row 3.seq must be an integer"),
         ("HRESCH,2,", f"HRESCH,{'9' * 5000},", r"row 3.seq must be an integer"),
         ("HRESCH,2,", "HRESCH,²,", r"row 3.seq must be an integer"),
@@ -63,7 +63,7 @@ def test_no_cell_is_a_formula():
         ("0x2ec002", "", r"row 3.record must be written 0x"),
         ("0xabc002", "", r"row 3: transaction_hash must be a field element"),
         ("0xabc002,", "0xabc002,1,", "row 3 has 16 cells, not 15"),
-        ("0x2ec002", '"0x2ec002', "not CSV"),
+        ("0x2ec002", '"0x2ec002', "invalid CSV"),
     ],
 )
 def test_malformed_log(old, new, message):
@@ -86,7 +86,7 @@ def test_log_without_heading(text):
         (
             "AllConsentsRevoked,0x7061,,",
             "AllConsentsRevoked,0x7061,0x7265,",
-            "row 6: AllConsentsRevoked has no grantee",
+            "row 6: AllConsentsRevoked does not have grantee",
         ),
         ("ConsentRevoked,0x7061,0x7265", "ConsentRevoked,0x7061,", "row 5.grantee must be written 0x"),
     ],

@@ -265,7 +265,7 @@ def test_empty_export():
 
 @pytest.mark.parametrize("head", [LogHead(5, 1), LogHead(6, DIGESTS[-1]), LogHead(0, 0)])
 def test_incomplete_log_is_refused(head):
-    with pytest.raises(VerificationError, match="not the patient's whole log"):
+    with pytest.raises(VerificationError, match="not the patient's complete log"):
         to_bundle(replace(EXPORT, head=head), NOW)
 
 

@@ -23,7 +23,7 @@ def verify(changed: dict, head: LogHead | None = HEAD) -> list[str]:
     with pytest.raises(VerificationError) as caught:
         verify_export(json.dumps(changed), head)
     assert caught.value.exit_code is ExitCode.NOT_VERIFIED
-    assert str(caught.value).startswith("this is not the patient's whole log\n")
+    assert str(caught.value).startswith("the document is not the patient's complete log\n")
     return caught.value.findings
 
 
@@ -167,7 +167,7 @@ def test_outdated_export_is_not_the_whole_log():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema",), "medsync.export/2", "schema: this reads medsync.export/1, not 'medsync.export/2'"),
+        (("schema",), "medsync.export/2", "schema: expected medsync.export/1, not 'medsync.export/2'"),
         (("chain_id",), 7, "chain_id must be a short string"),
         (("chain_id",), "x" * 32, "at most 31 ASCII"),
         (("contract",), "6d6564", "contract must be written 0x"),
@@ -181,13 +181,13 @@ def test_outdated_export_is_not_the_whole_log():
         (("entries",), {}, "entries must be a list"),
         (("entries", 0), 5, r"entries\[0\] must be an object with a digest"),
         (("entries", 0, "digest"), "x", r"entries\[0\].digest must be written 0x"),
-        (("entries", 3, "purpose"), "HMARKT", r"entries\[3\].purpose: 'HMARKT' is no purpose"),
+        (("entries", 3, "purpose"), "HMARKT", r"entries\[3\].purpose: 'HMARKT' is not a purpose"),
         (("entries", 3, "purpose"), ["TREAT"], r"entries\[3\].purpose"),
-        (("entries", 3, "decision"), "permit", r"entries\[3\].decision: 'permit' is no decision"),
+        (("entries", 3, "decision"), "permit", r"entries\[3\].decision: 'permit' is not a decision"),
         (("entries", 3, "reason"), {}, r"entries\[3\].reason"),
         (("entries", 3, "categories"), "LABORATORY", r"entries\[3\].categories must be a list"),
         (("entries", 3, "categories"), [["ALL"]], r"entries\[3\].categories must be a list"),
-        (("entries", 3, "categories"), ["HIV"], r"entries\[3\].categories: 'HIV' is no data category"),
+        (("entries", 3, "categories"), ["HIV"], r"entries\[3\].categories: 'HIV' is not a data category"),
         (("entries", 3, "seq"), "4", r"entries\[3\].seq must be an integer"),
         (("entries", 3, "seq"), 2**32, r"entries\[3\]: seq must be an integer"),
         (("entries", 3, "at"), True, r"entries\[3\].at must be an integer"),
@@ -198,7 +198,7 @@ def test_outdated_export_is_not_the_whole_log():
         (("consents", 0, "event"), "AccessLogged", r"consents\[0\].event must be one of"),
         (("consents", 0, "event"), ["ConsentAdded"], r"consents\[0\].event must be one of"),
         (("consents", 3, "epoch"), 1, r"consents\[3\]: missing or unknown: epoch"),
-        (("consents", 3, "patient"), "0x1", "consents: an event is about another patient"),
+        (("consents", 3, "patient"), "0x1", "consents: an event belongs to another patient"),
         (("extra",), 1, "document: missing or unknown: extra"),
     ],
 )

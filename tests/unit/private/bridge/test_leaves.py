@@ -98,7 +98,7 @@ def test_every_field_counts(kind: str, field: str) -> None:
     value = operation[field]
     changed = changes.get(field, value + 1 if isinstance(value, int) else "0x5")
     assert leaf_of(operation | {field: changed}) != leaf_of(operation)
-    with pytest.raises(InvalidValue, match=f"^{field}: an operation {kind} without it is none"):
+    with pytest.raises(InvalidValue, match=f"^{field}: an operation {kind} requires it"):
         leaf_of({name: value for name, value in operation.items() if name != field})
 
 

@@ -137,7 +137,7 @@ def test_too_much_work_is_refused_before_it_begins(
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"form": "medsync.opening/1"}', "\xff", "secret words"])
 def test_what_is_no_key_file_is_refused(path: Path, content: str) -> None:
     path.write_text(content)
-    with pytest.raises(DamagedKeyFile, match="no key file, or is damaged") as refused:
+    with pytest.raises(DamagedKeyFile, match="not a key file, or is damaged") as refused:
         read_key(path, BridgeKey, PASSPHRASE)
     assert_silent(refused.value, "secret words")
 

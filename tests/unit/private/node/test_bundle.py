@@ -83,7 +83,7 @@ def edited(change: Callable[[dict[str, Any]], object]) -> bytes:
     ],
 )
 def test_what_was_not_signed_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
-    with pytest.raises(InputError, match="manifest is not what its signer signed"):
+    with pytest.raises(InputError, match="manifest is invalid"):
         Bundle.parse(edited(change))
 
 
@@ -103,17 +103,17 @@ def test_another_signer_cannot_take_the_name_of_the_first() -> None:
     signed = thief.sign(hashlib.sha256(canonical).digest())
     signature["signature"] = base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
     stolen["signature"] = signature
-    with pytest.raises(InputError, match="signed by another key than its manifest names"):
+    with pytest.raises(InputError, match="not signed by the key in its manifest"):
         Bundle.parse(repack({**files, "manifest.json": json.dumps(stolen).encode()}))
 
 
 def test_other_code_is_refused() -> None:
     files = unpack(packed())
     for content in (WASM + b"\0", WASM[:-1] + b"\1", b""):
-        with pytest.raises(InputError, match="code is not the code its manifest names"):
+        with pytest.raises(InputError, match="code does not match its manifest"):
             Bundle.parse(repack({**files, "app.wasm": content}))
     del files["app.wasm"]
-    with pytest.raises(InputError, match="code is not the code its manifest names"):
+    with pytest.raises(InputError, match="code does not match its manifest"):
         Bundle.parse(repack(files))
 
 
@@ -141,9 +141,9 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path) -> None:
     whole = packed()
     bomb = gzip.compress(bytes(2 * MAX_SIZE + 1), mtime=0)
     for content in (b"", b"\0asm", whole[:-9], whole[: len(whole) // 2], gzip.compress(b"no tar"), bomb):
-        with pytest.raises(InputError, match=r"no application bundle|holds no manifest"):
+        with pytest.raises(InputError, match=r"not an application bundle|has no manifest"):
             Bundle.parse(content)
-    with pytest.raises(InputError, match="holds no manifest"):
+    with pytest.raises(InputError, match="has no manifest"):
         Bundle.parse(repack({"app.wasm": WASM}))
     for text in (b"", b"[", b"\xff"):
         with pytest.raises(InputError):

@@ -254,7 +254,7 @@ async def test_what_came_back_is_erased_again_and_certified_anew(scene: Hospital
 
 async def test_an_erasure_takes_the_records_own_versions_only(scene: Hospital) -> None:
     record, other = scene.records
-    with pytest.raises(InputError, match="not all of the record"):
+    with pytest.raises(InputError, match="belong to different records"):
         Erasure(scene.folder, record.id, [other], store=scene.store, vault=scene.vault, signer=KEY.signing)
 
 

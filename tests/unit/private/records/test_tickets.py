@@ -112,21 +112,21 @@ def test_an_emergency_gets_one_too() -> None:
 
 @pytest.mark.parametrize("decision", [Decision.DENY, Decision.NO_CONSENT])
 def test_what_was_not_permitted_gets_none(decision: Decision) -> None:
-    with pytest.raises(InputError, match="permits nothing"):
+    with pytest.raises(InputError, match="is not a permit"):
         issue(entry=entry(RECORD, decision=decision))
 
 
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
-        ({"entry": entry(RECORD, record=0)}, "names another record"),
-        ({"entry": entry(RECORD, record=RECORD.commitment + 1)}, "names another record"),
+        ({"entry": entry(RECORD, record=0)}, "names a different record"),
+        ({"entry": entry(RECORD, record=RECORD.commitment + 1)}, "names a different record"),
         ({"entry": entry(RECORD, accessor=RESEARCHER + 1)}, "not the accessor's"),
         ({"life": 0}, "1 to 3600 seconds"),
         ({"life": LONGEST_LIFE + 1}, "1 to 3600 seconds"),
         ({"chain": CHAIN + 1}, "another chain"),
         ({"now": CARD.expires_at}, "expired"),
-        ({"card": CARD.model_copy(update={"encryption_key": bytes(32)})}, "no usable X25519"),
+        ({"card": CARD.model_copy(update={"encryption_key": bytes(32)})}, "not a usable X25519"),
     ],
 )
 def test_none_is_issued_for_what_does_not_fit(changes: dict[str, Any], error: str) -> None:
@@ -321,5 +321,5 @@ def test_what_may_be_a_ticket_and_cannot_be_read_is_named(tmp_path: Path) -> Non
     malformed = put(tmp_path, "z.json", SignedTicket(text="{}", signature=bytes(64)))
     assert delete_tickets(tmp_path, RECORD.id) == (
         [],
-        dict.fromkeys((folder, torn, malformed), "is no ticket that can be read"),
+        dict.fromkeys((folder, torn, malformed), "is not a readable ticket"),
     )

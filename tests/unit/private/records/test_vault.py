@@ -71,7 +71,7 @@ def test_it_unwraps_data_keys(vault: KeyVault) -> None:
     wrapped = wrap(data_key, vault.add(RECORD, NOTE), record)
     keys = {vault.public_key(RECORD).hex(): wrapped, "00" * 32: bytes(80)}
     assert vault.unwrap(record, keys) == data_key
-    with pytest.raises(InputError, match="keeps no data key"):
+    with pytest.raises(InputError, match="does not have a data key"):
         vault.unwrap(record, {})
     with pytest.raises(VerificationError):
         vault.unwrap(RecordVersion(RECORD, 3, 5), keys)
@@ -118,7 +118,7 @@ def test_files_that_are_none_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="damaged, or no database"):
         KeyVault(path, KEY)
     path.write_bytes(b"")
-    with pytest.raises(InputError, match="damaged, or another database"):
+    with pytest.raises(InputError, match="damaged, or is not a key vault"):
         KeyVault(path, KEY)
 
 
@@ -287,7 +287,7 @@ def test_a_backup_that_cannot_be_reached_is_named_until_it_can_be(vault: KeyVaul
     assert reasons.keys() == {"gone", "broken", "foreign", "moved"}
     assert "does not exist" in reasons["gone"]
     assert "damaged" in reasons["broken"]
-    assert "no copy of this one" in reasons["foreign"]
+    assert "not a copy of this one" in reasons["foreign"]
     vault.register(elsewhere)
     for name in ("gone", "broken", "foreign", "moved"):
         vault.forget_backup(paths[name])
@@ -328,7 +328,7 @@ def test_a_backup_that_is_struck_while_it_is_made_is_not_made(
         return original(self)
 
     monkeypatch.setattr(Database, "transaction", striking)
-    with pytest.raises(InputError, match="struck from the register"):
+    with pytest.raises(InputError, match="removed from the register"):
         vault.backup(backup)
     assert not backup.exists()
 
@@ -341,7 +341,7 @@ def test_only_copies_are_registered(vault: KeyVault, tmp_path: Path) -> None:
     for attempt in (vault.backup, vault.register):
         with pytest.raises(InputError, match="damaged, or no database"):
             attempt(foreign)
-    with pytest.raises(InputError, match="no registered backup"):
+    with pytest.raises(InputError, match="not a registered backup"):
         vault.forget_backup(foreign)
     with pytest.raises(InputError, match="does not exist"):
         vault.register(tmp_path / "none.db")

@@ -103,14 +103,14 @@ def _living_defect(planted: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("plant", "finding"),
     [
-        (_changed_source, "contracts/src/a.cairo is not what was mutated"),
-        (_missing_source, "medsync/log/fetch.py is not what was mutated"),
-        (_other_plan, "other mutants"),
+        (_changed_source, "contracts/src/a.cairo changed after it was mutated"),
+        (_missing_source, "medsync/log/fetch.py changed after it was mutated"),
+        (_other_plan, "different mutants"),
         (_low_score, "below 95"),
         (_false_score, "the score is 97.37, not 99.0"),
-        (_hidden_survivor, "not all that compile"),
-        (_low_python_score, "verifier of logs: the score is 50.0, below"),
-        (_other_reason, "another reason"),
+        (_hidden_survivor, "do not add up to the compiling mutants"),
+        (_low_python_score, "log verifier: the score is 50.0, below"),
+        (_other_reason, "give different reasons"),
         (_living_defect, "a defect of the predecessor survives: d"),
     ],
 )
@@ -148,10 +148,10 @@ def test_the_gate_on_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("scripts.repository.root", lambda: root)
     command.run(["--check"])
     (root / report.MARKDOWN).write_text(render(sound()).replace("97.4", "99.9"))
-    with pytest.raises(VerificationError, match="is not what"):
+    with pytest.raises(VerificationError, match="does not match"):
         command.run(["--check"])
     (root / report.MARKDOWN).unlink()
-    with pytest.raises(VerificationError, match="is not what"):
+    with pytest.raises(VerificationError, match="does not match"):
         command.run(["--check"])
     (root / report.JSON).write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
@@ -230,7 +230,7 @@ def test_a_survivor_of_a_partial_run_needs_a_reason(
     monkeypatch.setattr("scripts.repository.root", lambda: root)
     results = {m.key: Result(m.key, Verdict.SURVIVED) for m in mutants}
     monkeypatch.setattr(command, "_try", lambda *_, **__: argparse.Namespace(results=results))
-    with pytest.raises(VerificationError, match="do not notice") as caught:
+    with pytest.raises(VerificationError, match="do not detect") as caught:
         command.run(["--only", "a.cairo"])
     assert len(caught.value.findings) == 2
     known = "".join(f'["{m.id}"]\nchange = "x"\nreason = "y"\n' for m in mutants)
