@@ -14,7 +14,7 @@ from medsync.cli import interrupt
 def main() -> NoReturn:
     """Run the command line with the process's arguments and exit with its code, an `ExitCode`."""
     interrupt.watch_start()
-    # Imports make many objects that all stay: looking for garbage among them takes a tenth of the start.
+    # Imports make many objects that stay. Nothing is collected among them, until a command begins its work.
     gc.disable()
     _fill_standard_streams()
     from medsync.cli.app import run

@@ -58,7 +58,10 @@ def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P
 def _run(function: Callable[[Context], Awaitable[Answer | None]]) -> int:
     """Run a command to its end, show its answer, and return its exit code."""
     interrupt.watch_command()
-    gc.enable()
+    if not gc.isenabled():
+        # What `main` has imported stays. Collections that look through it would take as long as the imports.
+        gc.freeze()
+        gc.enable()
     context = Context(current.get())
 
     async def whole() -> Answer | None:

@@ -28,10 +28,10 @@ colour, no bold text, no spinner. If the reader closes the output early, as `hea
 silently with exit code 141; a full disk or a closed standard output is an error with exit code 1. Ctrl-C ends
 a command at any time with exit code 130 and a report of what was sent until then.
 
-Addresses are `0x…`, the name of an account (`medsync account new`), `devnet:<n>` for a predeployed account of
-a local devnet, or `me` for the signing account. Where a commitment is expected, `0x…` is used unchanged. For a
-file, a salted commitment is made and its opening is stored beside the file (reported as `keep`): without the
-opening, the commitment proves nothing.
+Addresses are `0x…`, the name of an account (`medsync account new`), `devnet:<n>` for a predeployed account
+of a local devnet, or `me` for the signing account. Where a commitment is expected, `0x…` is used unchanged.
+For a file, a salted commitment is made and its opening is stored beside the file (reported as `keep`):
+without the opening, the commitment proves nothing.
 
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,11 +15,15 @@ from medsync.cli.commands.private import HomeOption, opened
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Answer, Hex, Time
 from medsync.cli.passphrase import PassphraseFile, passphrase
+from medsync.deployment.record import read_quorum
 from medsync.errors import InputError
-
-if TYPE_CHECKING:
-    from medsync.private.bridge.journal import Journal
-    from medsync.protocol.types import AnchorNode
+from medsync.private.bridge import proofs, rotation
+from medsync.private.bridge.journal import Journal
+from medsync.private.home import Home
+from medsync.private.keys.keys import AttestorKey
+from medsync.protocol.anchor import node_identity
+from medsync.protocol.types import AnchorNode
+from medsync.storage.files import read_bytes
 
 app = typer.Typer(
     no_args_is_help=True, help="Prove what a private log includes, verify, audit; rotate its nodes."
@@ -36,10 +40,6 @@ async def nodes(
     threshold: Annotated[int, typer.Option(help="How many must sign.", min=1, max=16)],
 ) -> Answer:
     """Write a file of nodes, from folders on this machine: for deploy --anchor-nodes, or anchor rotate."""
-    from medsync.private.home import Home
-    from medsync.private.keys.keys import AttestorKey
-    from medsync.protocol.anchor import node_identity
-
     found = []
     for folder in homes:
         with values.named("HOMES"):
@@ -75,9 +75,6 @@ async def sign_rotation(
 
     Example: medsync anchor sign-rotation next.json --home clinic --output clinic.rotation.json
     """
-    from medsync.private.bridge import rotation
-    from medsync.private.keys.keys import AttestorKey
-
     following, threshold = _next_nodes(nodes)
     secret = passphrase(passphrase_file)
     async with opened(context, home) as found:
@@ -112,9 +109,6 @@ async def rotate(
 
     Example: medsync anchor rotate next.json hospital.rotation.json clinic.rotation.json
     """
-    from medsync.private.bridge import rotation
-    from medsync.storage.files import read_bytes
-
     following, threshold = _next_nodes(nodes)
     given = {
         str(path): rotation.RotationSignature.read(read_bytes(path, "SIGNATURES:"), f"SIGNATURES: {path}")
@@ -138,9 +132,6 @@ async def rotate(
 
 def _next_nodes(path: Path) -> tuple[list[AnchorNode], int]:
     """The nodes and the threshold of a file."""
-    from medsync.deployment.record import read_quorum
-    from medsync.protocol.types import AnchorNode
-
     with values.named("NODES"):
         quorum = read_quorum(path)
     return [AnchorNode(node.stark_key, node.identity) for node in quorum.nodes], quorum.threshold
@@ -158,9 +149,6 @@ async def prove(
 
     Example: medsync anchor prove --record 3f… --output proof.json
     """
-    from medsync.private.bridge import proofs
-    from medsync.private.bridge.journal import Journal
-
     if (index is None) == (record is None):
         raise InputError("One of --index and --record says which entry.")
     async with opened(context, home) as found:
@@ -199,9 +187,6 @@ async def verify(
 
     It needs the file and a node, no deployment record. Exit code 7 if it does not hold.
     """
-    from medsync.private.bridge import proofs
-    from medsync.storage.files import read_bytes
-
     proof = proofs.InclusionProof.read(read_bytes(file, "FILE:"), f"FILE: {file}")
     connection = await context.connection()
     found = await proofs.verify(proof, connection.client, connection.chain_id)
@@ -232,9 +217,6 @@ async def audit(
     home: HomeOption = None,
 ) -> Answer:
     """Replay all that the deployment's PrivateAnchor emitted, and find contradictions (exit code 7)."""
-    from medsync.private.bridge import proofs
-    from medsync.private.bridge.journal import Journal
-
     client = await anchor_client(context)
     operations = None
     if entries:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,10 +16,13 @@ from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex
 from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import ExitCode, InputError, MedSyncError
-
-if TYPE_CHECKING:
-    from medsync.private.bridge.bridge import Bridge, BridgeStep
-    from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.private.bridge.attestor import AttestationRequest
+from medsync.private.bridge.bridge import Bridge, BridgeStep
+from medsync.private.bridge.journal import Journal
+from medsync.private.home import Home
+from medsync.private.keys.keys import BridgeKey
+from medsync.starknet.anchor import PrivateAnchorClient
+from medsync.storage.files import read_bytes
 
 app = typer.Typer(no_args_is_help=True, help="Anchor what a node did, issue tickets for what is permitted.")
 
@@ -75,8 +78,6 @@ async def run(
 async def _step(
     context: Context, home: Path | None, also: list[Path], secret: str, settings: dict[str, int]
 ) -> BridgeStep:
-    from medsync.private.home import Home
-
     record = await context.record()
     async with AsyncExitStack() as stack:
         own = await stack.enter_async_context(opened(context, home))
@@ -117,8 +118,6 @@ def _describe(step: BridgeStep) -> dict[str, Any]:
 
 async def anchor_client(context: Context, *, signing: bool = False) -> PrivateAnchorClient:
     """The deployment's PrivateAnchor. Raises InputError if it has none."""
-    from medsync.starknet.anchor import PrivateAnchorClient
-
     address = (await context.record()).private_anchor
     if address is None:
         raise InputError(
@@ -132,8 +131,6 @@ async def anchor_client(context: Context, *, signing: bool = False) -> PrivateAn
 @command(app, "status")
 async def status(context: Context, home: HomeOption = None) -> Answer:
     """Say how far the log is anchored, and what became of the log entries."""
-    from medsync.private.bridge.journal import Journal
-
     async with opened(context, home) as found:
         head = await (await anchor_client(context)).head()
         with Journal(found.folder / "bridge" / "journal.db") as journal:
@@ -161,9 +158,6 @@ async def attest(
 
     Nothing in the request is believed: see docs/private-side.md. Exit code 7 if it is refused.
     """
-    from medsync.private.bridge.attestor import AttestationRequest
-    from medsync.storage.files import read_bytes
-
     asked = AttestationRequest.read(read_bytes(request, "REQUEST:"), f"REQUEST: {request}")
     secret = passphrase(passphrase_file)
     async with opened(context, home) as found, found.store() as store:
@@ -186,8 +180,6 @@ async def rotate_key(
     Tickets that are out are void then: who has one asks for access again. What was interrupted is completed
     by the same command; until then the bridge stands still.
     """
-    from medsync.private.keys.keys import BridgeKey
-
     secret = passphrase(passphrase_file)
     async with opened(context, home, exclusive=True) as found, found.store() as store:
         former = found.public(BridgeKey)["signing_key"]

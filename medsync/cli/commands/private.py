@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,16 +15,23 @@ from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex, Time
 from medsync.cli.passphrase import PassphraseFile, passphrase
+from medsync.deployment.devnet import state_dir
 from medsync.errors import InputError
-from medsync.storage.files import NewFile, is_there, replace, write_new
-
-if TYPE_CHECKING:
-    from medsync.private.home import Home
-    from medsync.private.node.calimero import CalimeroNode, Invitation
-    from medsync.private.records.application import RecordStore
-    from medsync.private.records.sealing import OpenedRecord
-    from medsync.private.records.tickets import SignedTicket
-    from medsync.protocol.vocabulary import Category
+from medsync.private.home import Home
+from medsync.private.keys.cards import LONGEST_LIFE, sign_card
+from medsync.private.keys.keyfiles import read_key, write_key
+from medsync.private.keys.keys import AccessorKey, AttestorKey, BridgeKey, CustodianKey
+from medsync.private.node.calimero import CalimeroNode, Credentials, Invitation
+from medsync.private.node.interface import NodeRefused, decode_id
+from medsync.private.records import service
+from medsync.private.records.application import RecordStore
+from medsync.private.records.sealing import OpenedRecord, open_record, read_resources
+from medsync.private.records.tickets import Presentation, SignedTicket, read_ticket
+from medsync.private.records.vault import Note
+from medsync.protocol.anchor import node_identity
+from medsync.protocol.commitments import canonical_json
+from medsync.protocol.vocabulary import Category
+from medsync.storage.files import NewFile, is_there, read_bytes, read_text, replace, write_new
 
 app = typer.Typer(no_args_is_help=True, help="Keep encrypted records on a private node, and get one.")
 
@@ -41,8 +49,6 @@ HomeOption = Annotated[
 
 def home_path(context: Context, home: Path | None) -> Path:
     """The folder that is meant."""
-    from medsync.deployment.devnet import state_dir
-
     return home or state_dir() / "private" / context.options.network
 
 
@@ -52,8 +58,6 @@ async def opened(context: Context, home: Path | None, *, exclusive: bool = False
 
     `exclusive` is for who replaces a key: no other command uses the home meanwhile.
     """
-    from medsync.private.home import Home
-
     found = Home(home_path(context, home))
     record = await context.record()
     connection = await context.connection()
@@ -102,11 +106,6 @@ async def init(
 
     Example: medsync private init --home hospital
     """
-    from medsync.private.home import Home
-    from medsync.private.keys.keys import AttestorKey, BridgeKey
-    from medsync.private.node.calimero import Credentials
-    from medsync.protocol.anchor import node_identity
-
     record, connection = await context.record(), await context.connection()
     credentials = Credentials.read(login, "--login:") if login is not None else None
     secret = passphrase(passphrase_file, new=True)
@@ -141,9 +140,6 @@ async def key(
     passphrase_file: PassphraseFile = None,
 ) -> Answer:
     """Make an accessor's key: what data is encrypted for, and tickets are presented with."""
-    from medsync.private.keys.keyfiles import write_key
-    from medsync.private.keys.keys import AccessorKey
-
     made = AccessorKey.generate()
     write_key(file, made, passphrase(passphrase_file, new=True))
     return {"key": str(file), **made.public_parts}
@@ -161,12 +157,6 @@ async def card(
 
     Example: medsync private card --account devnet:2 --key researcher.json --output researcher.card.json
     """
-    import time
-
-    from medsync.private.keys.cards import LONGEST_LIFE, sign_card
-    from medsync.private.keys.keyfiles import read_key
-    from medsync.private.keys.keys import AccessorKey
-
     now = int(time.time())
     until = values.time(expires, "--expires", now)
     if not now < until <= now + LONGEST_LIFE:
@@ -200,11 +190,6 @@ async def put(
 
     Example: medsync private put observation.json --patient devnet:5
     """
-    from medsync.private.records import service
-    from medsync.private.records.sealing import read_resources
-    from medsync.private.records.vault import Note
-    from medsync.storage.files import read_bytes
-
     resources = read_resources(read_bytes(file, "FILE:"), f"FILE: {file}")
     if update is not None and len(resources) != 1:
         raise InputError(f"--update: {file} holds {len(resources)} records; a new version is one.")
@@ -252,8 +237,6 @@ async def listing(
     passphrase_file: PassphraseFile = None,
 ) -> Answer:
     """List the records on the node: ids, versions, commitments. --patient also opens the vault."""
-    from medsync.protocol.vocabulary import Category
-
     async with opened(context, home) as found, found.store() as store:
         records = await store.records()
         notes = {}
@@ -295,11 +278,6 @@ async def get(
     A ticket releases once. A refusal is logged on the node; exit code 9. This is present, release and open in
     one, for an accessor on the machine of the hospital's folder.
     """
-    from medsync.private.keys.keyfiles import read_key
-    from medsync.private.keys.keys import AccessorKey
-    from medsync.private.records import service
-    from medsync.private.records.tickets import read_ticket
-
     # What the ticket releases, it releases once.
     with reserved(output):
         signed = read_ticket(ticket)
@@ -325,10 +303,6 @@ async def present(
 
     Example: medsync private present TICKET --key researcher.key --output presentation.json
     """
-    from medsync.private.keys.keyfiles import read_key
-    from medsync.private.keys.keys import AccessorKey
-    from medsync.private.records.tickets import read_ticket
-
     signed = read_ticket(ticket)
     accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
     await _requested(context, signed)
@@ -359,10 +333,6 @@ async def release(
 
     Example: medsync private release presentation.json --output released.bin --home hospital
     """
-    from medsync.private.records import service
-    from medsync.private.records.tickets import Presentation
-    from medsync.storage.files import read_bytes
-
     with reserved(output):
         given = Presentation.read(read_bytes(presentation, "PRESENTATION:"), f"PRESENTATION: {presentation}")
         async with opened(context, home) as found, found.store() as store:
@@ -386,12 +356,6 @@ async def open_released(
 
     Example: medsync private open released.bin --ticket TICKET --key researcher.key --output record.json
     """
-    from medsync.private.keys.keyfiles import read_key
-    from medsync.private.keys.keys import AccessorKey
-    from medsync.private.records.sealing import open_record
-    from medsync.private.records.tickets import read_ticket
-    from medsync.storage.files import read_bytes
-
     ciphertext = read_bytes(released, "RELEASED:")
     signed = read_ticket(ticket)
     accessor = read_key(key, AccessorKey, passphrase(passphrase_file))
@@ -404,8 +368,6 @@ async def open_released(
 
 async def _requested(context: Context, signed: SignedTicket) -> int:
     """The commitment that was asked for, as the patient's log on the chain has it."""
-    from medsync.private.records import service
-
     deployment, connection = await context.record(), await context.connection()
     with context.busy("Reading the log"):
         entry = await service.logged_request(
@@ -416,8 +378,6 @@ async def _requested(context: Context, signed: SignedTicket) -> int:
 
 def _written(record: OpenedRecord, output: Path) -> Answer:
     """Put a record into its reserved file, and say so."""
-    from medsync.protocol.commitments import canonical_json
-
     replace(NewFile(output, canonical_json(record.resource) + b"\n", "--output:", private=True))
     return {
         "record": record.record.id,
@@ -538,8 +498,6 @@ async def rekey(context: Context, home: HomeOption = None, passphrase_file: Pass
     What was interrupted is completed by the same command. Exit code 7 if a registered backup is out of reach;
     nothing is changed then.
     """
-    from medsync.private.keys.keys import CustodianKey
-
     secret = passphrase(passphrase_file)
     async with opened(context, home, exclusive=True) as found:
         former = found.public(CustodianKey)["signing_key"]
@@ -554,8 +512,6 @@ async def rekey(context: Context, home: HomeOption = None, passphrase_file: Pass
 
 def _real_node(store: RecordStore) -> CalimeroNode:
     """The node, if it is one that others can join. Raises InputError."""
-    from medsync.private.node.calimero import CalimeroNode
-
     if not isinstance(store.node, CalimeroNode):
         raise InputError(
             "--home: its node is the in-process one, which replicates nothing: no node joins another there.",
@@ -597,9 +553,6 @@ async def join(
     It may be repeated, and resumes; who joined before the invitation expired joins with it the contexts that
     were begun since. Tell the institution that invited which member answered here.
     """
-    from medsync.private.node.calimero import Invitation
-    from medsync.storage.files import read_text
-
     text = read_text(file, "FILE:")
     with values.named(f"FILE: {file}"):
         invitation = Invitation.from_json(text)
@@ -615,8 +568,6 @@ async def join(
 
 async def _joined(node: CalimeroNode, invitation: Invitation) -> list[str]:
     """Join the group; its contexts. An invitation that was used before may have expired since."""
-    from medsync.private.node.interface import NodeRefused
-
     try:
         await node.join(invitation)
     except NodeRefused as refused:
@@ -643,8 +594,6 @@ async def members(
     With --expect, exit code 7 unless these and its own node are the members: somebody else may have used an
     invitation.
     """
-    from medsync.private.node.interface import decode_id
-
     for member in expect:
         decode_id(member, "--expect")
     async with opened(context, home) as found, found.store() as store:
