@@ -32,6 +32,9 @@ def parser() -> argparse.ArgumentParser:
         "--changed", action="store_true", help="only functions that changed since the report"
     )
     options.add_argument("--sample", type=int, metavar="N", help="at most N mutants, chosen at random")
+    options.add_argument(
+        "--anew", action="store_true", help="also languages whose part of the report still holds"
+    )
     options.add_argument("--again", action="store_true", help="test survivors again, after adding tests")
     options.add_argument("--seed", type=int, help="seed of the sample (default: a new one, which is printed)")
     return options
@@ -45,7 +48,11 @@ def run(arguments: Sequence[str]) -> None:
         report.check(root)
         print(f"{report.JSON} is up to date and reaches the goal.")
         return
+    published = report.read(root)
     mutants = select(root, options)
+    if not (options.only or options.changed or options.sample or options.anew):
+        current = report.covered(published, root, mutants)
+        mutants = [mutant for mutant in mutants if mutant.language not in current]
     if options.list:
         _list(mutants, options.json)
         return
@@ -53,7 +60,7 @@ def run(arguments: Sequence[str]) -> None:
     if options.only or options.changed or options.sample:
         _print_results(root, mutants, results, options.json)
         return
-    composed = report.compose(root, results.results, report.reasons(root))
+    composed = report.compose(root, results.results, report.reasons(root), published)
     report.write(root, composed)
     report.check(root)
 

@@ -69,31 +69,75 @@ def plan(mutants: Iterable[Mutant]) -> str:
 # --- writing ---
 
 
-def compose(root: Path, results: Mapping[str, Result], known: Mapping[str, Reason]) -> dict[str, Any]:
-    """Compose the report on a complete run. Raises InputError if a mutant has no final result."""
+def covered(report: Mapping[str, Any], root: Path, mutants: Sequence[Mutant]) -> set[str]:
+    """The languages whose part of a report still holds: the same sources, and the same number of mutants."""
+    files = sources(root)
+    recorded = report.get("sources", {})
+    parts = {CAIRO: report, PYTHON: report.get("python", {})}
+    holds = set()
+    for language, part in parts.items():
+        generated = [m for m in mutants if m.language == language and m.operator != PREDECESSOR]
+        mutated = {file for file in files.keys() | recorded.keys() if _language(file) == language}
+        counts = {file: count["mutants"] for file, count in part.get("by_file", {}).items()}
+        if (
+            all(files.get(file) == recorded.get(file) for file in mutated)
+            and Counter(m.file for m in generated) == counts
+        ):
+            holds.add(language)
+    return holds
+
+
+def _language(file: str) -> str:
+    return PYTHON if file.endswith(".py") else CAIRO
+
+
+def compose(
+    root: Path,
+    results: Mapping[str, Result],
+    known: Mapping[str, Reason],
+    published: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Compose the report on a complete run.
+
+    A language without results is taken from the `published` report if that part still holds. Otherwise raises
+    InputError if a mutant has no final result.
+    """
     mutants = all_mutants(root)
-    missing = [mutant.id for mutant in mutants if not _final(results.get(mutant.key))]
-    if missing:
+    missing = [mutant for mutant in mutants if not _final(results.get(mutant.key))]
+    kept = {mutant.language for mutant in missing} & covered(published or {}, root, mutants)
+    if missing := [mutant for mutant in missing if mutant.language not in kept]:
         raise InputError(f"{len(missing)} mutants have no verdict yet.", hint="Run `make mutate` to resume.")
-    verdicts = {mutant.id: results[mutant.key] for mutant in mutants}
+    verdicts = {mutant.id: results[mutant.key] for mutant in mutants if mutant.language not in kept}
     generated = [mutant for mutant in mutants if mutant.operator != PREDECESSOR]
+    parts = {
+        language: {"commit": _commit(root)}
+        | _summary([m for m in generated if m.language == language], verdicts, known)
+        for language in (CAIRO, PYTHON)
+        if language not in kept
+    }
+    predecessor = [
+        {
+            "defect": mutant.change,
+            "file": mutant.file,
+            "line": mutant.line,
+            "killed": verdicts[mutant.id].verdict in _KILLED,
+            "test": verdicts[mutant.id].test,
+        }
+        for mutant in mutants
+        if mutant.operator == PREDECESSOR and mutant.language not in kept
+    ]
+    if published is not None:
+        if CAIRO in kept:
+            parts[CAIRO] = {name: published[name] for name in _PART}
+            predecessor = published["predecessor"]
+        if PYTHON in kept:
+            parts[PYTHON] = published["python"]
     return {
-        "commit": _commit(root),
+        **parts[CAIRO],
+        "python": parts[PYTHON],
+        "predecessor": predecessor,
         "sources": sources(root),
         "plan": plan(mutants),
-        **_summary([m for m in generated if m.language == CAIRO], verdicts, known),
-        "python": _summary([m for m in generated if m.language == PYTHON], verdicts, known),
-        "predecessor": [
-            {
-                "defect": mutant.change,
-                "file": mutant.file,
-                "line": mutant.line,
-                "killed": verdicts[mutant.id].verdict in _KILLED,
-                "test": verdicts[mutant.id].test,
-            }
-            for mutant in mutants
-            if mutant.operator == PREDECESSOR
-        ],
         "functions": _functions(mutants),
     }
 
@@ -124,6 +168,21 @@ def _summary(
         "by_file": _grouped(mutants, verdicts, "file"),
     }
 
+
+_PART = (
+    "commit",
+    "mutants",
+    "not_compiling",
+    "equivalent",
+    "compiling",
+    "killed",
+    "score",
+    "timeouts",
+    "survivors",
+    "by_operator",
+    "by_file",
+)
+"""What the report has of one language."""
 
 _APART = (Verdict.EQUIVALENT, Verdict.NOT_COMPILING)
 
@@ -245,8 +304,9 @@ def findings_of(
 _TEXT = """\
 # Would the tests detect a defect?
 
-Written by `make mutate` from [mutation.json](mutation.json); do not edit it. Measured at commit
-`{commit}`; `python -m scripts mutate --check` fails if a mutated file has changed since.
+Written by `make mutate` from [mutation.json](mutation.json); do not edit it. Contracts were measured at
+commit `{commit}`, the verifier of logs at `{python_commit}`;
+`python -m scripts mutate --check` fails if a mutated file has changed since.
 
 The contracts, and the Python code that proves a log complete, were changed deliberately, one small mistake at
 a time, and the tests were run against each change. A mutant is **killed** if a test fails, determined only by
@@ -308,6 +368,7 @@ def render(report: Mapping[str, Any]) -> str:
     python = report["python"]
     return _TEXT.format(
         commit=report["commit"][:12],
+        python_commit=python["commit"][:12],
         totals=_totals({"contracts": report, "log verifier": python}, "mutated"),
         predecessor=_table(
             ["Defect", "Reintroduced in", "Killed by"],

@@ -12,7 +12,7 @@ import pytest
 
 from medsync.errors import InputError, VerificationError
 from scripts.mutation import command, report
-from scripts.mutation.mutants import CAIRO, Edit, Mutant
+from scripts.mutation.mutants import CAIRO, PYTHON, Edit, Mutant
 from scripts.mutation.report import Reason, compose, findings_of, render
 from scripts.mutation.runner import Result
 from scripts.mutation.worker import Verdict
@@ -50,7 +50,8 @@ def sound() -> dict[str, Any]:
         "survivors": [survivor],
         "by_operator": {"comparison": count},
         "by_file": {"contracts/src/a.cairo": count},
-        "python": python | {"timeouts": 0, "survivors": [], "by_operator": {}, "by_file": {}},
+        "python": python
+        | {"commit": "c0ffee", "timeouts": 0, "survivors": [], "by_operator": {}, "by_file": {}},
         "predecessor": [{"defect": "d", "file": "f", "line": 1, "killed": True, "test": "t"}],
         "functions": {},
     }
@@ -188,6 +189,36 @@ def test_a_report_counts_every_verdict_once(tmp_path: Path, monkeypatch: pytest.
     results[mutants[0].key] = Result(mutants[0].key, Verdict.UNDECIDED, final=False)
     with pytest.raises(InputError, match="1 mutants have no verdict"):
         compose(tmp_path, results, {})
+
+
+def test_a_language_that_did_not_change_keeps_its_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without Scarb can report on Python, as long as no contract and no operator changed."""
+    edit = Edit("medsync/log/fetch.py", 0, 0, "p")
+    cairo, python = _mutant("a"), Mutant(PYTHON, edit.file, 1, "f", "truth", "p", (edit,), "digest", 0)
+    files = dict(SOURCES)
+    monkeypatch.setattr(report, "all_mutants", lambda root: [cairo, python])
+    monkeypatch.setattr(report, "sources", lambda root: dict(files))
+    monkeypatch.setattr(report, "_commit", lambda root: "first")
+    both = {m.key: Result(m.key, Verdict.KILLED) for m in (cairo, python)}
+    published = compose(tmp_path, both, {})
+    monkeypatch.setattr(report, "_commit", lambda root: "second")
+    files["medsync/log/fetch.py"] = "changed"
+    assert report.covered(published, tmp_path, [cairo, python]) == {CAIRO}
+    composed = compose(tmp_path, {python.key: Result(python.key, Verdict.SURVIVED)}, {}, published)
+    assert (composed["commit"], composed["killed"]) == ("first", 1)
+    assert (composed["python"]["commit"], composed["python"]["killed"]) == ("second", 0)
+    assert composed["sources"] == files
+    with pytest.raises(InputError, match="1 mutants have no verdict"):
+        compose(tmp_path, {}, {}, published)
+    files["contracts/src/a.cairo"] = "changed"
+    with pytest.raises(InputError, match="1 mutants have no verdict"):
+        compose(tmp_path, {python.key: both[python.key]}, {}, published)
+    files["contracts/src/a.cairo"] = SOURCES["contracts/src/a.cairo"]
+    monkeypatch.setattr(report, "all_mutants", lambda root: [cairo, _mutant("more"), python])
+    with pytest.raises(InputError, match="2 mutants have no verdict"):
+        compose(tmp_path, {python.key: both[python.key]}, {}, published)
 
 
 def test_changed_functions_are_found() -> None:
