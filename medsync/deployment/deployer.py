@@ -458,7 +458,8 @@ async def check(client: FullNodeClient, record: Record) -> list[str]:
         found += [f"{name}: {line}" for line in await _check_contract(chain, record, name, contract)]
     if not found and record.wiring is not None:
         found += await _check_wiring(chain, record, record.wiring)
-        found += await _check_token(chain, record.wiring.token)
+        if not found:
+            found += await _check_token(chain, record.wiring.token)
     return found
 
 
