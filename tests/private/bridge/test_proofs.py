@@ -76,7 +76,7 @@ async def test_a_root_that_was_never_anchored(scene: Scene) -> None:
         proof = proofs.prove(bridge.journal, scene.anchor.chain_id, scene.anchor.address, 2, 1)
     with pytest.raises(VerificationError, match="never anchored"):
         await proofs.verify(proof, scene.anchor.client, scene.anchor.chain_id)
-    with scene.bridge() as bridge, pytest.raises(InputError, match="no entry at place 1"):
+    with scene.bridge() as bridge, pytest.raises(InputError, match="no entry at position 1"):
         proofs.prove(bridge.journal, scene.anchor.chain_id, scene.anchor.address, 1, 1)
 
 
