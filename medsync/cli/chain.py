@@ -8,18 +8,17 @@ import sys
 import time
 from contextlib import AbstractContextManager, AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
-from medsync.cli import output
+from medsync.cli import output, unsettled
 from medsync.cli.options import Options
 from medsync.deployment import devnet
 from medsync.errors import InputError
 from medsync.protocol.felt import InvalidValue, check_address, parse_felt
+from medsync.starknet import accounts
 from medsync.starknet.network import DEVNET_URL_VARIABLE, Connection, connect
 from medsync.starknet.rpc import newest_block
-
-if TYPE_CHECKING:
-    from medsync.starknet.transactions import Account
+from medsync.starknet.transactions import Account
 
 #: Stands for the signing account's own address where an address is asked for.
 ME: Final = "me"
@@ -62,9 +61,6 @@ class Chain:
     async def account(self) -> Account:
         """The account that signs: the one the options name, the environment's, or devnet's first."""
         if self._account is None:
-            from medsync.cli import unsettled
-            from medsync.starknet import accounts
-
             connection = await self.connection()
             source = self.options.account
             if source is None and connection.is_local and accounts.ADDRESS_VARIABLE not in os.environ:
@@ -85,11 +81,9 @@ class Chain:
         if text == ME:
             return (await self.account()).address
         if text.startswith("devnet:"):
-            from medsync.starknet.accounts import load_account
-
             connection = await self.connection()
             try:
-                return (await load_account(connection, text)).address
+                return (await accounts.load_account(connection, text)).address
             except InputError as error:
                 raise InputError(f"{name}: {error.message}", hint=error.hint) from None
         try:
@@ -117,9 +111,7 @@ def node_url(options: Options) -> str | None:
 
 def _password(source: str | None) -> str | None:
     """The keystore's password from the keyboard, if one is needed and somebody sits there."""
-    from medsync.starknet.accounts import KEYSTORE_VARIABLE, PASSWORD_VARIABLE
-
-    needed = "@" in source if source else KEYSTORE_VARIABLE in os.environ
-    if not needed or PASSWORD_VARIABLE in os.environ or not sys.stdin.isatty():
+    needed = "@" in source if source else accounts.KEYSTORE_VARIABLE in os.environ
+    if not needed or accounts.PASSWORD_VARIABLE in os.environ or not sys.stdin.isatty():
         return None
     return getpass.getpass("Password of the keystore: ")

@@ -20,12 +20,10 @@ LOCAL_IMPORTS = {
     ("output.py", "medsync.starknet.transport"),
     # Only one of four formats needs fhir.resources, which takes longer to import than all the rest.
     ("commands/access.py", "medsync.log.exports"),
-    # Reading needs no account; keystores and signing bring libraries of their own.
-    ("chain.py", "medsync.starknet.accounts"),
 }
 
 #: What is imported for type checkers only, because at run time it would be a cycle or take long.
-TYPE_CHECKING_IMPORTS = {("chain.py", "medsync.starknet.transactions")}
+TYPE_CHECKING_IMPORTS: set[tuple[str, str]] = set()
 
 #: Changed elsewhere at this moment; their imports go to the top when that is merged.
 PENDING = {"commands/deploy.py", "commands/deployments.py"}
