@@ -94,8 +94,3 @@ def _cpu(arguments: list[str], environment: Mapping[str, str]) -> float:
     subprocess.run([sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-if __name__ == "__main__":
-    for result in measure_startup():
-        print(f"{result.value:6.2f} {result.unit}  {result.name}")
