@@ -6,16 +6,19 @@ import asyncio
 import functools
 import gc
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Concatenate, Final, ParamSpec, get_type_hints
 
 import typer
 from typer.core import TyperCommand
 
-from medsync.cli import interrupt, output
+from medsync._version import __version__
+from medsync.cli import interrupt, logs, output
 from medsync.cli.context import Context
 from medsync.cli.options import FLAGS, SETTINGS, current
 from medsync.cli.output import Answer
+from medsync.errors import MedSyncError
 
 P = ParamSpec("P")
 Function = Callable[Concatenate[Context, P], Awaitable[Answer | None]]
@@ -40,7 +43,8 @@ def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P
     def register(function: Function[P]) -> Function[P]:
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> int:
-            return _run(lambda context: function(context, *args, **kwargs))
+            log = logging.getLogger(function.__module__)
+            return _run(name, log, lambda context: function(context, *args, **kwargs))
 
         # Typer reads the parameters from the signature, in which the context has no place.
         hints = get_type_hints(function, include_extras=True)
@@ -55,26 +59,43 @@ def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P
     return register
 
 
-def _run(function: Callable[[Context], Awaitable[Answer | None]]) -> int:
-    """Run a command to its end, show its answer, and return its exit code."""
+def _run(name: str, log: logging.Logger, function: Callable[[Context], Awaitable[Answer | None]]) -> int:
+    """Run a command to its end, show its answer, and return its exit code. `log` is the command's own."""
     interrupt.watch_command()
     if not gc.isenabled():
         # What `main` has imported stays. Collections that look through it would take as long as the imports.
         gc.freeze()
         gc.enable()
-    context = Context(current.get())
+    options = current.get()
+    context = Context(options)
 
     async def whole() -> Answer | None:
         async with context:
             return await function(context)
 
-    try:
-        answer = asyncio.run(whole())
-        if openings := context.files.openings:
-            assert isinstance(answer, Mapping)
-            answer = {**answer, "keep": [str(path) for path in openings]}
-        if answer is not None:
-            output.show(answer, as_json=context.options.json)
-    except KeyboardInterrupt:
-        raise interrupt.interrupted(context.sent, context.resume_hint) from None
+    with logs.logged(options.log_level, options.log_file, as_json=options.json):
+        log.info("The command %s started.", name, extra={"version": __version__})
+        try:
+            answer = asyncio.run(whole())
+            if openings := context.files.openings:
+                assert isinstance(answer, Mapping)
+                answer = {**answer, "keep": [str(path) for path in openings]}
+            if answer is not None:
+                output.show(answer, as_json=options.json)
+        except KeyboardInterrupt:
+            stopped = interrupt.interrupted(context.sent, context.resume_hint)
+            log.error("The command %s ended: %s", name, stopped.message)
+            raise stopped from None
+        except MedSyncError as error:
+            log.error(
+                "The command %s failed: %s",
+                name,
+                error.message,
+                extra={"error": error.code, "hint": error.hint},
+            )
+            raise
+        except Exception as error:
+            log.error("The command %s failed: unexpected %s.", name, type(error).__name__, exc_info=error)
+            raise
+        log.info("The command %s ended with exit code %d.", name, context.exit_code)
     return context.exit_code
