@@ -8,6 +8,7 @@ import gc
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, Concatenate, Final, ParamSpec, get_type_hints
 
 import typer
@@ -26,8 +27,16 @@ Function = Callable[Concatenate[Context, P], Awaitable[Answer | None]]
 _EPILOG: Final = "Global options may stand anywhere: see medsync --help."
 
 
+#: The command that runs, as it is typed: `medsync entity list`.
+_path: ContextVar[str] = ContextVar("path")
+
+
 class _Command(TyperCommand):
     """A command that completes the global options as if they were its own."""
+
+    def invoke(self, ctx: Any) -> Any:
+        _path.set(ctx.command_path)
+        return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> list[Any]:
         own: list[Any] = super().get_params(ctx)
@@ -44,7 +53,7 @@ def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> int:
             log = logging.getLogger(function.__module__)
-            return _run(name, log, lambda context: function(context, *args, **kwargs))
+            return _run(log, lambda context: function(context, *args, **kwargs))
 
         # Typer reads the parameters from the signature, in which the context has no place.
         hints = get_type_hints(function, include_extras=True)
@@ -59,14 +68,14 @@ def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P
     return register
 
 
-def _run(name: str, log: logging.Logger, function: Callable[[Context], Awaitable[Answer | None]]) -> int:
+def _run(log: logging.Logger, function: Callable[[Context], Awaitable[Answer | None]]) -> int:
     """Run a command to its end, show its answer, and return its exit code. `log` is the command's own."""
     interrupt.watch_command()
     if not gc.isenabled():
         # What `main` has imported stays. Collections that look through it would take as long as the imports.
         gc.freeze()
         gc.enable()
-    options = current.get()
+    options, path = current.get(), _path.get()
     context = Context(options)
 
     async def whole() -> Answer | None:
@@ -74,7 +83,7 @@ def _run(name: str, log: logging.Logger, function: Callable[[Context], Awaitable
             return await function(context)
 
     with logs.logged(options.log_level, options.log_file, as_json=options.json):
-        log.info("The command %s started.", name, extra={"version": __version__})
+        log.info("%s started.", path, extra={"version": __version__})
         try:
             answer = asyncio.run(whole())
             if openings := context.files.openings:
@@ -84,18 +93,21 @@ def _run(name: str, log: logging.Logger, function: Callable[[Context], Awaitable
                 output.show(answer, as_json=options.json)
         except KeyboardInterrupt:
             stopped = interrupt.interrupted(context.sent, context.resume_hint)
-            log.error("The command %s ended: %s", name, stopped.message)
+            log.error("%s ended: %s", path, stopped.message)
             raise stopped from None
         except MedSyncError as error:
             log.error(
-                "The command %s failed: %s",
-                name,
+                "%s failed: %s",
+                path,
                 error.message,
                 extra={"error": error.code, "hint": error.hint},
             )
             raise
-        except Exception as error:
-            log.error("The command %s failed: unexpected %s.", name, type(error).__name__, exc_info=error)
+        except BrokenPipeError:
+            log.info("%s ended: nobody read its answer to the end.", path)
             raise
-        log.info("The command %s ended with exit code %d.", name, context.exit_code)
+        except Exception as error:
+            log.error("%s failed: unexpected %s.", path, type(error).__name__, exc_info=error)
+            raise
+        log.info("%s ended with exit code %d.", path, context.exit_code)
     return context.exit_code

@@ -89,18 +89,25 @@ def _trace(record: logging.LogRecord) -> list[str]:
 class _Handler(logging.Handler):
     """Writes each record at once, and says once if that fails: a command does not end for want of its log."""
 
-    has_failed = False
+    def __init__(self, level: int, form: logging.Formatter, screen_form: logging.Formatter) -> None:
+        super().__init__(level)
+        self.setFormatter(form)
+        self._screen_form = screen_form
+        self._has_failed = False
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             self.write(self.format(record) + "\n")
         except Exception as error:
             # Python's own way to report this shows the record's arguments.
-            if not self.has_failed:
-                self.has_failed = True
+            if not self._has_failed:
+                self._has_failed = True
                 reason = getattr(error, "strerror", None) or type(error).__name__
+                trouble = logging.makeLogRecord(
+                    {"name": __name__, "levelname": "WARNING", "msg": f"The log cannot be written: {reason}."}
+                )
                 with suppress(OSError):
-                    print(f"medsync: warning: The log cannot be written: {reason}.", file=sys.stderr)
+                    print(self._screen_form.format(trouble), file=sys.stderr)
 
     def write(self, text: str) -> None:
         raise NotImplementedError
@@ -120,9 +127,9 @@ class _Screen(_Handler):
 class _File(_Handler):
     """A file opened to be appended to. Each line is written in one piece, so that processes can share it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, level: int, screen_form: logging.Formatter) -> None:
         self._descriptor = open_to_append(path, "--log-file:")
-        super().__init__()
+        super().__init__(level, JsonLine(), screen_form)
 
     def write(self, text: str) -> None:
         os.write(self._descriptor, text.encode())
@@ -140,12 +147,11 @@ def logged(level: Level, file: Path | None, *, as_json: bool) -> Iterator[None]:
     the file cannot be written.
     """
     logger = logging.getLogger("medsync")
-    screen = _Screen(level.number if file is None else max(level.number, logging.WARNING))
-    screen.setFormatter(JsonLine() if as_json else Plain())
-    handlers: list[logging.Handler] = [screen]
+    form = JsonLine() if as_json else Plain()
+    least = level.number if file is None else max(level.number, logging.WARNING)
+    handlers: list[logging.Handler] = [_Screen(least, form, form)]
     if file is not None:
-        handlers.append(_File(file))
-        handlers[-1].setFormatter(JsonLine())
+        handlers.append(_File(file, level.number, form))
     before = logger.level
     logger.setLevel(level.number)
     for handler in handlers:
