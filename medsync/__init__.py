@@ -9,6 +9,7 @@ any release. Importing the package is cheap: a module is loaded when one of its 
 """
 
 import ast
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ from medsync._version import __version__ as __version__
 
 # Here, because every module of the package is imported after this one, and some before starknet-py.
 _deferred.install()
+
+# A program decides what becomes of what a library logs; until then nothing is printed.
+logging.getLogger("medsync").addHandler(logging.NullHandler())
 
 # The one list of public names. Type checkers follow these imports; at run time `__getattr__` does.
 if TYPE_CHECKING:

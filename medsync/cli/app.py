@@ -6,8 +6,8 @@ import contextlib
 import errno
 import os
 import sys
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -16,6 +16,7 @@ from medsync._version import __version__
 from medsync.cli import output
 from medsync.cli.groups import LazyGroup
 from medsync.cli.interrupt import interrupted
+from medsync.cli.logs import Level
 from medsync.cli.options import Options, current
 from medsync.errors import ExitCode, MedSyncError
 
@@ -80,6 +81,24 @@ def options(
             rich_help_panel="Global",
         ),
     ] = False,
+    log_level: Annotated[
+        Level,
+        typer.Option(
+            help="Log what is of this level or above: to --log-file, else to standard error.",
+            envvar="MEDSYNC_LOG_LEVEL",
+            case_sensitive=False,
+            rich_help_panel="Global",
+        ),
+    ] = Level.WARNING,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Append what is logged to this file, one JSON object per line. Warnings and errors appear "
+            "on standard error as well.",
+            envvar="MEDSYNC_LOG_FILE",
+            rich_help_panel="Global",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show tracebacks of failures.", rich_help_panel="Global")
     ] = False,
@@ -97,7 +116,19 @@ def options(
 
     Begin with: medsync devnet up, medsync deploy, medsync doctor.
     """
-    current.set(Options(network, rpc_url, account, deployment, json, allow_public_network, verbose))
+    current.set(
+        Options(
+            network=network,
+            rpc_url=rpc_url,
+            account=account,
+            deployment=deployment,
+            json=json,
+            allow_public_network=allow_public_network,
+            log_level=log_level,
+            log_file=log_file,
+            verbose=verbose,
+        )
+    )
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -138,7 +169,7 @@ def run(arguments: Sequence[str]) -> int:
             failure.__cause__ = error
     with contextlib.suppress(OSError):
         if verbose and failure.__traceback__ is not None:
-            print(output.discreet("".join(_trace(failure))), file=sys.stderr)
+            print(output.discreet("".join(output.trace(failure))), file=sys.stderr)
         output.show_error(failure, as_json=as_json)
     return failure.exit_code
 
@@ -152,17 +183,6 @@ class OutputError(MedSyncError):
 def _drop_output() -> None:
     """Keep the interpreter from writing at its end what could not be written before."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _trace(error: BaseException) -> Iterator[str]:
-    """Where an error comes from. What others say in theirs may quote a secret: of those only the type."""
-    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if cause is not None:
-        yield from _trace(cause)
-        yield "which led to:\n"
-    yield "Traceback (most recent call last):\n"
-    yield from traceback.format_tb(error.__traceback__)
-    yield type(error).__name__ + (f": {error}\n" if isinstance(error, MedSyncError) else "\n")
 
 
 class _UsageError(MedSyncError):

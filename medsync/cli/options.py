@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from medsync.cli.logs import Level
+
 FLAGS: Final = frozenset({"--json", "--allow-public-network", "--verbose"})
-SETTINGS: Final = frozenset({"--network", "--rpc-url", "--account", "--deployment"})
+SETTINGS: Final = frozenset(
+    {"--network", "--rpc-url", "--account", "--deployment", "--log-level", "--log-file"}
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class Options:
     deployment: str | None = None
     json: bool = False
     allow_public_network: bool = False
+    log_level: Level = Level.WARNING
+    log_file: Path | None = None
     verbose: bool = False
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import sys
+import traceback
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,6 +90,20 @@ def discreet(text: str) -> str:
         urls = r"\b(https?|wss?|ftp):/+(?!/)([^\s'\"]+?)([.,;:!?)]*)(?=[\s'\"]|$)"
         text = re.sub(urls, lambda found: shown_url(f"{found[1]}://{found[2]}") + found[3], text)
     return "\n".join(line if len(line) <= LINE else f"{line[:LINE]}…" for line in printable(text).split("\n"))
+
+
+def trace(error: BaseException) -> Iterator[str]:
+    """Where an error comes from, as Python shows it, in pieces that end with a line's end.
+
+    The text of errors that are not MedSync's may quote a secret: of those there is only the type.
+    """
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from trace(cause)
+        yield "which led to:\n"
+    yield "Traceback (most recent call last):\n"
+    yield from traceback.format_tb(error.__traceback__)
+    yield type(error).__name__ + (f": {error}\n" if isinstance(error, MedSyncError) else "\n")
 
 
 def members(value: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -85,6 +86,8 @@ RESUME_HINT: Final = "Run the same command again: it resumes, and sends nothing 
 
 #: Salt of a deployment that names none. Another one gives the same contracts other addresses.
 DEFAULT_SALT: Final = 0
+
+_log = logging.getLogger(__name__)
 
 
 # --- what is to be done ---
@@ -274,6 +277,14 @@ async def deploy(
     VerificationError if the chain is not as it must be; NetworkError or ContractError if a transaction fails,
     or there is no account.
     """
+
+    def report(stage: Progress) -> None:
+        transaction = None if stage.transaction is None else hex(stage.transaction)
+        _log.info(
+            "%s: %s.", stage.step, stage.stage, extra={"stage": stage.stage, "transaction": transaction}
+        )
+        progress(stage)
+
     chain = _Sender(account)
     request = Request(deployer=account.address, admin=admin, token=token, salt=salt, anchor=anchor)
     with exclusive(path):
@@ -295,7 +306,7 @@ async def deploy(
             )
         write(path, record)
         for step, bounds in ((one.step, one.bounds) for one in planned.steps):
-            record = await _take(chain, path, record, step, bounds, progress)
+            record = await _take(chain, path, record, step, bounds, report)
         record = record.replace(
             status="complete",
             finished_at=_now(),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
 import re
 import signal
@@ -28,6 +29,7 @@ from urllib.parse import urlsplit
 from medsync.deployment import toolchain
 from medsync.errors import InputError, NetworkError, ToolError
 from medsync.starknet import network
+from medsync.starknet.transport import shown_url
 from medsync.storage.files import NewFile, is_there, read_bytes, replace
 from medsync.storage.locks import InUse, Lock, holders
 from medsync.storage.versions import UnsupportedVersion, check_form
@@ -54,6 +56,8 @@ WITH_WATCHDOG = (
     "sh",
 )
 _LISTENING = re.compile(r"listening on [\d.]+:(\d+)")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ class Devnet:
         except BaseException:
             devnet.stop()
             raise
+        _log.info("Devnet started at %s.", devnet.url, extra={"pid": process.pid})
         return devnet
 
     @classmethod
@@ -140,6 +145,7 @@ class Devnet:
             return
         _end_group(process.pid)
         process.wait()
+        _log.info("Devnet at %s stopped.", self.url, extra={"pid": process.pid})
         for file in (process.stdin, self._output):
             if file is not None:
                 file.close()
@@ -177,6 +183,7 @@ class Devnet:
             raise NetworkError(
                 f"No devnet answers at {self.url}: {error}.", hint="Start one with `medsync devnet up`."
             ) from error
+        _log.debug("%s at %s.", method, shown_url(self.url), extra={"method": method})
         if not isinstance(answer, dict) or "result" not in answer:
             detail = answer.get("error") if isinstance(answer, dict) else answer
             raise NetworkError(f"The node at {self.url} refused {method}: {detail}.")
@@ -305,6 +312,7 @@ def background_up(port: int | None = None) -> Background:
             process.wait()
             raise
         lock.hand_over(process.pid, "starknet-devnet")
+        _log.info("Devnet started at %s, in the background.", background.url, extra={"pid": process.pid})
         process.returncode = 0  # It is meant to stay: no warning that nobody waited for it.
         return background
 
@@ -326,6 +334,7 @@ def background_down() -> bool:
         if running is None:
             return False
         _end_group(running.pid)
+        _log.info("Devnet at %s stopped.", shown_url(running.url), extra={"pid": running.pid})
         lock = Lock(_lock_file(), "The background devnet", wait=START_TIMEOUT)
     else:
         running = None

@@ -6,6 +6,7 @@ keeps. The head itself comes from a node as well: `connect` can compare several.
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -25,6 +26,8 @@ CHUNK_SIZE: Final = 512
 
 #: Requests for block headers under way at once.
 _HEADERS_AT_ONCE: Final = 16
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,13 @@ async def fetch_log(
     chain_id = await _chain_id(client)
     history = AccessHistory(chain_id, contract, patient, tuple(entries), head, block)
     prove_complete(history, head)
+    _log.debug(
+        "The log of %#x is complete as of block %d: %d entries.",
+        patient,
+        block,
+        len(entries),
+        extra={"patient": hex(patient), "block": block, "entries": len(entries)},
+    )
     return history
 
 
@@ -156,6 +166,14 @@ async def fetch_raw(
                 continuation_token=token,
                 chunk_size=chunk_size,
             )
+        _log.debug(
+            "A page of %d events of %#x, from blocks %d to %d.",
+            len(page.events),
+            address,
+            from_block,
+            to_block,
+            extra={"contract": hex(address), "events": len(page.events)},
+        )
         for event in page.events:
             if not _was_asked_for(event, address, from_block, to_block, keys):
                 raise NetworkError("The node sent an event that was not asked for.")

@@ -190,7 +190,9 @@ async def connect(
         client = FullNodeClient(transport.url, session)
         client._client = transport
         is_local = all(node.is_devnet for node in nodes)
-        yield Connection(network, nodes[0].chain_id, is_local, client, shown_url(transport.url))
+        shown = [shown_url(node.url) for node in nodes]
+        _log.debug("Connected to %s on %s.", ", ".join(shown), network, extra={"nodes": shown})
+        yield Connection(network, nodes[0].chain_id, is_local, client, shown[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +211,7 @@ class _Unreachable(NetworkError):
     """A node did not answer, or not in JSON-RPC."""
 
     def __init__(self, url: str, failure: NodeFailure) -> None:
-        where = shown_url(url)
+        self.node = where = shown_url(url)
         super().__init__(
             f"The node at {where} failed: {failure}."
             if failure.connected
@@ -233,7 +235,7 @@ async def _answering(transport: Transport, network: str) -> list[_Node]:
             failures[0].hint = "Start a devnet with `medsync devnet up`."
         raise failures[0]
     for silent in failures:
-        _log.warning("%s It is left out.", silent)
+        _log.warning("%s It is left out.", silent, extra={"node": silent.node})
     return nodes
 
 
@@ -264,7 +266,13 @@ async def _agreeing(transport: Transport, nodes: Sequence[_Node]) -> list[_Node]
     for node, height in heights.items():
         if highest - height > _LAG:
             behind = highest - height
-            _log.warning("The node at %s is %d blocks behind: it is left out.", shown_url(node.url), behind)
+            where = shown_url(node.url)
+            _log.warning(
+                "The node at %s is %d blocks behind: it is left out.",
+                where,
+                behind,
+                extra={"node": where, "behind": behind},
+            )
     current = {node: height for node, height in heights.items() if highest - height <= _LAG}
     common = min(current.values())
     hashes = {node: await _block_hash(transport, node.url, common) for node in current}

@@ -1,6 +1,7 @@
 """What a node's failures mean: refusals, reverts and broken connections as MedSync's errors."""
 
 import contextlib
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -76,6 +77,9 @@ _HINTS: Final = {
 }
 
 
+_log = logging.getLogger(__name__)
+
+
 class Called(Protocol):
     """A call of an entry point, as errors need to know it."""
 
@@ -117,6 +121,8 @@ def _asking(what: str, absent: int) -> Iterator[None]:
         if not absent or rpc_code(error) != absent:
             raise refusal(error, function=what) from error
     except TRANSPORT_ERRORS as error:
+        # Its text may quote the node's URL.
+        _log.debug("The %s failed: %s.", what, type(error).__name__)
         raise network_error(what, error) from None
 
 

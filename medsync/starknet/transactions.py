@@ -257,21 +257,45 @@ class Account(StarknetAccount):
                 for pause in (*NONCE_PAUSES, None):
                     for transaction in earlier:
                         if await _is_known(self.client, transaction):
+                            _log.info(
+                                "An earlier try, transaction %#x, arrived: nothing is sent again.",
+                                transaction,
+                                extra={"transaction": hex(transaction)},
+                            )
                             return self._arrived(transaction)
                     nonce = self._unsettled[earlier[0]].nonce if earlier else await self._free_nonce()
                     try:
-                        return await self._hand_over(await self._sign(calls, nonce, bounds, tip), calls)
+                        sent = await self._hand_over(await self._sign(calls, nonce, bounds, tip), calls)
                     except ClientError as error:
                         # While an earlier try may wait with this nonce, only that nonce is safe.
                         may_wait = earlier and rpc_code(error) == REPLACEMENT
                         if pause is None or may_wait or not is_nonce_conflict(error):
                             raise
+                    else:
+                        functions = list(dict.fromkeys(invocation.function for invocation in invocations))
+                        _log.info(
+                            "%s was handed over as transaction %#x.",
+                            " + ".join(functions),
+                            sent,
+                            extra={
+                                "transaction": hex(sent),
+                                "functions": functions,
+                                "account": hex(self.address),
+                                "nonce": nonce,
+                            },
+                        )
+                        return sent
                     # A transaction refused for its nonce will never be on the chain, so it is signed again.
                     # That goes for earlier tries of this nonce as well, unless one of them is what took it.
                     self._next_nonce = None
                     earlier = [known for known in earlier if await _is_known(self.client, known)]
                     if not earlier:
-                        _log.info("Nonce %d of %#x was taken; trying again.", nonce, self.address)
+                        _log.warning(
+                            "Nonce %d of %#x was taken; trying again.",
+                            nonce,
+                            self.address,
+                            extra={"account": hex(self.address), "nonce": nonce},
+                        )
                         await asyncio.sleep(random.uniform(0, pause))
             except MedSyncError:
                 raise
@@ -321,6 +345,21 @@ class Account(StarknetAccount):
         finally:
             self._in_flight.pop(transaction_hash, None)
         self._unsettled.pop(transaction_hash, None)
+        outcome = (
+            "reverted" if receipt.execution_status is TransactionExecutionStatus.REVERTED else "confirmed"
+        )
+        _log.info(
+            "Transaction %#x was %s in block %s.",
+            transaction_hash,
+            outcome,
+            receipt.block_number,
+            extra={
+                "transaction": hex(transaction_hash),
+                "outcome": outcome,
+                "block": receipt.block_number,
+                "fee": str(receipt.actual_fee.amount),
+            },
+        )
         if receipt.execution_status is TransactionExecutionStatus.REVERTED:
             where = f"Transaction {transaction_hash:#x} was reverted; its fee was paid."
             raise contract_error(receipt.revert_reason, invocations, where)

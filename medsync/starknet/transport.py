@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from asyncio import sleep
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -147,7 +148,11 @@ class Transport(RpcHttpClient):
                 limited = failure.status == HTTPStatus.TOO_MANY_REQUESTS
                 if not limited or pause is None or wait is None or wait > LONGEST_PAUSE:
                     raise
-            _log.info("The node limits requests; asking again in %.1f s.", wait)
+            _log.warning(
+                "The node limits requests; asking again in %.1f s.",
+                wait,
+                extra={"method": method, "wait": wait},
+            )
             await sleep(wait)
         raise AssertionError("unreachable")
 
@@ -156,7 +161,13 @@ class Transport(RpcHttpClient):
         refusal: ClientError | None = None
         for url in urls:
             if failure is not None:
-                _log.warning("A node failed: %s. Asking %s instead.", failure, shown_url(url))
+                node = shown_url(url)
+                _log.warning(
+                    "A node failed: %s. Asking %s instead.",
+                    failure,
+                    node,
+                    extra={"method": method, "node": node},
+                )
             try:
                 return url, await self._request(url, method, params)
             except NodeFailure as error:
@@ -191,6 +202,17 @@ class Transport(RpcHttpClient):
 
     async def _request(self, url: str, method: str, params: Any) -> Any:
         """One HTTP request. What it raises quotes no URL, not even in its context."""
+        started = time.monotonic()
+        try:
+            result = await self._answer(url, method, params)
+        except (NodeFailure, ClientError) as error:
+            outcome = str(error) if isinstance(error, NodeFailure) else f"error {error.code}"
+            _log_request(url, method, started, outcome)
+            raise
+        _log_request(url, method, started, "answered")
+        return result
+
+    async def _answer(self, url: str, method: str, params: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
         answer: Any = None
         failure: NodeFailure | None = None
@@ -209,6 +231,19 @@ class Transport(RpcHttpClient):
         if isinstance(answer, dict) and "result" in answer:
             return answer["result"]
         raise _json_rpc_error(answer, url)
+
+
+def _log_request(url: str, method: str, started: float, outcome: str) -> None:
+    if _log.isEnabledFor(logging.DEBUG):
+        node, milliseconds = shown_url(url), round(1000 * (time.monotonic() - started))
+        _log.debug(
+            "%s at %s: %s, after %d ms.",
+            method,
+            node,
+            outcome,
+            milliseconds,
+            extra={"method": method, "node": node, "outcome": outcome, "milliseconds": milliseconds},
+        )
 
 
 def _status_failure(response: aiohttp.ClientResponse) -> NodeFailure | None:

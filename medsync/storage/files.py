@@ -107,6 +107,23 @@ def replace(file: NewFile) -> None:
         os.close(descriptor)
 
 
+def open_to_append(path: Path, what: str) -> int:
+    """A descriptor to append to a regular file; a new one can be read by its owner only.
+
+    Raises InputError if there can be no such file, or it is none: a folder, a pipe, a device.
+    """
+    try:
+        # Opening a pipe would wait for a reader.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o600)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{what} {path} cannot be written: {_reason(error)}.") from None
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise InputError(f"{what} {path} cannot be written: it is not a regular file.")
+
+
 def _reason(error: Exception) -> str:
     """Why a file could not be opened; a ValueError means that no file can have that name."""
     return getattr(error, "strerror", None) or "no file can be named so"

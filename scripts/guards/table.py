@@ -634,12 +634,14 @@ PROVEN: Final = (
     Proven(
         gate="tests/fuzz/test_arguments.py::test_malformed_arguments",
         protects="Malformed input gets a clear error, never a traceback, never a secret",
-        failure="a command that traces, shows a secret, prints control characters, or is never tried",
+        failure="a command that traces, shows or logs a secret, prints control characters, or is never tried",
         tests=(
             "tests/fuzz/test_notices.py::test_a_command_that_goes_wrong",
             "tests/fuzz/test_notices.py::test_a_traceback",
             "tests/fuzz/test_notices.py::test_raw_control_characters",
             "tests/fuzz/test_notices.py::test_a_url_with_its_key",
+            "tests/fuzz/test_notices.py::test_a_secret_in_the_log",
+            "tests/fuzz/test_notices.py::test_a_line_of_the_log_that_is_no_json",
             "tests/fuzz/test_notices.py::test_a_target_that_was_never_tried",
             "tests/fuzz/test_exports.py::test_it_would_be_noticed_if_nothing_were",
         ),

@@ -23,6 +23,11 @@ Global options may be given anywhere. Results go to standard output, everything 
 `--json` both are JSON: felts as hexadecimal text, times as ISO 8601 in UTC, amounts as decimal text in the
 token's smallest unit. An error is an object with `error`, `message`, `hint` and `exit_code`.
 
+`--log-level` says how much is logged; `--log-file` appends it to a file as JSON lines: objects with `time`
+(UTC), `level`, `logger`, `message` and further fields. Without a file it goes to standard error; with one,
+standard error gets only warnings and errors. Under `--json` standard error is JSON lines as well: those that
+have a `level` are log lines, and an error, if there is one, is the last line.
+
 If standard output is not a terminal, `TERM` is `dumb` or `NO_COLOR` is set, there are no escape codes: no
 colour, no bold text, no spinner. If the reader closes the output early, as `head` does, the command ends
 silently with exit code 141; a full disk or a closed standard output is an error with exit code 1. Ctrl-C ends

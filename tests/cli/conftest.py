@@ -50,12 +50,16 @@ class Cli:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.log = folder / "log.jsonl"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("MEDSYNC_")}
         self.environment = {
             **kept,
             "XDG_STATE_HOME": str(folder / "state"),
             "XDG_DATA_HOME": str(folder / "data"),
             "MEDSYNC_DEPLOYMENT": str(folder / "devnet.json"),
+            # Everything is logged, so that what must not be said anywhere is looked for there as well.
+            "MEDSYNC_LOG_LEVEL": "debug",
+            "MEDSYNC_LOG_FILE": str(self.log),
         }
 
     def run(self, line: str) -> Done:

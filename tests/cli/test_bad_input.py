@@ -157,7 +157,7 @@ SECRET = "c0ffee5ec2e7"
         "environment",
     ],
 )
-def test_no_secret_is_shown(here: Here, environment: dict[str, str], line: str) -> None:
+def test_no_secret_is_shown_or_logged(here: Here, environment: dict[str, str], line: str) -> None:
     keystore = here.folder / "keystore"
     if not keystore.exists():
         create_keystore(keystore, "opens it", int(SECRET, 16))
@@ -167,7 +167,7 @@ def test_no_secret_is_shown(here: Here, environment: dict[str, str], line: str) 
     assert done.code not in (ExitCode.OK, ExitCode.FAILED)
     assert "Traceback" in done.err
     for secret in (SECRET, str(int(SECRET, 16)), "opens it"):
-        assert secret not in done.err.lower()
+        assert secret not in done.err.lower() + here.log.read_text().lower()
 
 
 def test_traceback_only_if_asked_for(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,5 +179,5 @@ def test_traceback_only_if_asked_for(here: Here, monkeypatch: pytest.MonkeyPatch
     assert (quiet.code, quiet.out) == (ExitCode.FAILED, "")
     assert "Unexpected RuntimeError" in quiet.err
     assert "Traceback" not in quiet.err
-    assert SECRET not in quiet.err
+    assert SECRET not in quiet.err + here.log.read_text()
     assert "Traceback" in here.run("devnet status --verbose").err

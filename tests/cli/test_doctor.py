@@ -15,7 +15,7 @@ SECRET = "c0ffee5ec2e7"
 def examined(here: Here, line: str = "", **environment: str) -> tuple[int, dict[str, Any]]:
     """The exit code, and the report by part."""
     done = here.run(f"doctor --json {line}", **environment)
-    assert SECRET not in done.out + done.err
+    assert SECRET not in done.out + done.err + here.log.read_text()
     return done.code, {one["part"]: one for one in done.json}
 
 

@@ -230,7 +230,7 @@ def test_nobody_joins_an_in_process_node(private: Private, cli: Cli, line: str) 
     assert not (cli.folder / "uninvited.json").exists()
 
 
-def test_nothing_that_was_said_tells_a_secret(private: Private) -> None:
-    said = "".join(private.said)
+def test_nothing_that_was_said_or_logged_tells_a_secret(private: Private, cli: Cli) -> None:
+    said = "".join([*private.said, cli.log.read_text()])
     assert PASSPHRASE not in said
     assert MARKER not in said

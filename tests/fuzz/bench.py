@@ -96,6 +96,9 @@ BATCH: Final = "batch.json"
 EXPORTS: Final = {"json": "log.json", "csv": "log.csv", "fhir": "log.fhir", "receipt": "log.receipt"}
 RECORD: Final = "../checkout/deployments/devnet.json"
 
+#: Where runs log to, relative to the bench's folder.
+LOG: Final = "state/log.jsonl"
+
 #: A file's or folder's state: what it is, when it was changed, how large it is.
 Stamp = tuple[int, int, int]
 
@@ -108,6 +111,8 @@ class Done:
     code: int
     out: bytes
     err: bytes
+    #: What it logged, at the level that logs most.
+    log: bytes
     #: The methods the node was asked for, in order, and those of them that hand a transaction over.
     asked: tuple[str, ...]
     submitted: tuple[str, ...]
@@ -161,6 +166,8 @@ class Bench:
             accounts.KEY_VARIABLE: hex(OWN_KEY),
             ACCOUNT_PASSPHRASE_VARIABLE: PASSWORD,
             PASSPHRASE_VARIABLE: institutions.PASSPHRASE,
+            "MEDSYNC_LOG_LEVEL": "debug",
+            "MEDSYNC_LOG_FILE": str(self.folder / LOG),
         }
         institutions.make_real_home(self.work, self.node.port)
         self._before = self._original = self._stamps()
@@ -222,7 +229,16 @@ class Bench:
         if isinstance(codes[0], BaseException):
             raise AssertionError(f"{line} ended with a traceback") from codes[0]
         asked, submitted = tuple(self.node.asked), tuple(self.node.submitted)
-        return Done(tuple(line), codes[0], _said(out), _said(err), asked, submitted, self._put_back())
+        return Done(
+            tuple(line), codes[0], _said(out), _said(err), self._logged(), asked, submitted, self._put_back()
+        )
+
+    def _logged(self) -> bytes:
+        """What the last run logged; nothing if it said itself where to, or did not begin."""
+        log = self.folder / LOG
+        content = log.read_bytes() if log.exists() else b""
+        log.unlink(missing_ok=True)
+        return content
 
     def place(self, name: str, content: bytes) -> None:
         """Have a file with this content in the folder during the next run."""

@@ -6,6 +6,7 @@ import json
 import unicodedata
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from hypothesis import seed, settings
@@ -63,6 +64,7 @@ def faults(bench: Bench, done: Done) -> list[str]:
             found.append(f"{name} holds control characters: {controls}")
         if secrets := bench.secrets.found_in(_without_shown(done, text)):
             found.append(f"{name} holds parts of secrets: {sorted(secrets)}")
+    found += _log_faults(bench, done)
     if done.code in NOTHING_DONE:
         if done.submitted:
             found.append(f"{done.submitted} was sent")
@@ -116,6 +118,42 @@ def _error_faults(done: Done, err: str) -> list[str]:
     if len(err) > 20_000:
         found.append(f"the error has {len(err)} characters")
     return found
+
+
+def _log_faults(bench: Bench, done: Done) -> list[str]:
+    """What is wrong with a run's log, which holds nothing secret, not even what the answer shows."""
+    found = []
+    text = done.log.decode()
+    lines = text.splitlines()
+    for line in lines:
+        try:
+            if {"time", "level", "logger", "message"} - json.loads(line).keys():
+                found.append("a line of the log is incomplete")
+        except (ValueError, AttributeError):
+            found.append("a line of the log is no JSON")
+    if any(_is_control(char) for char in text):
+        found.append("the log holds control characters")
+    # Characters that JSON escapes would hide parts of a secret.
+    if secrets := bench.secrets.found_in(text) | bench.secrets.found_in(_unescaped(lines)):
+        found.append(f"the log holds parts of secrets: {sorted(secrets)}")
+    return found
+
+
+def _unescaped(lines: list[str]) -> str:
+    """Everything that JSON lines say, as it was before it became JSON."""
+    said: list[str] = []
+
+    def collect(value: Any) -> None:
+        if isinstance(value, dict | list):
+            for item in value.values() if isinstance(value, dict) else value:
+                collect(item)
+        else:
+            said.append(str(value))
+
+    for line in lines:
+        with suppress(ValueError):
+            collect(json.loads(line))
+    return "\n".join(said)
 
 
 def _is_control(char: str) -> bool:

@@ -24,6 +24,7 @@ def test_every_command_answers_what_is_right(bench: Bench) -> None:
         for line in command.lines:
             done = bench.run(line)
             check(bench, done)
+            assert done.log, done
             needs_devnet = command.path == "devnet up"
             assert done.code == (ExitCode.MISSING_TOOL if needs_devnet else ExitCode.OK), done
 

@@ -212,6 +212,10 @@ SETTINGS: Final = {
     "--rpc-url": ["entity", "list"],
     "--account": ["consent", "opt-out"],
     "--deployment": ["entity", "list"],
+    "MEDSYNC_LOG_LEVEL": ["entity", "list"],
+    "MEDSYNC_LOG_FILE": ["entity", "list"],
+    "--log-level": ["entity", "list"],
+    "--log-file": ["entity", "list"],
 }
 
 

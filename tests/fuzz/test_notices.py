@@ -1,21 +1,24 @@
 """These tests can fail: planted defects of every kind that they are there to find are found."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from medsync.cli import output
+from medsync.cli import logs, output
 from medsync.cli.app import app
 from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.errors import InputError, NetworkError
-from tests.fuzz.bench import API_KEY, DEVNET_KEY, REPORT, Bench
+from tests.fuzz.bench import API_KEY, DEVNET_KEY, PASSWORD, REPORT, Bench
+from tests.fuzz.institutions import FINDING
 from tests.fuzz.lines import commands
 from tests.fuzz.oracle import faults, tally
 from tests.harness.reach import Reach
 
+LOG = logging.getLogger("medsync.starknet.transactions")
 LINE = ["entity", "show", "0x1"]
 
 
@@ -118,6 +121,30 @@ def test_a_url_with_its_key(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
     assert faults(bench, bench.run(line)) == []
     monkeypatch.setattr(output, "discreet", lambda text: text)
     assert any("secrets" in fault for fault in faults(bench, bench.run(line)))
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        lambda: LOG.debug("The answer was %s.", FINDING),
+        lambda: LOG.debug("Signing.", extra={"key": hex(DEVNET_KEY)}),
+        lambda: LOG.debug("Asking.", extra={"form": {"password": PASSWORD}}),
+    ],
+    ids=["message", "field", "inner-field"],
+)
+def test_a_secret_in_the_log(bench: Bench, monkeypatch: pytest.MonkeyPatch, log: Callable[[], None]) -> None:
+    async def address(context: Context, text: str, name: str) -> int:
+        log()
+        return 1
+
+    monkeypatch.setattr(Context, "address", address)
+    found = faults(bench, bench.run(LINE))
+    assert [fault.partition(":")[0] for fault in found] == ["the log holds parts of secrets"], found
+
+
+def test_a_line_of_the_log_that_is_no_json(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "JsonLine", logs.Plain)
+    assert "a line of the log is no JSON" in faults(bench, bench.run(LINE))
 
 
 def test_a_command_that_nobody_described(monkeypatch: pytest.MonkeyPatch) -> None:

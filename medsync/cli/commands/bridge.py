@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -25,6 +26,8 @@ from medsync.starknet.anchor import PrivateAnchorClient
 from medsync.storage.files import read_bytes
 
 app = typer.Typer(no_args_is_help=True, help="Anchor what a node did, issue tickets for what is permitted.")
+
+_log = logging.getLogger(__name__)
 
 #: Seconds between two steps.
 INTERVAL: Final = 5.0
@@ -65,8 +68,13 @@ async def run(
         except MedSyncError as error:
             if once:
                 raise
+            _log.error("The step failed: %s", error.message, extra={"error": error.code, "hint": error.hint})
             output.show_error(error, as_json=context.options.json)
         else:
+            if step.trouble:
+                _log.error(
+                    "The log was not anchored: %s", step.trouble.message, extra={"error": step.trouble.code}
+                )
             if once:
                 context.exit_code = step.trouble.exit_code if step.trouble else ExitCode.OK
                 return answer

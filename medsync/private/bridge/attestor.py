@@ -9,6 +9,7 @@ Only then does it sign with the registered STARK key.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,8 @@ from medsync.protocol.types import AnchorHead, NodeSignature, Statement
 from medsync.starknet.anchor import PrivateAnchorClient, sign_statement
 from medsync.starknet.signer import StarkSigner
 from medsync.storage.database import Database
+
+_log = logging.getLogger(__name__)
 
 
 class AttestationRequest(Schema):
@@ -183,6 +186,19 @@ class Attestor:
         self._memory.remember(Memory(head.size, tuple(request.peaks), tuple(values)))
         signature = sign_statement(
             self.signer, self.anchor.address, head, request.statement, node=index, chain_id=request.chain
+        )
+        _log.info(
+            "Attested size %d as node %d of epoch %d.",
+            request.size,
+            index,
+            request.epoch,
+            extra={
+                "size": request.size,
+                "root": hex(request.root),
+                "node": index,
+                "epoch": request.epoch,
+                "operations": len(values),
+            },
         )
         return Attestation(
             chain=request.chain,

@@ -9,6 +9,7 @@ One `step` does three things, each of which may be stopped anywhere and repeated
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -44,6 +45,8 @@ MOST_ENTRIES: Final = 10_000
 
 #: Operations asked for at once.
 _PAGE: Final = 500
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -125,6 +128,13 @@ class Bridge:
         except MedSyncError as error:
             done.trouble = error
         await self.issue(done)
+        _log.info(
+            "A step is done: %d operations collected, %d anchored, %d tickets issued.",
+            done.collected,
+            done.anchored,
+            len(done.issued),
+            extra={"collected": done.collected, "anchored": done.anchored, "tickets": len(done.issued)},
+        )
         return done
 
     # --- 1. collect ---
@@ -152,6 +162,12 @@ class Bridge:
                 self.journal.append(app.context.id, operations)
                 following += len(operations)
                 appended += len(operations)
+                _log.info(
+                    "Collected %d operations of context %s.",
+                    len(operations),
+                    app.context.id,
+                    extra={"context": app.context.id, "operations": len(operations)},
+                )
         return appended
 
     # --- 2. anchor ---
@@ -190,8 +206,20 @@ class Bridge:
             if now.size < size:
                 raise
             done.anchored = now.size
+            _log.info("Another bridge anchored size %d.", now.size, extra={"size": now.size})
             return
         done.anchored, done.transaction = size, result.hash
+        _log.info(
+            "Anchored size %d with transaction %#x.",
+            size,
+            result.hash,
+            extra={
+                "size": size,
+                "root": hex(request.root),
+                "transaction": hex(result.hash),
+                "nodes": [one.node for one in chosen],
+            },
+        )
         self._request_path(request).unlink(missing_ok=True)
 
     async def request(self, head: AnchorHead, size: int) -> AttestationRequest:
@@ -218,6 +246,9 @@ class Bridge:
             if former.model_copy(update={"state": request.state}) == request:
                 return former
         replace(NewFile(path, request.canonical(), "The attestation request", private=True))
+        _log.info(
+            "Attestors are asked for size %d by %s.", size, path, extra={"size": size, "file": str(path)}
+        )
         return request
 
     def _request_path(self, request: AttestationRequest) -> Path:
@@ -247,6 +278,8 @@ class Bridge:
                 f"{len(found)} of the {head.threshold} attestations needed are here; refused:",
                 findings=refusals,
             )
+        for refusal in refusals:
+            _log.warning("An attestor refused, others sufficed: %s", refusal)
         return list(found.values())
 
     async def _is_good(self, head: AnchorHead, request: AttestationRequest, attestation: Attestation) -> bool:
@@ -286,6 +319,15 @@ class Bridge:
                 outcome, issued = await self._judge(history, entry, digest, newest.timestamp)
                 result = ProcessedEntry(patient, entry.seq, digest, outcome, entry.at)
                 self.journal.add(result, issued)
+                _log.log(
+                    # One that waits is looked at again in every step.
+                    logging.DEBUG if outcome is EntryOutcome.WAITING else logging.INFO,
+                    "Entry %d in the log of %#x: %s.",
+                    entry.seq,
+                    patient,
+                    outcome,
+                    extra={"patient": hex(patient), "seq": entry.seq, "outcome": str(outcome)},
+                )
                 done.processed.append(result)
         self.journal.advance(newest.number)
         done.issued += self.deliver()
@@ -365,12 +407,14 @@ class Bridge:
         for path in folder.glob("*.json"):
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
+                _log.info("Removed ticket %s, which has run out.", path, extra={"file": str(path)})
         written = []
         for name, ticket in wanted.items():
             path = folder / name
             if not path.exists():
                 replace(NewFile(path, ticket.text.encode(), "The ticket", private=True))
                 written.append(path)
+                _log.info("Issued ticket %s.", path, extra={"file": str(path)})
         return written
 
 

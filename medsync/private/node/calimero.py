@@ -12,6 +12,7 @@ import asyncio
 import io
 import ipaddress
 import json
+import logging
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
@@ -70,6 +71,8 @@ MAX_ANSWER: Final = 64 * 1024 * 1024
 INVITATION_LIFE: Final = 600
 #: Number of consecutive failed connections after which a subscription ends.
 _RECONNECTIONS: Final = 3
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,7 @@ class CalimeroNode:
             raise BadAnswer(
                 "The node reports an application id that does not follow from package and signer."
             )
+        _log.info("Installed application %s.", answer.application_id)
         return answer.application_id
 
     async def create_context(self, application: str, arguments: Mapping[str, Any]) -> CalimeroContext:
@@ -186,6 +190,7 @@ class CalimeroNode:
         }
         answer = await self._admin("POST", "contexts", body, seconds=GOVERNANCE_TIMEOUT, quiet=True)
         made = _parse(_Created, answer)
+        _log.info("Created context %s.", made.context_id, extra={"context": made.context_id})
         return CalimeroContext(made.context_id, made.group_id, made.member_public_key, application)
 
     async def contexts(self) -> list[CalimeroContext]:
@@ -221,6 +226,12 @@ class CalimeroNode:
                 failed += 1
                 if failed > _RECONNECTIONS:
                     raise self._unavailable("the subscription broke off") from None
+                _log.warning(
+                    "The subscription to context %s broke off; connecting again in %.1f s.",
+                    context,
+                    self._reconnect_after,
+                    extra={"context": context, "failures": failed},
+                )
             if not self._closed:
                 await asyncio.sleep(self._reconnect_after)
 
@@ -282,6 +293,7 @@ class CalimeroNode:
         path, body = f"namespaces/{group}/invite", {"expirationTimestamp": life}
         answer = await self._admin("POST", path, body, seconds=GOVERNANCE_TIMEOUT)
         document = _parse(_Invited, answer)
+        _log.info("Made an invitation to group %s.", group, extra={"group": group})
         kept = {"invitation": document.invitation}
         return Invitation(group, kept | ({"groupName": document.group_name} if document.group_name else {}))
 
@@ -292,7 +304,9 @@ class CalimeroNode:
         answer = await self._admin(
             "POST", path, dict(invitation.document), seconds=GOVERNANCE_TIMEOUT, quiet=True
         )
-        return _parse(_Joined, answer).member_identity
+        identity = _parse(_Joined, answer).member_identity
+        _log.info("Joined group %s.", invitation.group, extra={"group": invitation.group, "member": identity})
+        return identity
 
     async def group_contexts(self, group: str) -> list[str]:
         """The contexts of a group, joined or not. Raises NodeRefused if this node is not a member of it."""
@@ -308,7 +322,9 @@ class CalimeroNode:
         answer = await self._admin(
             "POST", f"contexts/{context}/join", {}, seconds=GOVERNANCE_TIMEOUT, of=context
         )
-        return _parse(_JoinedContext, answer).member_public_key
+        identity = _parse(_JoinedContext, answer).member_public_key
+        _log.info("Joined context %s.", context, extra={"context": context, "member": identity})
+        return identity
 
     async def remove_member(self, group: str, identity: str) -> None:
         """Remove a member. It keeps the data it has, but receives no later writes."""
@@ -316,6 +332,9 @@ class CalimeroNode:
         decode_id(identity, "member")
         path, body = f"groups/{group}/members/remove", {"members": [identity]}
         await self._admin("POST", path, body, seconds=GOVERNANCE_TIMEOUT)
+        _log.info(
+            "Removed member %s from group %s.", identity, group, extra={"group": group, "member": identity}
+        )
 
     async def peers(self) -> int:
         """The number of connected nodes."""
@@ -442,11 +461,22 @@ class CalimeroNode:
                 timeout=aiohttp.ClientTimeout(total=seconds),
                 allow_redirects=False,
             ) as response:
-                return response.status, await _content(response)
+                content = await _content(response)
         except TimeoutError:
+            _log.debug("%s %s: no answer within %.0f s.", method, path, seconds)
             raise self._unavailable(f"no answer within {seconds:.0f} s") from None
         except (aiohttp.ClientError, OSError) as error:
+            _log.debug("%s %s: %s.", method, path, type(error).__name__)
             raise self._unavailable(type(error).__name__) from None
+        _log.debug(
+            "%s %s: HTTP %d, %d bytes.",
+            method,
+            path,
+            response.status,
+            len(content),
+            extra={"method": method, "path": path, "status": response.status, "bytes": len(content)},
+        )
+        return response.status, content
 
     async def _authorise(self, stale: _Tokens | None) -> None:
         """Get new tokens, unless a concurrent call did. Nodes refresh a token only after it has expired."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import secrets
 from pathlib import Path
 
@@ -98,13 +99,15 @@ async def test_a_refusal_is_a_code_and_changes_nothing(node: PrivateNode, app: R
     assert (await node.state(app.context.id), await app.status()) == (before, status)
 
 
-async def test_what_is_no_call(node: PrivateNode, app: RecordsApp) -> None:
+async def test_what_is_no_call(node: PrivateNode, app: RecordsApp, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "medsync")
     context, secret = app.context.id, "Zq7Secret"
     for method, failure in (("put", Failure.PANIC), ("no_such_method", Failure.UNKNOWN_METHOD)):
         with pytest.raises(ExecutionFailed) as caught:
             await node.execute(context, method, {"record": secret})
         assert caught.value.failure is failure
         assert secret not in str(caught.value)
+    assert secret not in caplog.text
     for method in ("init", "__calimero_sync_next", "_private", "", "Put", "put ", "memory\0", "p" * 65):
         with pytest.raises(InputError):
             await node.execute(context, method, {"capacity": 5})

@@ -8,6 +8,8 @@ import pytest
 from starknet_py.net.client_errors import ClientError
 from starknet_py.net.client_models import (
     Call,
+    FeePayment,
+    PriceUnit,
     ResourceBounds,
     ResourceBoundsMapping,
     SentTransactionResponse,
@@ -108,6 +110,8 @@ class _Receipt:
 
     def __init__(self, transaction_hash: int, status: TransactionExecutionStatus, reason: str | None) -> None:
         self.transaction_hash = transaction_hash
+        self.block_number = 1
+        self.actual_fee = FeePayment(amount=1, unit=PriceUnit.FRI)
         self.execution_status = status
         self.revert_reason = reason
 
