@@ -212,8 +212,8 @@ class Plan:
 async def plan(account: Account, request: Request) -> Plan:
     """What `deploy` would do now, with estimated fees. Sends nothing.
 
-    Raises InputError if the artifacts are missing, NotAToken if the token is none, ContractError if there is
-    no account or the key is another account's.
+    Raises InputError if the artifacts are missing, NotAToken if the token is not an ERC-20, ContractError if
+    there is no account or the key is another account's.
     """
     return await _plan(_Sender(account), request)
 
@@ -273,9 +273,9 @@ async def deploy(
     `force` replaces any record. `progress` hears of every stage.
 
     Raises InputError if the record is another deployment's, or its artifacts are not today's; NotAToken or
-    InsufficientBalance, before anything is sent or written, if the token is none or the account cannot pay;
-    VerificationError if the chain is not as it must be; NetworkError or ContractError if a transaction fails,
-    or there is no account.
+    InsufficientBalance, before anything is sent or written, if the token is not an ERC-20 or the account
+    cannot pay; VerificationError if the chain is not as it must be; NetworkError or ContractError if a
+    transaction fails, or there is no account.
     """
 
     def report(stage: Progress) -> None:
@@ -305,7 +305,7 @@ async def deploy(
                 "The deployment", account.address, balance=planned.balance, needed=planned.needed
             )
         write(path, record)
-        for step, bounds in ((one.step, one.bounds) for one in planned.steps):
+        for step, bounds in ((step_plan.step, step_plan.bounds) for step_plan in planned.steps):
             record = await _take(chain, path, record, step, bounds, report)
         record = record.replace(
             status="complete",

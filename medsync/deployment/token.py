@@ -51,7 +51,7 @@ class Token:
 async def read_token(client: FullNodeClient, address: int, *, own: Collection[int] = ()) -> Token:
     """The token at an address, once everything a reward pool calls of it is known to be there.
 
-    `own` are classes that are no tokens: MedSync's. Raises NotAToken, with the reason, if there is no
+    `own` are classes that are not tokens: MedSync's. Raises NotAToken, with the reason, if there is no
     contract, it is of one of these classes, does not answer the views of an ERC-20 (SNIP-2), or knows only
     the camelCase names of older tokens; NetworkError if the node does not answer.
 

@@ -187,9 +187,6 @@ def _address_of(known: int | None, blueprint: Blueprint | None, what: str) -> in
     )
 
 
-# --- formats ------------------------------------------------------------------------------------------------
-
-
 def _felt(value: Any) -> int:
     try:
         return parse_felt(value, "")

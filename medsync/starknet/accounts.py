@@ -198,7 +198,7 @@ def free_places(name: str, keystore: Path | None = None) -> tuple[Path, Path]:
     if is_there(place):
         raise InputError(
             f"There is a file {place} already, and a keystore is never overwritten.",
-            hint="Name another file. Whoever deletes a keystore loses the account.",
+            hint="Name another file. Deleting a keystore loses the account.",
         )
     return path, place
 
@@ -262,7 +262,7 @@ def _from_files(source: str, environment: Mapping[str, str]) -> AccountSource:
         path = account_files.path_of(source)
         if is_there(path):
             return account_files.read_account_file(path)
-    # It is not quoted, nor is an address that is none: it may be a key, in the wrong place.
+    # Neither it nor an invalid address is quoted: it may be a key in the wrong place.
     raise InputError(
         f"There is no account of that name in {account_files.folder()}.",
         hint=f"Accounts there: {', '.join(account_files.names()) or 'none'}. `medsync account new` makes "

@@ -15,6 +15,10 @@ class InsufficientBalance(ContractError):
     """An account holds less STRK than the network asks it to hold before it accepts a transaction.
 
     Nothing was sent. Amounts are in FRI (10^-18 STRK).
+
+    >>> error = InsufficientBalance("The deployment", 7, balance=10**18, needed=3 * 10**18)
+    >>> error.code, error.needed - error.balance
+    ('INSUFFICIENT_BALANCE', 2000000000000000000)
     """
 
     def __init__(self, action: str, account: int, *, balance: int, needed: int) -> None:

@@ -79,7 +79,12 @@ IDIOMS = (
         "if it exists at all",
         "at all times",
     ),
-    Idiom(r"\bbook\b(?!\.db)", "`journal`", "self.book.append(entry)", "self.bookkeeping.append(entry)"),
+    Idiom(
+        r"(?<!Foundry )\bbook\b(?!\.db)",
+        "`journal`",
+        "self.book.append(entry)",
+        "self.bookkeeping.append(entry)",
+    ),
     Idiom(r"(?i)\bdealt\b", "`processed`", "entries that were dealt with", "an ideal entry"),
     Idiom(r"(?i)\bcustody\b", "`service`", "custody.keep(record)", "the custodian's share"),
     Idiom(
@@ -97,7 +102,7 @@ IDIOMS = (
         "service.put(record)",
     ),
     Idiom(r"(?i)\bbe it\b", "`whether`", "be it open or closed", "it may be its size"),
-    Idiom(r"(?i)\banew\b", "`again`", "hashed anew", "a new hash"),
+    Idiom(r"(?i)(?<![-.])\banew\b", "`again`", "hashed anew", "a new hash"),
     Idiom(r"(?i)\bnonsense\b", "`invalid`", "it answered nonsense", "it answered sensibly"),
     Idiom(r"(?i)\bby stumbling\b", "the failure that occurs", "found out by stumbling", "a stumbling block"),
     Idiom(

@@ -47,8 +47,8 @@ async def new(
     """Make a key and its encrypted keystore, and compute the account's address.
 
     Nothing is sent, and no node is needed. The address is the same on every network; it must be funded, then
-    deployed, before the account can sign. Keystore and account file have starkli's formats. Whoever loses
-    the keystore or its passphrase loses the account.
+    deployed, before the account can sign. Keystore and account file have starkli's formats. Without the
+    keystore and its passphrase, the account is lost.
 
     Example: medsync --network sepolia account new deployer
     """
@@ -153,7 +153,7 @@ async def fund(
 async def show(context: Context, account: Named = "") -> Answer:
     """Say where an account is, whether it is deployed, and what it holds.
 
-    The keystore stays closed. ACCOUNT may be a plain address, too.
+    The keystore stays closed. ACCOUNT may also be a plain address.
     """
     connection = await context.connection()
     if account.startswith("0x") and "@" not in account:

@@ -276,9 +276,9 @@ async def test_a_ticket_for_what_nobody_asked(scene: Scene) -> None:
     ticket = await ticket_for(scene)
     key = scene.homes["hospital"].key(BridgeKey, PASSPHRASE)
     for changed, said in (
-        ({"commitment": 1}, "does not say what"),
-        ({"seq": ticket.ticket.seq + 1}, "does not say what"),
-        ({"digest": 1}, "no entry"),
+        ({"commitment": 1}, "does not match the logged request"),
+        ({"seq": ticket.ticket.seq + 1}, "does not match the logged request"),
+        ({"digest": 1}, "does not have the entry"),
         ({"contract": scene.anchor.address}, "another contract"),
     ):
         text = ticket.ticket.model_copy(update=changed).canonical()
