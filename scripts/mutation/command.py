@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--sample", type=int, metavar="N", help="at most N mutants, chosen at random")
     options.add_argument(
-        "--anew", action="store_true", help="also languages whose part of the report still holds"
+        "--everything", action="store_true", help="also languages whose part of the report still holds"
     )
     options.add_argument("--again", action="store_true", help="test survivors again, after adding tests")
     options.add_argument("--seed", type=int, help="seed of the sample (default: a new one, which is printed)")
@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> None:
         return
     published = report.read(root)
     mutants = select(root, options)
-    if not (options.only or options.changed or options.sample or options.anew):
+    if not (options.only or options.changed or options.sample or options.everything):
         current = report.covered(published, root, mutants)
         mutants = [mutant for mutant in mutants if mutant.language not in current]
     if options.list:
