@@ -173,7 +173,13 @@ def test_every_error_has_its_documented_exit_code() -> None:
         kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, MedSyncError)
     ]
     codes = {kind.exit_code for kind in kinds}
-    outcomes = {ExitCode.OK, ExitCode.USAGE, ExitCode.NOT_PERMITTED, ExitCode.INTERRUPTED}
+    outcomes = {
+        ExitCode.OK,
+        ExitCode.USAGE,
+        ExitCode.NOT_PERMITTED,
+        ExitCode.INTERRUPTED,
+        ExitCode.BROKEN_PIPE,
+    }
     assert codes | outcomes == set(ExitCode)
     assert not codes & outcomes
     assert errors.ContractError("POOL/NOT_LOG", "RewardPool.accrue", "only the log").to_json() == {
