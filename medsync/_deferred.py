@@ -1,30 +1,37 @@
-"""Makes starknet-py import what it rarely uses at the first use, not at its own import.
+"""Defers imports of large libraries, of which starknet-py uses a function or two, to the first call of those.
 
-At their top, some of its modules import a large library for one function: sympy for a modular inverse, lark
-for the types of Cairo 0, eth_keyfile for keystores. That was 70 % of the time of importing its account.
-While one of the modules named in `_STAND_INS` is executed, and no longer, a stand-in takes the library's
-place: a module whose one function imports the real one when it is called. Nobody else sees a stand-in, so
-other code that uses sympy or lark in the same process gets the real module, before and after.
+At their top, some of its modules import sympy for a modular inverse, lark for the types of Cairo 0, and
+eth_keyfile for keystores: 70 % of the time of importing its account. While one of the modules in `_DEFERRED`
+is executed, and no longer, a stand-in takes the place of what it imports: a module whose functions import the
+real one when they are called. Nobody else keeps a stand-in, so whoever uses sympy or lark in the same process
+gets the real one, before and after.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Final
 
+#: By module, what it imports of which it calls functions only, and rarely.
+_DEFERRED: Final[Mapping[str, Sequence[str]]] = {
+    "crypto_cpp_py.utils": ("sympy.core.intfunc", "ecdsa.rfc6979"),
+    "medsync.starknet.accounts": ("eth_keyfile.keyfile",),
+    "starknet_py.cairo.type_parser": ("starknet_py.cairo.deprecated_parse.parser",),
+    "starknet_py.cairo.v1.type_parser": ("starknet_py.abi.v1.parser_transformer",),
+    "starknet_py.cairo.v2.type_parser": ("starknet_py.abi.v2.parser_transformer",),
+    "starknet_py.contract": ("starknet_py.net.udc_deployer.deployer",),
+    "starknet_py.net.account.account": ("starknet_py.net.tip",),
+    "starknet_py.net.signer.key_pair": ("eth_keyfile.keyfile",),
+}
 
-def _later(module: str, name: str) -> Callable[..., Any]:
-    """A function that imports its module when it is called."""
-
-    def function(*arguments: Any, **options: Any) -> Any:
-        return getattr(import_module(module), name)(*arguments, **options)
-
-    return function
+#: By module, what it does without. pycryptodome then calls its library by ctypes: the parser of C that cffi
+#: needs takes longer to import than it saves.
+_ABSENT: Final[Mapping[str, Sequence[str]]] = {"Crypto.Util._raw_api": ("cffi",)}
 
 
 def _igcdex(a: int, b: int) -> tuple[int, int, int]:
@@ -33,37 +40,28 @@ def _igcdex(a: int, b: int) -> tuple[int, int, int]:
     return inverse, (1 - a * inverse) // b, 1
 
 
-#: By the module that imports them: modules, each with the one function that is used there; or None, where the
-#: importer does without the module.
-_STAND_INS: Final[dict[str, list[tuple[str, str, Callable[..., Any] | None]]]] = {
-    # Then it calls its library by ctypes: cffi's parser of C takes longer to import than it saves.
-    "Crypto.Util._raw_api": [("cffi", "", None)],
-    "crypto_cpp_py.utils": [
-        ("sympy.core.intfunc", "igcdex", _igcdex),
-        ("ecdsa.rfc6979", "generate_k", _later("ecdsa.rfc6979", "generate_k")),
-    ],
-    **{
-        importer: [(module, function, _later(module, function))]
-        for importer, module, function in (
-            ("starknet_py.net.signer.key_pair", "eth_keyfile.keyfile", "extract_key_from_keyfile"),
-            ("starknet_py.net.account.account", "starknet_py.net.tip", "estimate_tip"),
-            ("starknet_py.contract", "starknet_py.net.udc_deployer.deployer", "Deployer"),
-            ("starknet_py.cairo.type_parser", "starknet_py.cairo.deprecated_parse.parser", "parse"),
-            ("starknet_py.cairo.v1.type_parser", "starknet_py.abi.v1.parser_transformer", "parse"),
-            ("starknet_py.cairo.v2.type_parser", "starknet_py.abi.v2.parser_transformer", "parse"),
-        )
-    },
-}
+#: Functions so small that their library is not worth importing even when they are called.
+_OWN: Final[Mapping[tuple[str, str], Callable[..., Any]]] = {("sympy.core.intfunc", "igcdex"): _igcdex}
 
 
-def _module(name: str, function: str, later: Callable[..., Any]) -> ModuleType:
-    module = ModuleType(name)
-    setattr(module, function, later)
-    return module
+class _StandIn(ModuleType):
+    """A module of functions that import the real module when they are called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _OWN.get((self.__name__, name)) or _later(self.__name__, name)
+
+
+def _later(module: str, name: str) -> Callable[..., Any]:
+    def function(*arguments: Any, **options: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments, **options)
+
+    return function
 
 
 class _Executor(Loader):
-    """Executes a module as its own loader does, with the stand-ins in place."""
+    """Executes a module as its own loader does, with stand-ins for what it imports."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -72,11 +70,11 @@ class _Executor(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        stand_ins: dict[str, Any] = {}
-        for name, function, later in _STAND_INS[module.__name__]:
-            if name not in sys.modules:
-                # None makes importing it fail.
-                stand_ins[name] = None if later is None else _module(name, function, later)
+        # None makes the import fail.
+        stand_ins: dict[str, Any] = dict.fromkeys(_ABSENT.get(module.__name__, ()))
+        stand_ins |= {name: _StandIn(name) for name in _DEFERRED.get(module.__name__, ())}
+        # What is imported already costs nothing.
+        stand_ins = {name: stand_in for name, stand_in in stand_ins.items() if name not in sys.modules}
         sys.modules.update(stand_ins)
         try:
             self._loader.exec_module(module)
@@ -90,12 +88,12 @@ class _Executor(Loader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules that import a stand-in."""
+    """Finds the modules whose imports are deferred."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in _STAND_INS:
+        if fullname not in _DEFERRED and fullname not in _ABSENT:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
