@@ -217,7 +217,7 @@ class Bridge:
                 "size": size,
                 "root": hex(request.root),
                 "transaction": hex(result.hash),
-                "nodes": [one.node for one in chosen],
+                "nodes": [attestation.node for attestation in chosen],
             },
         )
         self._request_path(request).unlink(missing_ok=True)
