@@ -3,8 +3,8 @@
 At their top, some of its modules import sympy for a modular inverse, lark for the types of Cairo 0, and
 eth_keyfile for keystores: 70 % of the time of importing its account. While one of the modules in `_DEFERRED`
 is executed, and no longer, a stand-in takes the place of what it imports: a module whose functions import the
-real one when they are called. Nobody else keeps a stand-in: other code that uses sympy or lark in the same process
-gets the real one, before and after.
+real one when they are called. Nobody else keeps a stand-in: other code that uses sympy or lark in the same
+process gets the real one, before and after.
 """
 
 from __future__ import annotations

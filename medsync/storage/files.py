@@ -110,7 +110,7 @@ def replace(file: NewFile) -> None:
 def open_to_append(path: Path, what: str) -> int:
     """A descriptor to append to a regular file; a new one can be read by its owner only.
 
-    Raises InputError for an invalid name, or if it is not a regular file but a folder, a pipe or a device.
+    Raises InputError if it cannot be opened or is not a regular file, such as a folder, a pipe or a device.
     """
     try:
         # Opening a pipe would wait for a reader.
