@@ -29,6 +29,9 @@ from scripts.mutation.worker import Verdict, contracts_of
 FOLDER = "target/mutation"
 FIRST_PASS = 30.0
 """Time limit of the first pass in seconds. Most mutants are killed within one second."""
+PYTHON_PASS = 120.0
+"""Seconds for the nearest tests of a Python mutant: many times what they take, since a busy machine is slow."""
+
 LAST_PASS = 300.0
 
 
@@ -372,7 +375,7 @@ class PythonRun(Run):
             worker.receive()
 
     def _nearest(self, worker: Worker, mutant: Mutant) -> tuple[Result, list[str]]:
-        return self.ask(worker, mutant, False, tests=TESTS[mutant.file], seconds=FIRST_PASS)
+        return self.ask(worker, mutant, False, tests=TESTS[mutant.file], seconds=PYTHON_PASS)
 
     def _all(self, worker: Worker, mutant: Mutant) -> tuple[Result, list[str]]:
         return self.ask(worker, mutant, True, tests=ALL_TESTS, seconds=LAST_PASS)
