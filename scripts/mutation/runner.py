@@ -30,7 +30,7 @@ FOLDER = "target/mutation"
 FIRST_PASS = 30.0
 """Time limit of the first pass in seconds. Most mutants are killed within one second."""
 PYTHON_PASS = 120.0
-"""Seconds for the nearest tests of a Python mutant: many times what they take, since a busy machine is slow."""
+"""Time limit of the nearest tests of a Python mutant in seconds: ample, because a busy machine is slow."""
 
 LAST_PASS = 300.0
 
