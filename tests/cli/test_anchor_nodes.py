@@ -16,7 +16,7 @@ def test_an_anchor_is_planned_deployed_checked_and_left_alone(here: Here) -> Non
     deployed = here.json(deploy)
     assert deployed["private_anchor"] == planned["deploy PrivateAnchor"]["address"]
     assert deployed["medsync"] == here.read("devnet.json")["contracts"]["MedSync"]["address"]
-    assert here.json("--deployment anchored.json deployments check")["true"] is True
+    assert here.json("--deployment anchored.json deployments check")["ok"] is True
     # It stays, asked for or not; the deployment that was never asked for one has none.
     assert here.json(deploy) == here.json("--deployment anchored.json deploy") == deployed
     assert "private_anchor" not in here.json("deploy")

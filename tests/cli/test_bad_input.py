@@ -61,7 +61,7 @@ VALUES = [
 ]
 SETTINGS = [
     ("entity list --deployment nowhere", "nowhere.json"),
-    ("entity list --deployment ./empty.json", "no deployment record"),
+    ("entity list --deployment ./empty.json", "not a valid deployment record"),
     ("entity list --network mars", "'mars'"),
     ("entity list --network sepolia", "--rpc-url"),
     ("entity list --rpc-url ftp://localhost", "must be an http or https URL; ftp://localhost is not."),

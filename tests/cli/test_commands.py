@@ -215,7 +215,9 @@ def test_listing_says_where_it_looked(here: Here) -> None:
 
 def test_doctor_says_what_is_missing_and_how_to_get_it(here: Here) -> None:
     nowhere = str(here.folder / "none")
-    nothing = {"PATH": "", "XDG_CACHE_HOME": nowhere, "XDG_STATE_HOME": nowhere}
+    # A devnet of the machine's user may listen at the usual place.
+    no_devnet = {"MEDSYNC_DEVNET_URL": "http://127.0.0.1:1"}
+    nothing = {"PATH": "", "XDG_CACHE_HOME": nowhere, "XDG_STATE_HOME": nowhere, **no_devnet}
     bare = here.run("doctor --json", **nothing)
     report = {one["part"]: one for one in bare.json}
     assert bare.code == ExitCode.MISSING_TOOL

@@ -235,7 +235,8 @@ def test_an_export_is_whole_or_not_there(desk: Desk, record_property: RecordProp
 
 
 def test_a_command_that_does_not_tell_is_found_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interrupt, "interrupted", lambda sent: interrupt.Interrupted("nothing was sent"))
+    silent = interrupt.Interrupted("nothing was sent")
+    monkeypatch.setattr(interrupt, "interrupted", lambda sent, resume_hint: silent)
     with pytest.raises(AssertionError, match="happened and does not say so"):
         happens_once(desk, "pool fund", Planned("Ctrl-C after", SUBMISSIONS))
 

@@ -192,7 +192,7 @@ async def test_a_claim_holds_for_its_kind_only(node: PrivateNode, app: RecordsAp
 
 async def test_a_claim_for_a_group_it_is_not_in(node: PrivateNode, app: RecordsApp) -> None:
     elsewhere = CalimeroContext(app.context.id, "ab" * 32, app.context.member)
-    with pytest.raises(Exception, match=r"no member|refused"):
+    with pytest.raises(Exception, match=r"not a member|refused"):
         await node.attest(elsewhere, ClaimRequest("audience", "subject", "ab" * 16))
 
 

@@ -480,7 +480,9 @@ def test_the_recorder_writes_down_what_happened(
         """,
         test_broken="import no_such_module",
     )
-    options = ("-p", "xdist", "-p", "scripts.audit.recorder", "--continue-on-collection-errors")
+    options = ["-p", "xdist", "-p", "scripts.audit.recorder", "--continue-on-collection-errors"]
+    # At its end it would put back the signal handlers of before wasmtime's, and the next trap would kill us.
+    options += ["-p", "no:faulthandler"]
     result = pytester.runpytest("-n", processes, "--record", "run.json", *options)
     run = PytestRun.model_validate_json((pytester.path / "run.json").read_bytes())
     cases = {case.id.rpartition("::")[2]: case for case in run.cases}

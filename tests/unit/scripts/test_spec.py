@@ -356,6 +356,9 @@ def test_the_verb_writes_checks_and_says_what_drifted(
     checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (checkout / "deployments").mkdir()
+    shutil.copytree(
+        ROOT / "tests", checkout / "tests", ignore=shutil.ignore_patterns("artifacts", "__pycache__")
+    )
     assert main(["reference"]) == ExitCode.OK
     (checkout / spec.PATH).write_text(SPEC.replace("## Hashes\n", "## Hash\n"))
     assert main(["reference", "--check"]) == ExitCode.NOT_VERIFIED
