@@ -297,8 +297,8 @@ def background_up(port: int | None = None) -> Background:
         time.sleep(0.05)
     port = BACKGROUND_PORT if port is None else port
     with lock:
-        _assert_free(port)
         arguments = _arguments(seed=SEED, accounts=ACCOUNTS, balance=BALANCE, chain_id=CHAIN_ID, port=port)
+        _assert_free(port)
         log = state_dir() / "devnet.log"
         # The process inherits the lock, so that the lock says whether it runs: no stale pid is trusted.
         with log.open("wb") as output:

@@ -13,6 +13,7 @@ from medsync.deployment.record import read
 from medsync.errors import ExitCode
 from medsync.protocol.types import CampaignTerms
 from medsync.protocol.vocabulary import Purpose
+from medsync.starknet.network import NETWORKS, Network
 from scripts.reference import command_line
 from tests.cli.conftest import Done, Here
 
@@ -213,11 +214,11 @@ def test_listing_says_where_it_looked(here: Here) -> None:
     assert (listed["deployment"], listed["record"]) == ("kept", str(folder / "kept.json"))
 
 
-def test_doctor_says_what_is_missing_and_how_to_get_it(here: Here) -> None:
-    nowhere = str(here.folder / "none")
+def test_doctor_says_what_is_missing_and_how_to_get_it(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     # A devnet of the machine's user may listen at the usual place.
-    no_devnet = {"MEDSYNC_DEVNET_URL": "http://127.0.0.1:1"}
-    nothing = {"PATH": "", "XDG_CACHE_HOME": nowhere, "XDG_STATE_HOME": nowhere, **no_devnet}
+    monkeypatch.setitem(NETWORKS, "devnet", Network("devnet", None, "http://127.0.0.1:1/rpc"))
+    nowhere = str(here.folder / "none")
+    nothing = {"PATH": "", "XDG_CACHE_HOME": nowhere, "XDG_STATE_HOME": nowhere}
     bare = here.run("doctor --json", **nothing)
     report = {one["part"]: one for one in bare.json}
     assert bare.code == ExitCode.MISSING_TOOL

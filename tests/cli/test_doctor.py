@@ -45,7 +45,7 @@ def test_a_node_makes_the_devnet_unneeded(here: Here) -> None:
         ("--network goerli", "node", ExitCode.BAD_INPUT, "'goerli'"),
         ("--rpc-url https://192.0.2.1", "node", ExitCode.PUBLIC_NETWORK, "192.0.2.1"),
         ("--account devnet:77", "account", ExitCode.BAD_INPUT, "devnet:77"),
-        (f"--account 0x{SECRET}", "account", ExitCode.BAD_INPUT, "no account of that name"),
+        (f"--account 0x{SECRET}", "account", ExitCode.BAD_INPUT, "There is no account of that name"),
         ("--deployment ./nowhere.json", "deployment", ExitCode.BAD_INPUT, "nowhere.json"),
     ],
 )

@@ -376,13 +376,14 @@ async def _make_world(work: Path) -> tuple[World, Institutions]:
         classes[step.artifact.class_hash] = (sierra | {"abi": json.dumps(step.artifact.abi)}, casm)
     contracts = {step.address: step.artifact.class_hash for step in (medsync_step, pool, anchor)}
     contracts[POOL] = pool.artifact.class_hash
-    # STRK, and the class of an account that is not deployed yet.
+    # STRK, and the class of accounts: of the predeployed ones, and of one that is not deployed yet.
     small = classes[pool.artifact.class_hash]
     called = [{"selector": hex(starknet_keccak(name)), "function_idx": 0} for name in TOKEN_FUNCTIONS]
     entry_points = {"CONSTRUCTOR": [], "EXTERNAL": called, "L1_HANDLER": []}
     classes[TOKEN_CLASS] = (small[0] | {"entry_points_by_type": entry_points}, small[1])
     classes[OPEN_ZEPPELIN_CLASS] = small
     contracts[STRK_TOKEN] = TOKEN_CLASS
+    contracts |= dict.fromkeys(keys, OPEN_ZEPPELIN_CLASS)
     entries = (*ENTRIES, kept.entry)
     world = World(
         medsync=medsync,

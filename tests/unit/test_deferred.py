@@ -63,8 +63,8 @@ assert 0 < cpp_generate_k_rfc6979(5, 6) < EC_ORDER
 assert isinstance(TypeParser({}).parse_inline_type("felt"), FeltType)
 assert Deployer().create_contract_deployment(class_hash=1, salt=2).address > 0
 path = Path(mkdtemp()) / "keystore"
-public_key = create_keystore(path, "long enough a secret", 5)
-assert KeyPair.from_keystore(str(path), "long enough a secret").public_key == public_key
+public_key = create_keystore(path, "long enough", 5)
+assert KeyPair.from_keystore(str(path), "long enough").public_key == public_key
 print("works")
 """
     assert python(script) == "works"
