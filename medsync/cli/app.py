@@ -140,10 +140,13 @@ def run(arguments: Sequence[str]) -> int:
     failure: MedSyncError
     try:
         if sys.stdout is None:
-            raise OutputError("Standard output is closed: the answer would be lost. Nothing was done.")
+            raise _NoOutput("Standard output is closed: the answer would be lost. Nothing was done.")
         code = int(app(list(arguments), prog_name="medsync", standalone_mode=False) or ExitCode.OK)
         sys.stdout.flush()
         return code
+    except output.OutputError as error:
+        _drop_output()
+        failure = error
     except MedSyncError as error:
         failure = error
     except typer.TyperException as error:
@@ -160,7 +163,7 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
             _drop_output()
-            failure = OutputError(f"Standard output cannot be written: {error.strerror}.")
+            failure = output.OutputError(str(error.strerror))
         else:
             # Its text may quote anything, a key among it: only its type is shown.
             failure = MedSyncError(
@@ -174,15 +177,13 @@ def run(arguments: Sequence[str]) -> int:
     return failure.exit_code
 
 
-class OutputError(MedSyncError):
-    """The answer could not be written. What the command did is done."""
-
-    code = "OUTPUT"
-
-
 def _drop_output() -> None:
     """Keep the interpreter from writing at its end what could not be written before."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _NoOutput(MedSyncError):
+    code = output.OutputError.code
 
 
 class _UsageError(MedSyncError):

@@ -7,6 +7,7 @@ import functools
 import gc
 import inspect
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Concatenate, Final, ParamSpec, get_type_hints
@@ -46,6 +47,15 @@ class _Command(TyperCommand):
         return own + [option for option in ctx.find_root().command.params if option.opts[0] in everywhere]
 
 
+def _reflowed(text: str) -> str:
+    """Paragraphs on one line each, which the terminal's width then breaks; lists and examples as they are."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(
+        part if any(line.startswith(("- ", " ")) for line in part.splitlines()) else " ".join(part.split())
+        for part in paragraphs
+    )
+
+
 def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P]]:
     """Make a coroutine function a command: it gets the context and its parameters; its answer is shown."""
 
@@ -62,10 +72,24 @@ def command(group: typer.Typer, name: str) -> Callable[[Function[P]], Function[P
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
             [parameter.replace(annotation=hints[parameter.name]) for parameter in parameters]
         )
-        group.command(name, cls=_Command, epilog=_EPILOG)(run)
+        help_text = _reflowed(inspect.getdoc(function) or "")
+        group.command(name, cls=_Command, help=help_text, epilog=_EPILOG)(run)
         return function
 
     return register
+
+
+def _show(answer: Answer, context: Context) -> None:
+    """Print an answer. If that fails, what was sent is not lost with it."""
+    try:
+        output.show(answer, as_json=context.options.json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if context.sent:
+            output.say(f"Sent: {', '.join(map(hex, context.sent))}", as_json=context.options.json)
+        raise
+    except OSError as error:
+        raise output.OutputError(str(error.strerror), context.sent) from None
 
 
 def _run(log: logging.Logger, function: Callable[[Context], Awaitable[Answer | None]]) -> int:
@@ -90,7 +114,7 @@ def _run(log: logging.Logger, function: Callable[[Context], Awaitable[Answer | N
                 assert isinstance(answer, Mapping)
                 answer = {**answer, "keep": [str(path) for path in openings]}
             if answer is not None:
-                output.show(answer, as_json=options.json)
+                _show(answer, context)
         except KeyboardInterrupt:
             stopped = interrupt.interrupted(context.sent, context.resume_hint)
             log.error("%s ended: %s", path, stopped.message)

@@ -194,6 +194,20 @@ def show_line(answer: Mapping[str, Any], *, as_json: bool) -> None:
         print(text, flush=True)
 
 
+class OutputError(MedSyncError):
+    """The answer could not be written. What the command did is done.
+
+    `sent` are the hashes of the transactions that were handed over.
+    """
+
+    code = "OUTPUT"
+
+    def __init__(self, reason: str, sent: Sequence[int] = ()) -> None:
+        done = f" Sent before: {', '.join(map(hex, sent))}." if sent else ""
+        hint = "Look those transactions up before you run the command again." if sent else ""
+        super().__init__(f"Standard output cannot be written: {reason}.{done}", hint=hint)
+
+
 def show_error(error: MedSyncError, *, as_json: bool) -> None:
     """Print an error to standard error: what happened, and what to do."""
     if as_json:

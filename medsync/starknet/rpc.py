@@ -265,6 +265,8 @@ def revert_code(data: Any) -> str:
         return str(reasons[0])
     if "is not deployed" in last:
         return "CONTRACT_NOT_FOUND"
+    if "Insufficient fee token balance" in last:
+        return "INSUFFICIENT_BALANCE"
     return UNKNOWN
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def _meaning(code: ExitCode) -> str:
 
 def _sections(command: Any, path: str) -> Iterator[str]:
     """The section of a command, and those of its subcommands."""
-    text = inspect.cleandoc(command.help or "")
+    text = _wrapped(inspect.cleandoc(command.help or ""))
     usage = " ".join([path, *command.collect_usage_pieces(typer.Context(command, info_name=path))])
     yield f"## {path}\n\n{text}\n\n```text\n{usage}\n```\n\n"
     rows = [
@@ -94,6 +95,12 @@ def _sections(command: Any, path: str) -> Iterator[str]:
         yield f"| Argument or option | Meaning |\n| --- | --- |\n{''.join(rows)}\n"
     for name, inner in getattr(command, "commands", {}).items():
         yield from _sections(inner, f"{path} {name}")
+
+
+def _wrapped(text: str) -> str:
+    """Paragraphs of one line, as commands have them, broken as the other documents are."""
+    lines = [line for part in text.split("\n") for line in textwrap.wrap(part, 110) or [""]]
+    return "\n".join(lines)
 
 
 def _name(parameter: Any) -> str:

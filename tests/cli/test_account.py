@@ -78,6 +78,16 @@ def test_one_account_funds_another_and_signs_by_its_name(node: PublicNode, home:
     faucet(node, payer, 10 * STRK)
     home.json(f"account deploy payer {PUBLIC}")
 
+    # The fee comes out of the same balance: a transfer of all of it would be reverted, and paid.
+    balance = int(home.json(f"account show payer {PUBLIC}")["balance"])
+    all_of_it = f"{balance // STRK}.{balance % STRK:018d}"
+    too_much = home.run(f"account fund friend --amount {all_of_it} --account payer {PUBLIC} --json")
+    assert (too_much.code, json.loads(too_much.err)["error"]) == (ExitCode.REFUSED, "INSUFFICIENT_BALANCE")
+    assert int(json.loads(too_much.err)["needed"]) > balance
+    assert int(home.json(f"account show payer {PUBLIC}")["balance"]) == balance
+    nothing = home.run(f"account fund friend --amount 0 --account payer {PUBLIC}")
+    assert (nothing.code, "--amount must be more than zero" in nothing.err) == (ExitCode.BAD_INPUT, True)
+
     paid = home.json(f"account fund friend --amount 1.5 --account payer {PUBLIC}")
 
     assert (paid["address"], paid["received"]) == (friend["address"], str(3 * STRK // 2))

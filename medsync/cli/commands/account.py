@@ -18,12 +18,16 @@ from medsync.starknet import account_deployment, account_files, accounts
 from medsync.starknet.account_deployment import account_state
 from medsync.starknet.account_files import OPEN_ZEPPELIN_CLASS, AccountSource
 from medsync.starknet.clients import Erc20Client
-from medsync.starknet.fees import FAUCETS
+from medsync.starknet.fees import FAUCETS, InsufficientBalance
 from medsync.starknet.network import STRK_TOKEN
+from medsync.starknet.transactions import bounds_for, max_fee
 
 app = typer.Typer(no_args_is_help=True, help="Make, fund and deploy the accounts that sign.")
 
 _STRK_DECIMALS: Final = 18
+
+#: L2 gas that a transfer of STRK takes at most, to an account that never held any.
+_TRANSFER_GAS: Final = 3_000_000
 
 Named = Annotated[
     str,
@@ -128,6 +132,8 @@ async def fund(
     """
     address = await context.address(account, "ACCOUNT")
     fri = values.amount(amount, "--amount", _STRK_DECIMALS, values.Unit.TOKEN)
+    if not fri:
+        raise InputError("--amount must be more than zero.")
     connection = await context.connection()
     sent: dict[str, Any] = {}
     if connection.is_local:
@@ -138,6 +144,11 @@ async def fund(
         except InputError as error:
             funding = _funding(connection.network, account, address)
             raise InputError(error.message, hint=f"To fund it: {funding}") from None
+        held = (await account_state(connection.client, payer.address)).balance
+        # The fee comes out of the same balance: a transfer that leaves too little for it reverts and costs.
+        needed = fri + max_fee(await bounds_for(connection.client, l2_gas=_TRANSFER_GAS))
+        if held < needed:
+            raise InsufficientBalance("The transfer", payer.address, balance=held, needed=needed)
         sent = paid(await context.send(Erc20Client(STRK_TOKEN, payer).transfer(address, fri)))
     state = await account_state(connection.client, address)
     return {

@@ -298,8 +298,8 @@ async def present(
 ) -> Answer:
     """Sign a ticket for the hospital to release what it is for. The first of three steps.
 
-    Nothing is used up yet. The ticket must stand on a logged request of this accessor's. The presentation is
-    no secret: what it releases only this key opens.
+    Nothing is used up yet. The ticket must rest on a logged request of this accessor's. The presentation need
+    not be kept secret: what it releases only this key opens.
 
     Example: medsync private present TICKET --key researcher.key --output presentation.json
     """

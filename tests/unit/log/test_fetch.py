@@ -328,6 +328,12 @@ async def test_a_chain_that_ends_before_the_first_block_was_probably_restarted()
     assert not node.requests
 
 
+async def test_a_range_may_begin_with_the_newest_block() -> None:
+    node: Any = FakeNode([])
+    assert await fetch_events(node, {CONTRACT: "MedSync"}, from_block=LATEST) == []
+    assert node.requests
+
+
 async def test_an_event_may_have_no_more_keys_than_were_asked_for() -> None:
     node: Any = FakeNode(EVENTS[:1])
     keys = [[key] for key in EVENTS[0].keys]

@@ -524,6 +524,7 @@ def test_codes_in_a_views_data() -> None:
     ("data", "code"),
     [
         ("Requested contract address 0x1234 is not deployed.\n", "CONTRACT_NOT_FOUND"),
+        ("Insufficient fee token balance. Fee: 18, balance: low/high 6/0.", "INSUFFICIENT_BALANCE"),
         ("Error at pc=0:7331:\nCairo traceback", "UNKNOWN"),
         (None, "UNKNOWN"),
         ({}, "UNKNOWN"),

@@ -238,6 +238,14 @@ def test_a_python_operator(code: str, changed: str, tmp_path: Path, monkeypatch:
     assert all("Doc: 1 < 2." in result for result in results)
 
 
+def test_a_line_of_the_log_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "m.py").write_text('def f(b):\n    _log.debug("b")\n    b.log.debug("b")\n')
+    monkeypatch.setattr(python_operators, "TARGETS", {"m.py": ()})
+    results = [m.apply(tmp_path)["m.py"] for m in python_operators.python_mutants(tmp_path)]
+    assert all('    _log.debug("b")' in result for result in results)
+    assert any('b.log.debug("b")' not in result for result in results)
+
+
 # --- defects by hand ----------------------------------------------------------------------------------------
 
 
