@@ -736,7 +736,7 @@ PROVEN: Final = (
         ),
     ),
     Proven(
-        gate="docs/runbook-sepolia.md",
+        gate="tests/flows/test_runbook.py::test_every_command_does_what_the_text_says",
         protects="The runbook can be followed from no account to one consent and one request",
         failure="a command that fails ends the test, and what the text says of fees is compared",
         tests=("tests/flows/test_runbook.py::test_every_command_does_what_the_text_says",),

@@ -135,6 +135,7 @@ def to_set_up(to: Path) -> None:
         "scripts/setup.py",
         "pyproject.toml",
         "README.md",
+        "LICENSE",
         "medsync/__init__.py",
         "medsync/_version.py",
         "requirements-bootstrap.lock",

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from medsync.cli import logs, output
-from medsync.cli.app import app
 from medsync.cli.command import command
+from medsync.cli.commands import entity
 from medsync.cli.context import Context
 from medsync.errors import InputError, NetworkError
 from tests.fuzz.bench import API_KEY, DEVNET_KEY, PASSWORD, REPORT, Bench
@@ -30,8 +30,12 @@ async def _value_error(context: Context, text: str, name: str) -> int:
     raise ValueError("a defect")
 
 
-async def _exit(context: Context, text: str, name: str) -> int:
-    raise SystemExit(17)
+class _Uncaught(BaseException):
+    """No handler knows it."""
+
+
+async def _ends_it_all(context: Context, text: str, name: str) -> int:
+    raise _Uncaught
 
 
 async def _secret_in_error(context: Context, text: str, name: str) -> int:
@@ -99,7 +103,7 @@ def test_a_command_that_goes_wrong(
 
 
 def test_a_traceback(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Context, "address", _exit)
+    monkeypatch.setattr(Context, "address", _ends_it_all)
     with pytest.raises(AssertionError, match="ended with a traceback"):
         bench.run(LINE)
 
@@ -149,18 +153,18 @@ def test_a_line_of_the_log_that_is_no_json(bench: Bench, monkeypatch: pytest.Mon
 
 def test_a_command_that_nobody_described(monkeypatch: pytest.MonkeyPatch) -> None:
     """A new command is tried by itself; a parameter of an unknown kind asks for a sample."""
-    known = list(app.registered_commands)
-    monkeypatch.setattr(app, "registered_commands", known)
+    group = entity.app
+    monkeypatch.setattr(group, "registered_commands", list(group.registered_commands))
 
     async def novelty(context: Context, entity: str) -> None: ...
 
-    command(app, "novelty")(novelty)
-    assert "novelty" in {one.path for one in commands()}
+    command(group, "novelty")(novelty)
+    assert "entity novelty" in {one.path for one in commands()}
 
     async def unheard_of(context: Context, flavour: str) -> None: ...
 
-    command(app, "unheard-of")(unheard_of)
-    with pytest.raises(AssertionError, match=r"unheard-of: a sample of flavour is missing"):
+    command(group, "unheard-of")(unheard_of)
+    with pytest.raises(AssertionError, match=r"entity unheard-of: a sample of flavour is missing"):
         commands()
 
 
