@@ -95,6 +95,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     devnet = getattr(item, "funcargs", {}).get("devnet")
     if report.failed and isinstance(devnet, Devnet):
         report.sections.append(("devnet", devnet.log_tail()))
+    # What malformed input left in the log may be no text that another process can be sent.
+    report.sections = [
+        (title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections
+    ]
     return report
 
 

@@ -123,7 +123,7 @@ def _run(log: logging.Logger, function: Callable[[Context], Awaitable[Answer | N
             log.error(
                 "%s failed: %s",
                 path,
-                error.message,
+                output.discreet(error.message),
                 extra={"error": error.code, "hint": error.hint},
             )
             raise
