@@ -67,7 +67,7 @@ def reader(kind: Any) -> Callable[[Iterator[int]], Any]:
     if issubclass(kind, IntEnum):
         return _member({member.value: member for member in kind})
     if issubclass(kind, IntFlag):
-        return lambda felts: kind(next(felts))
+        return _flags(kind)
     raise TypeError(f"no Cairo type is read as {kind!r}")
 
 
@@ -117,6 +117,18 @@ def _members(kind: Any) -> list[tuple[str, Any]]:
     """Names and types of a dataclass's fields that are on the chain; where an event was found is not."""
     hints = get_type_hints(kind)
     return [(field.name, hints[field.name]) for field in fields(kind) if field.name != "location"]
+
+
+def _flags(kind: type[IntFlag]) -> Callable[[Iterator[int]], Any]:
+    published = sum(kind)
+
+    def read(felts: Iterator[int]) -> Any:
+        felt = next(felts)
+        if felt & ~published:
+            raise ValueError(f"{felt:#x} has a bit that is not one of its values")
+        return kind(felt)
+
+    return read
 
 
 def _member(values: dict[int, Any]) -> Callable[[Iterator[int]], Any]:

@@ -244,7 +244,8 @@ def _try(bench: Bench, name: str, target: Target, reach: Reach) -> None:
         check(bench, done)
         tally(reach, name, done.code)
         if done.code == ExitCode.BAD_INPUT:
-            assert Path(target.file).stem in done.err.decode(), done
+            # doctor lists what is wrong in its answer.
+            assert Path(target.file).stem in (done.err + done.out).decode(), done
 
     spoilt()
 

@@ -123,3 +123,10 @@ def test_what_entry_points_take_has_its_calldata() -> None:
     assert {struct.rpartition("::")[2] for _, struct in STRUCTS} >= {
         name for name, kind in vars(types).items() if hasattr(kind, "calldata")
     }
+
+
+def test_a_bit_that_is_not_published_is_refused() -> None:
+    """No contract lets one through, so a node that shows one does not say the truth."""
+    assert decode(Category, [0xFFFF]) == Category(0xFFFF)
+    with pytest.raises(DecodingError, match="0x10000 has a bit"):
+        decode(Category, [0x10000])
