@@ -7,7 +7,6 @@ import functools
 import gc
 import inspect
 import logging
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Concatenate, Final, ParamSpec, get_type_hints
@@ -83,7 +82,6 @@ def _show(answer: Answer, context: Context) -> None:
     """Print an answer. If that fails, what was sent is not lost with it."""
     try:
         output.show(answer, as_json=context.options.json)
-        sys.stdout.flush()
     except BrokenPipeError:
         if context.sent:
             output.say(f"Sent: {', '.join(map(hex, context.sent))}", as_json=context.options.json)

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -86,7 +87,7 @@ def _trace(record: logging.LogRecord) -> list[str]:
     return "".join(output.trace(error)).splitlines() if error else []
 
 
-class _Handler(logging.Handler):
+class _Handler(logging.Handler, ABC):
     """Writes each record at once, and says once if that fails: a command does not end for want of its log."""
 
     def __init__(self, level: int, form: logging.Formatter, screen_form: logging.Formatter) -> None:
@@ -109,8 +110,9 @@ class _Handler(logging.Handler):
                 with suppress(OSError):
                     print(self._screen_form.format(trouble), file=sys.stderr)
 
+    @abstractmethod
     def write(self, text: str) -> None:
-        raise NotImplementedError
+        """Write one line, its end included."""
 
 
 class _Screen(_Handler):
