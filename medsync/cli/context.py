@@ -9,7 +9,7 @@ from medsync.cli import unsettled
 from medsync.cli.contracts import Contracts
 from medsync.cli.files import Files
 from medsync.cli.options import Options
-from medsync.cli.output import Amount, Hex
+from medsync.cli.output import Hex, in_strk
 from medsync.errors import ExitCode, InputError
 from medsync.starknet.transactions import Invocation, TransactionResult
 
@@ -61,5 +61,5 @@ def paid(result: TransactionResult[Any]) -> dict[str, Any]:
     return {
         "transaction": Hex(result.hash),
         "block": result.block_number,
-        "fee": Amount(result.fee, 18, "STRK"),
+        "fee": in_strk(result.fee),
     }

@@ -68,6 +68,15 @@ class Amount:
         return f"{whole}{'.' if fraction else ''}{fraction} {self.symbol}".strip()
 
 
+#: How many decimal places a whole STRK has.
+STRK_DECIMALS: Final = 18
+
+
+def in_strk(fri: int) -> Amount:
+    """An amount of STRK, given in its smallest unit (FRI)."""
+    return Amount(fri, STRK_DECIMALS, "STRK")
+
+
 def printable(text: str) -> str:
     """Text without what a terminal would obey or hide, which is written as Python escapes it instead."""
     if text.isprintable():

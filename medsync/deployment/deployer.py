@@ -62,11 +62,11 @@ from medsync.starknet.clients import ContractClient, MedSyncClient, RewardPoolCl
 from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.rpc import (
     CLASS_NOT_FOUND,
-    TRANSACTION_NOT_FOUND,
     asking,
     class_hash_at,
 )
 from medsync.starknet.transactions import Account, UnknownOutcome, hand_over, max_fee
+from medsync.starknet.transport import TRANSACTION_NOT_FOUND
 
 #: SRC-5 interfaces that each contract must answer for.
 INTERFACES: Final[Mapping[ContractName, tuple[str, ...]]] = {

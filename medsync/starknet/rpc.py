@@ -41,7 +41,6 @@ TRANSPORT_ERRORS: Final = (
 # Error codes of the Starknet JSON-RPC specification.
 CONTRACT_NOT_FOUND: Final = 20
 CLASS_NOT_FOUND: Final = 28
-TRANSACTION_NOT_FOUND: Final = 29
 INSUFFICIENT_BALANCE: Final = 54
 _REVERTED: Final = (40, 41)
 _INVALID_NONCE: Final = 52

@@ -42,7 +42,6 @@ from medsync.starknet.rpc import (
     CONTRACT_NOT_FOUND,
     INSUFFICIENT_BALANCE,
     REPLACEMENT,
-    TRANSACTION_NOT_FOUND,
     TRANSPORT_ERRORS,
     asking,
     contract_error,
@@ -53,7 +52,7 @@ from medsync.starknet.rpc import (
     rpc_code,
 )
 from medsync.starknet.signer import StarkSigner
-from medsync.starknet.transport import NodeFailure
+from medsync.starknet.transport import TRANSACTION_NOT_FOUND, NodeFailure
 
 T = TypeVar("T")
 

@@ -38,7 +38,7 @@ _STATUS_METHOD: Final = "starknet_getTransactionStatus"
 _EVENTS_METHOD: Final = "starknet_getEvents"
 
 #: Error code of the Starknet JSON-RPC specification: the node does not know the transaction.
-_TRANSACTION_NOT_FOUND: Final = 29
+TRANSACTION_NOT_FOUND: Final = 29
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class Transport(RpcHttpClient):
                     raise
                 failure = error
             except ClientError as error:
-                unknown = method == _STATUS_METHOD and error.code == _TRANSACTION_NOT_FOUND  # type: ignore[comparison-overlap]
+                unknown = method == _STATUS_METHOD and error.code == TRANSACTION_NOT_FOUND  # type: ignore[comparison-overlap]
                 broken = int(error.code or 0) < 0 and not method.startswith(_SUBMISSION_PREFIX)
                 if not (unknown or broken):
                     raise

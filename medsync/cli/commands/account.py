@@ -11,7 +11,7 @@ from medsync.cli import values
 from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
-from medsync.cli.output import Amount, Answer, Hex
+from medsync.cli.output import STRK_DECIMALS, Answer, Hex, in_strk
 from medsync.cli.passphrase import passphrase
 from medsync.errors import InputError
 from medsync.starknet import account_deployment, account_files, accounts
@@ -23,8 +23,6 @@ from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.transactions import bounds_for, max_fee
 
 app = typer.Typer(no_args_is_help=True, help="Make, fund and deploy the accounts that sign.")
-
-_STRK_DECIMALS: Final = 18
 
 #: L2 gas that a transfer of STRK takes at most, to an account that never held any.
 _TRANSFER_GAS: Final = 3_000_000
@@ -93,7 +91,7 @@ async def deploy(context: Context, account: Named = "") -> Answer:
             "network": connection.network,
             "deployed": "before",
             "class_hash": Hex(state.class_hash or 0),
-            "balance": Amount(state.balance, _STRK_DECIMALS, "STRK"),
+            "balance": in_strk(state.balance),
         }
     if found.blueprint is None:
         raise InputError(
@@ -113,10 +111,10 @@ async def deploy(context: Context, account: Named = "") -> Answer:
         "network": connection.network,
         "deployed": "now",
         "class_hash": Hex(found.blueprint.class_hash),
-        "balance": Amount(state.balance - fee, _STRK_DECIMALS, "STRK"),
+        "balance": in_strk(state.balance - fee),
         "transaction": Hex(transaction),
         "block": block,
-        "fee": Amount(fee, _STRK_DECIMALS, "STRK"),
+        "fee": in_strk(fee),
     }
 
 
@@ -131,7 +129,7 @@ async def fund(
     Example: medsync account fund deployer --amount 10
     """
     address = await context.address(account, "ACCOUNT")
-    fri = values.amount(amount, "--amount", _STRK_DECIMALS, values.Unit.TOKEN)
+    fri = values.amount(amount, "--amount", STRK_DECIMALS, values.Unit.TOKEN)
     if not fri:
         raise InputError("--amount must be more than zero.")
     connection = await context.connection()
@@ -154,8 +152,8 @@ async def fund(
     return {
         "address": Hex(address),
         "network": connection.network,
-        "received": Amount(fri, _STRK_DECIMALS, "STRK"),
-        "balance": Amount(state.balance, _STRK_DECIMALS, "STRK"),
+        "received": in_strk(fri),
+        "balance": in_strk(state.balance),
         **sent,
     }
 
@@ -182,7 +180,7 @@ async def show(context: Context, account: Named = "") -> Answer:
         "deployed": state.deployed,
         "class_hash": None if class_hash is None else Hex(class_hash),
         "class": _class_name(class_hash),
-        "balance": Amount(state.balance, _STRK_DECIMALS, "STRK"),
+        "balance": in_strk(state.balance),
         "keystore": None if found.keystore is None else str(found.keystore),
     }
 

@@ -11,7 +11,7 @@ from medsync.cli import values
 from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context
-from medsync.cli.output import Amount, Answer, Hex
+from medsync.cli.output import Answer, Hex, in_strk
 from medsync.deployment import deployer
 from medsync.deployment.record import Request, read_quorum
 from medsync.deployment.token import Token
@@ -80,11 +80,11 @@ async def deploy(
             "record": str(context.record_path().absolute()),
             "deployer": Hex(request.deployer),
             "token": _token(plan.token),
-            "estimated_fees": _strk(plan.fee),
-            "at_most": _strk(plan.highest_fee),
-            "needed_balance": _strk(plan.needed),
-            "balance": _strk(plan.balance),
-            "missing": _strk(plan.missing),
+            "estimated_fees": in_strk(plan.fee),
+            "at_most": in_strk(plan.highest_fee),
+            "needed_balance": in_strk(plan.needed),
+            "balance": in_strk(plan.balance),
+            "missing": in_strk(plan.missing),
             "sufficient": not plan.missing,
             "steps": [
                 {
@@ -92,8 +92,8 @@ async def deploy(
                     "state": "on the chain" if planned.present else "to be sent",
                     "class_hash": Hex(planned.step.artifact.class_hash),
                     "address": Hex(planned.step.address) if planned.step.address else None,
-                    "fee": _strk(planned.fee),
-                    "at_most": _strk(planned.highest_fee),
+                    "fee": in_strk(planned.fee),
+                    "at_most": in_strk(planned.highest_fee),
                 }
                 for planned in plan.steps
             ],
@@ -130,10 +130,6 @@ async def deploy(
         "token": Hex(request.token),
         "record": str(context.record_path().absolute()),
     }
-
-
-def _strk(fri: int) -> Amount:
-    return Amount(fri, 18, "STRK")
 
 
 def _token(token: Token) -> dict[str, Any]:
