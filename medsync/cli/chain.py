@@ -104,9 +104,7 @@ class Chain:
             address = parse_felt(text, name)
             check_address(address, name)
         except InvalidValue as error:
-            raise InputError(
-                str(error), hint="Write 0x and digits, the name of an account, devnet:<n>, or me."
-            ) from None
+            raise InputError(str(error), hint=f"Write {values.ADDRESS_HELP}") from None
         return address
 
     async def now(self) -> int:

@@ -24,6 +24,7 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 
 _CENTURY: Final = 100 * 366 * 86_400
 
 TIME_HELP: Final = "ISO 8601 (2027-01-31 or 2027-01-31T12:00:00Z), unix seconds, now, or +30d (s m h d w y)."
+ADDRESS_HELP: Final = "0x…, the name of an account, devnet:<n>, or me."
 COMMITMENT_HELP: Final = "A commitment (0x…), an opening, or any file: it is committed to with a new salt."
 
 
@@ -57,6 +58,7 @@ def _completed(incomplete: str, names: list[str]) -> list[str]:
     ]
 
 
+PatientText = Annotated[str, typer.Argument(help="The patient's address: " + ADDRESS_HELP)]
 PurposeText = Annotated[
     str,
     typer.Option(

@@ -31,7 +31,6 @@ from medsync.storage.files import read_text
 
 app = typer.Typer(no_args_is_help=True, help="Ask for access, and read, take home and verify the log of it.")
 
-Patient = Annotated[str, typer.Argument(help="The patient's address: 0x…, devnet:<n> or me.")]
 Record = Annotated[str, typer.Option("--record", help="The record asked for. " + values.COMMITMENT_HELP)]
 
 
@@ -51,7 +50,7 @@ class Format(StrEnum):
 @command(app, "request")
 async def request(
     context: Context,
-    patient: Patient,
+    patient: values.PatientText,
     purpose: values.PurposeText,
     categories: values.CategoriesText,
     record: Record,
@@ -121,7 +120,7 @@ def _entries(file: Path) -> list[dict[str, Any]]:
 @command(app, "emergency")
 async def emergency(
     context: Context,
-    patient: Patient,
+    patient: values.PatientText,
     categories: values.CategoriesText,
     record: Record,
     justification: Annotated[str, typer.Option(help="Why the glass is broken. " + values.COMMITMENT_HELP)],
@@ -140,7 +139,7 @@ async def emergency(
 
 
 @command(app, "log")
-async def log(context: Context, patient: Patient = ME) -> Answer:
+async def log(context: Context, patient: values.PatientText = ME) -> Answer:
     """Show a patient's access log, by default one's own, proven complete against the chain.
 
     Proven is that every entry is included and that the log is append-only up to its head on the chain.
@@ -163,7 +162,7 @@ async def log(context: Context, patient: Patient = ME) -> Answer:
 async def export(
     context: Context,
     output: Annotated[Path, typer.Option("--output", help="New file to write.")],
-    patient: Patient = ME,
+    patient: values.PatientText = ME,
     format: Annotated[
         Format, typer.Option("--format", help="What to write; receipts are one per consent.")
     ] = Format.JSON,

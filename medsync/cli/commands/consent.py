@@ -28,8 +28,7 @@ P = ParamSpec("P")
 
 app = typer.Typer(no_args_is_help=True, help="Give, ask for, refuse, revoke and judge consents.")
 
-Patient = Annotated[str, typer.Argument(help="The patient's address: 0x…, devnet:<n> or me.")]
-Grantee = Annotated[str, typer.Argument(help="The grantee's address: 0x…, devnet:<n> or me.")]
+Grantee = Annotated[str, typer.Argument(help="The grantee's address: " + values.ADDRESS_HELP)]
 For = Annotated[
     str | None, typer.Option("--for", help="Act as a delegate of this patient.", metavar="PATIENT")
 ]
@@ -112,7 +111,7 @@ async def revoke_all(context: Context, patient: For = None) -> Answer:
 @command(app, "verify")
 async def verify(
     context: Context,
-    patient: Patient,
+    patient: values.PatientText,
     grantee: Grantee,
     purpose: values.PurposeText,
     categories: values.CategoriesText,
@@ -133,7 +132,9 @@ async def verify(
 
 
 @command(app, "show")
-async def show(context: Context, patient: Patient, grantee: Grantee, purpose: values.PurposeText) -> Answer:
+async def show(
+    context: Context, patient: values.PatientText, grantee: Grantee, purpose: values.PurposeText
+) -> Answer:
     """Show one consent as the contract keeps it."""
     medsync = await context.medsync()
     owner, who = await context.address(patient, "PATIENT"), await context.address(grantee, "GRANTEE")
@@ -147,7 +148,7 @@ async def show(context: Context, patient: Patient, grantee: Grantee, purpose: va
 
 
 @command(app, "list")
-async def list_(context: Context, patient: Patient = ME) -> Answer:
+async def list_(context: Context, patient: values.PatientText = ME) -> Answer:
     """List a patient's consents, by default one's own, with what they permit now."""
     medsync = await context.medsync()
     owner = await context.address(patient, "PATIENT")
@@ -173,7 +174,7 @@ async def list_(context: Context, patient: Patient = ME) -> Answer:
 @command(app, "request")
 async def request(
     context: Context,
-    patient: Patient,
+    patient: values.PatientText,
     purpose: values.PurposeText,
     categories: values.CategoriesText,
     expires: Expires,
@@ -204,7 +205,7 @@ async def refuse(
 @command(app, "delegate")
 async def delegate(
     context: Context,
-    delegate: Annotated[str, typer.Argument(help="The delegate's address: 0x… or devnet:<n>.")],
+    delegate: Annotated[str, typer.Argument(help="The delegate's address: " + values.ADDRESS_HELP)],
     powers: Annotated[
         str,
         typer.Option(

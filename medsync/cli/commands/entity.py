@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Register and suspend hospitals, re
 admin = typer.Typer(no_args_is_help=True, help="See the administrator, or hand the administration over.")
 app.add_typer(admin, name="admin")
 
-Entity = Annotated[str, typer.Argument(help="The entity's address: 0x…, devnet:<n> or me.")]
+Entity = Annotated[str, typer.Argument(help="The entity's address: " + values.ADDRESS_HELP)]
 
 
 def _complete_role(incomplete: str) -> list[str]:

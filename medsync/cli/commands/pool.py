@@ -93,7 +93,7 @@ async def fund(
 @command(app, "allow")
 async def allow(
     context: Context,
-    accessor: Annotated[str, typer.Argument(help="Who may spend: 0x… or devnet:<n>.")],
+    accessor: Annotated[str, typer.Argument(help="Who may spend: " + values.ADDRESS_HELP)],
     terms: Terms,
     amount: Annotated[
         str, typer.Option(help="How much at most, in place of what was set before; 0 ends it.")
@@ -118,7 +118,7 @@ async def allow(
 @command(app, "status")
 async def status(
     context: Context,
-    owner: Annotated[str, typer.Argument(help="Whose credit to show: 0x…, devnet:<n> or me.")] = ME,
+    owner: Annotated[str, typer.Argument(help="Whose credit to show: " + values.ADDRESS_HELP)] = ME,
     terms: Annotated[
         Path | None, typer.Option("--terms", help="Show this campaign, and the owner's allowance.")
     ] = None,

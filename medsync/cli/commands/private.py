@@ -173,7 +173,7 @@ async def card(
 async def put(
     context: Context,
     file: Annotated[Path, typer.Argument(help="FHIR R5 JSON: a resource, or a Bundle of several.")],
-    patient: Annotated[str, typer.Option(help="Whom it is about: 0x… or devnet:<n>.")],
+    patient: Annotated[str, typer.Option(help="Whom it is about: " + values.ADDRESS_HELP)],
     update: Annotated[
         str | None, typer.Option("--update", help="Id of the record this is a new version of.")
     ] = None,
