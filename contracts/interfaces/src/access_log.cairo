@@ -58,7 +58,8 @@ pub const MAX_BATCH: u32 = 100;
 pub const JUSTIFY_WITHIN: u64 = 259_200;
 
 /// SRC-5 id: XOR of the extended selectors of `IAccessLog` (SNIP-5).
-pub const IACCESS_LOG_ID: felt252 = 0x0;
+pub const IACCESS_LOG_ID: felt252 =
+    0x700636e31b212490a91370606549262c8dec4ac9de674b094c205375d7df70;
 
 /// Requests for access and the log of their outcomes. Everything that happens here is an entry of
 /// the patient's access log. An entry stands only if its whole transaction does: in a transaction

@@ -127,7 +127,8 @@ pub const POWER_REVOKE: u8 = 2;
 pub const POWER_REFUSE: u8 = 4;
 
 /// SRC-5 id: XOR of the extended selectors of `IConsentRegistry` (SNIP-5).
-pub const ICONSENT_REGISTRY_ID: felt252 = 0x0;
+pub const ICONSENT_REGISTRY_ID: felt252 =
+    0x2ab5750069c7a4eb103f354ac682fb3d8216daf11793b79243b9cfe71d63320;
 
 /// Consents, the delegates who may act on them, and the view that judges them. Everything that
 /// happens here, except requests, is an entry of the patient's consent history.

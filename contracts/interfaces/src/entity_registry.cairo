@@ -46,7 +46,8 @@ pub const EMERGENCY_DELAY: u64 = 172_800;
 pub const PROFILE_DELAY: u64 = 86_400;
 
 /// SRC-5 id: XOR of the extended selectors of `IEntityRegistry` (SNIP-5).
-pub const IENTITY_REGISTRY_ID: felt252 = 0x0;
+pub const IENTITY_REGISTRY_ID: felt252 =
+    0x133695e8a97d037810c4dbe5f83f042cd7fce8b23170e15e072dddf3df735e1;
 
 /// Registration, suspension and the administrator who does both. Everything that happens here is an
 /// entry of the registry's history.

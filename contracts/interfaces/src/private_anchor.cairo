@@ -60,7 +60,8 @@ pub const MAX_GROWTH: u64 = 0x100000000;
 pub const MAX_NODES: u32 = 16;
 
 /// SRC-5 id: XOR of the extended selectors of `IPrivateAnchor` (SNIP-5).
-pub const IPRIVATE_ANCHOR_ID: felt252 = 0x0;
+pub const IPRIVATE_ANCHOR_ID: felt252 =
+    0x31bf442e5623e9920ccdfb1d3296663036ce099fc86062dcff087c766eef763;
 
 /// Roots of a private log, attested by a quorum of its nodes.
 #[starknet::interface]

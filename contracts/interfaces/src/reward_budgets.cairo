@@ -34,7 +34,8 @@ pub struct PaidUses {
 }
 
 /// SRC-5 id: XOR of the extended selectors of `IRewardBudgets` (SNIP-5).
-pub const IREWARD_BUDGETS_ID: felt252 = 0x0;
+pub const IREWARD_BUDGETS_ID: felt252 =
+    0x140b45c21bac14ec8a698bae2b3413cd21023c294f3d48529e4ebb1267c9b9b;
 
 /// Pools, budgets and paid uses.
 #[starknet::interface]

@@ -68,7 +68,8 @@ pub const BPS: u16 = 10_000;
 pub const DRAW_TAG: felt252 = 'MEDSYNC/DRAW/1';
 
 /// SRC-5 id: XOR of the extended selectors of `IRewardPool` (SNIP-5).
-pub const IREWARD_POOL_ID: felt252 = 0x0;
+pub const IREWARD_POOL_ID: felt252 =
+    0x1eb7c5d7c5580489cda6aacc1e37f50f1a037c9592d644c6b68eff182fed07a;
 
 /// Campaigns with a fixed price per permitted access, paid in advance, and a ledger of credits.
 ///
