@@ -17,8 +17,8 @@ from medsync.protocol.vocabulary import Purpose
 DOMAIN_NAME: Final = "MedSync"
 
 
-#: Version of the SNIP-12 domain. Not plain `1`: wallets encode a numeric short string as the number.
-DOMAIN_VERSION: Final = "v1"
+#: Version of the SNIP-12 domain. Not plain `2`: wallets encode a numeric short string as the number.
+DOMAIN_VERSION: Final = "v2"
 
 
 def consent_message(
@@ -27,37 +27,47 @@ def consent_message(
     grantee: int,
     terms: ConsentTerms,
     version: int,
-    nonce: int,
+    generation: int,
+    counter: int,
     deadline: int,
 ) -> dict[str, Any]:
     """The typed data (SNIP-12 JSON) that a patient signs to give `grantee` a consent with this `version`.
 
-    `nonce` is the patient's current nonce, `deadline` the last second (unix) in which the message is valid. A
-    consent with a reward is a `RewardedConsent`, so that the wallet shows the campaign's terms.
+    `generation` and `counter` are the patient's current ones, `deadline` is the last second (unix) in which
+    the message is valid. A consent with a reward is a `RewardedConsent`, so that the wallet shows the
+    campaign's terms.
     """
     fields = _fields(terms) | {
         "contract": contract,
         "grantee": grantee,
         "version": version,
-        "nonce": nonce,
+        "generation": generation,
+        "counter": counter,
         "deadline": deadline,
     }
     return _typed_data(chain_id, "Consent" if terms.reward is None else "RewardedConsent", fields)
 
 
 def revocation_message(
-    chain_id: int, contract: int, grantee: int, purpose: Purpose, nonce: int, deadline: int
+    chain_id: int,
+    contract: int,
+    grantee: int,
+    purpose: Purpose,
+    study: int,
+    generation: int,
+    deadline: int,
 ) -> dict[str, Any]:
     """The typed data (SNIP-12 JSON) that a patient signs to withdraw a consent.
 
-    `nonce` and `deadline` are as in `consent_message`. The message contains no version, so it remains valid
-    if the consent is renewed in the meantime.
+    `generation` and `deadline` are as in `consent_message`. The message contains neither version nor counter:
+    it remains valid until the consent is decided on in a later generation.
     """
     fields = {
         "contract": contract,
         "grantee": grantee,
         "purpose": purpose,
-        "nonce": nonce,
+        "study": study,
+        "generation": generation,
         "deadline": deadline,
     }
     return _typed_data(chain_id, "Revocation", fields)
@@ -93,6 +103,8 @@ def _typed_values(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
             values[name] = _typed_values(inner, _fields(value))
         elif inner == "shortstring":
             values[name] = str(value)
+        elif inner == "bool":
+            values[name] = bool(value)
         else:
             values[name] = hex(value) if inner in ("ContractAddress", "felt") else str(int(value))
     return values
