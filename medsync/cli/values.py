@@ -17,6 +17,7 @@ from medsync.protocol.commitments import Domain, Opening, parse_json
 from medsync.protocol.felt import InvalidValue, parse_felt
 from medsync.protocol.vocabulary import Category, Power, Purpose
 from medsync.storage.files import NewFile, is_there, read_bytes
+from medsync.storage.versions import UnsupportedVersion, check_form
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
@@ -212,8 +213,12 @@ def _is_opening(path: Path, content: bytes) -> bool:
 
 
 def _opening(content: bytes, path: Path, name: str) -> Opening:
+    form = Opening.model_fields["form"]
     try:
+        check_form(parse_json(content), form.default, f"{name}: {path}", member=str(form.alias))
         return Opening.from_json(content)
+    except UnsupportedVersion:
+        raise
     except InvalidValue as error:
         raise InputError(f"{name}: {path} cannot be used: {error}.") from None
 

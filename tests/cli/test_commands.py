@@ -131,7 +131,10 @@ def test_accesses(here: Here, registered: None) -> None:
 
     log = here.json(f"access log {PATIENT}")
     assert [entry["seq"] for entry in log] == list(range(1, len(log) + 1))
-    assert f"Complete: {len(log)} entries" in here.run(f"access log {PATIENT}").ok().err
+    assert (
+        f"Complete: the log of length {len(log)} leads to the head"
+        in here.run(f"access log {PATIENT}").ok().err
+    )
 
     for format in ("csv", "fhir", "receipt"):
         here.json(f"access export {PATIENT} --format {format} --output export.{format}")
@@ -202,6 +205,24 @@ def test_looking_around(here: Here) -> None:
     report = {one["part"]: one for one in here.run("doctor --json").json}
     assert report["starknet-devnet"]["ok"] is True
     assert {"python", "scarb", "artifacts", "devnet", "account"} <= set(report)
+
+
+def test_looking_around_writes_nothing(here: Here) -> None:
+    url = here.json("devnet status")["url"]
+    here.write("file", "")
+    nowhere = {"XDG_STATE_HOME": str(here.folder / "file")}
+    planned = here.run(f"deploy --dry-run --rpc-url {url}/rpc", **nowhere).ok()
+    assert "on the chain" in planned.out
+    assert here.run("devnet status", **nowhere).ok().err == ""
+
+
+def test_an_incomplete_deployment_says_how_to_complete_it(here: Here) -> None:
+    record = here.read("devnet.json")
+    here.write("half.json", record | {"status": "incomplete", "wiring": None, "finished_at": None})
+    checked = here.run("deployments check --deployment ./half.json")
+    assert checked.code == ExitCode.NOT_VERIFIED
+    assert "the deployment is incomplete" in checked.err
+    assert "Run `medsync deploy` again: it resumes." in checked.err
 
 
 def test_listing_says_where_it_looked(here: Here) -> None:

@@ -128,6 +128,7 @@ def test_a_record(private: Private, cli: Cli) -> None:
 def test_a_new_home(private: Private) -> None:
     made = private.json("private init --home new")
     assert made["node"] == "EMBEDDED"
+    assert (private.here.folder / "new" / "bridge" / "cards").is_dir()
     assert private.json("private list --home new") == []
     again = private.run("private init --home new")
     assert again.code == ExitCode.BAD_INPUT
@@ -168,3 +169,4 @@ def test_no_home_and_no_passphrase(private: Private, here: Here) -> None:
     wrong = here.run("private backup b.db --home clinic", MEDSYNC_PASSPHRASE="another", **elsewhere)
     assert wrong.code == ExitCode.BAD_INPUT
     assert "does not open" in wrong.err
+    assert "Type it again, or correct where it comes from" in wrong.err

@@ -48,7 +48,7 @@ async def nodes(
                 identity = node_identity(store.node.kind, store.member)
             found.append({"stark_key": home.public(AttestorKey)["stark_key"], "identity": hex(identity)})
     if threshold > len(found):
-        raise InputError(f"--threshold: {threshold} of {len(found)} nodes cannot sign.")
+        raise InputError(f"--threshold: {threshold} is more than the number of nodes, {len(found)}.")
     context.files.add(
         output, json.dumps({"threshold": threshold, "nodes": found}, indent=2) + "\n", "--output"
     )
