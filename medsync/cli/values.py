@@ -121,11 +121,15 @@ def _seconds(text: str, name: str, now: int) -> int:
     return int(moment.timestamp())
 
 
-def amount(text: str, name: str, decimals: int, unit: Unit) -> int:
-    """An amount in the smallest unit, written in whole tokens (12.5) or in the smallest unit itself."""
-    places = decimals if unit is Unit.TOKEN else 0
+def amount(text: str, name: str, decimals: int, unit: Unit | None = None) -> int:
+    """An amount in the smallest unit, written in whole tokens (12.5) or in the smallest unit itself.
+
+    `unit` is None for commands that only count in whole tokens.
+    """
+    places = 0 if unit is Unit.SMALLEST else decimals
     if not re.fullmatch(r"[0-9]{1,39}(\.[0-9]{1,39})?", text):
-        _refuse(name, text, "write an amount like 12.5, or with --unit smallest an integer.")
+        choice = "" if unit is None else ", or with --unit smallest an integer"
+        _refuse(name, text, f"write an amount like 12.5{choice}.")
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     if len(fraction) > places:

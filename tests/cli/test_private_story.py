@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,10 @@ def test_a_record(private: Private, cli: Cli) -> None:
     verified = private.json("anchor verify proof.json")
     assert (verified["included"], verified["published_class"]) == (True, True)
     assert verified["attested"] == "2 signed, 2 were needed"
+    private.json("anchor prove --index 0 --home hospital --output first.json")
+    entry = private.json("anchor verify first.json")["entry"]
+    assert (entry["kind"], entry["categories"]) == ("RECORD", kept["categories"])
+    assert datetime.fromisoformat(entry["at"]).tzinfo is UTC
     proof = cli.read("proof.json")
     proof["operation"]["version"] = 2
     cli.write("forged.json", json.dumps(proof))

@@ -129,7 +129,7 @@ async def fund(
     Example: medsync account fund deployer --amount 10
     """
     address = await context.address(account, "ACCOUNT")
-    fri = values.amount(amount, "--amount", STRK_DECIMALS, values.Unit.TOKEN)
+    fri = values.amount(amount, "--amount", STRK_DECIMALS)
     if not fri:
         raise InputError("--amount must be more than zero.")
     connection = await context.connection()

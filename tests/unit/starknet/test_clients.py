@@ -159,7 +159,9 @@ async def test_what_goes_wrong_in_a_view_is_named() -> None:
     spy.trouble = ClientError("Contract not found", 20)  # type: ignore[arg-type]
     with pytest.raises(ContractError, match=r"MedSync\.log_head refused: CONTRACT_NOT_FOUND") as refused:
         await client.log_head(PATIENT)
-    assert "`medsync deploy` deploys them again" in refused.value.hint
+    assert "`medsync deploy` deploys the contracts again" in refused.value.hint
+    # What a traceback shows.
+    assert str(refused.value).endswith("a devnet that was restarted has lost its contracts.")
     spy.trouble = TimeoutError()
     with pytest.raises(NetworkError, match=r"MedSync\.log_head failed: the node did not answer in time"):
         await client.log_head(PATIENT)
