@@ -554,17 +554,17 @@ async def bounds_for(
     They save the estimate, which costs about as much as the transaction itself, and a refusal is then found
     out on the chain and paid for.
     """
-    with asking("request for gas prices"):
-        block = await client.get_block_with_tx_hashes(block_number="latest")
 
     def bound(amount: int, price: int) -> ResourceBounds:
         return ResourceBounds(max_amount=amount, max_price_per_unit=2 * price)
 
-    return ResourceBoundsMapping(
-        l1_gas=bound(0, block.l1_gas_price.price_in_fri),
-        l1_data_gas=bound(l1_data_gas, block.l1_data_gas_price.price_in_fri),
-        l2_gas=bound(l2_gas, block.l2_gas_price.price_in_fri),
-    )
+    with asking("request for gas prices"):
+        block = await client.get_block_with_tx_hashes(block_number="latest")
+        return ResourceBoundsMapping(
+            l1_gas=bound(0, block.l1_gas_price.price_in_fri),
+            l1_data_gas=bound(l1_data_gas, block.l1_data_gas_price.price_in_fri),
+            l2_gas=bound(l2_gas, block.l2_gas_price.price_in_fri),
+        )
 
 
 async def _receipt(

@@ -170,6 +170,21 @@ def test_rewards(here: Here, registered: None) -> None:
     assert here.json(f"pool announce-close {terms} {as_funder}")["closing_at"] is not None
 
 
+def test_a_deposit_beyond_the_balance_names_both(here: Here) -> None:
+    """The fee comes out of the same balance: a deposit of all of it would be reverted, and paid."""
+    before = here.json(f"account show {PARTNER}")["balance"]
+    new = "--terms beyond.json --purpose HRESCH --rate 1 --expires +1w --unit smallest"
+    for deposit in (int(before), 2 * int(before)):
+        refused = here.run(f"pool fund {new} --amount {deposit} --account {PARTNER} --json")
+        assert refused.code == ExitCode.REFUSED
+        error = json.loads(refused.err)
+        assert (error["error"], error["balance"]) == ("INSUFFICIENT_BALANCE", before)
+        assert int(error["needed"]) > deposit
+        assert "The deposit needs a balance of " in error["message"]
+    assert here.json(f"account show {PARTNER}")["balance"] == before
+    assert not (here.folder / "beyond.json").exists()
+
+
 def test_a_pool_that_is_not_the_published_one(here: Here, registered: None) -> None:
     """It might promise and not pay, which no contract can tell; with --any-pool the contract is asked."""
     terms = CampaignTerms(
