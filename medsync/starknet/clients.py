@@ -459,8 +459,11 @@ class Erc20Client(ContractClient):
         """Raise InsufficientBalance, naming the action, unless the account can send `amount`.
 
         Of STRK it must also hold the fee of a transaction that takes at most `l2_gas`: one that sends away
-        what its fee would be paid from is reverted, and paid all the same.
+        what its fee would be paid from is reverted, and paid all the same. While a transaction of the account
+        is unsettled nothing is checked: it may be an earlier try, which took the amount already.
         """
+        if self.account.unsettled:
+            return
         needed = amount
         if self.address == STRK_TOKEN:
             needed += max_fee(await bounds_for(self.client, l2_gas=l2_gas))

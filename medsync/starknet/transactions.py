@@ -206,6 +206,11 @@ class Account(StarknetAccount):
         """By hash, transactions that may have happened, or may still, and whose outcome was not learnt."""
         return dict(self._unsettled)
 
+    @property
+    def in_flight(self) -> dict[int, Sent]:
+        """By hash, transactions that were handed over and are not confirmed yet."""
+        return dict(self._in_flight)
+
     def recall(self, unsettled: Mapping[int, Sent]) -> None:
         """Know what another process sent for this account and did not learn the outcome of."""
         self._unsettled |= unsettled
