@@ -91,7 +91,7 @@ TABLE = [
     *((line, ExitCode.USAGE, named) for line, named in USAGE),
     *((line, ExitCode.BAD_INPUT, named) for line, named in VALUES + SETTINGS),
     (
-        "deploy --token 0x1234567 --deployment ./none.json",
+        "deploy --token 0x1234567 --deployment ./unmade.json",
         ExitCode.NOT_VERIFIED,
         "There is no contract at 0x1234567",
     ),
