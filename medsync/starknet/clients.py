@@ -34,9 +34,11 @@ from medsync.protocol.types import (
     PendingAdmin,
 )
 from medsync.protocol.vocabulary import Category, Power, Purpose, Role
+from medsync.starknet.fees import InsufficientBalance
+from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.rpc import asking, class_hash_at
 from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, sign_revocation
-from medsync.starknet.transactions import Account, Invocation, TransactionResult
+from medsync.starknet.transactions import Account, Invocation, TransactionResult, bounds_for, max_fee
 
 T = TypeVar("T")
 
@@ -44,6 +46,9 @@ T = TypeVar("T")
 BlockId = int | Literal["latest", "pre_confirmed"]
 
 _U128: Final = 2**128
+
+#: L2 gas that approving and depositing take at most, for the pool's first campaign; see `docs/costs.md`.
+DEPOSIT_GAS: Final = 6_000_000
 
 
 class ContractClient:
@@ -359,8 +364,12 @@ class RewardPoolClient(ContractClient):
         return self.invoke("deposit", [*terms.calldata(), amount])
 
     async def fund(self, terms: CampaignTerms, amount: int) -> TransactionResult[tuple[None, ...]]:
-        """Approve and deposit in one transaction; for the campaign's funder."""
+        """Approve and deposit in one transaction; for the campaign's funder.
+
+        Raises InsufficientBalance, before anything is sent, if the funder has too little of the token.
+        """
         token = Erc20Client(await self.token(), self.account)
+        await token.check_balance(amount, "The deposit", l2_gas=DEPOSIT_GAS)
         return await self.account.send(token.approve(self.address, amount), self.deposit(terms, amount))
 
     def set_allowance(self, terms: CampaignTerms, accessor: int, amount: int) -> Invocation[None]:
@@ -445,6 +454,23 @@ class Erc20Client(ContractClient):
         """What `spender` may still take from `owner`."""
         low, high = await self.view("allowance", [owner, spender], tuple[int, int], block)
         return low + high * _U128
+
+    async def check_balance(self, amount: int, action: str, *, l2_gas: int) -> None:
+        """Raise InsufficientBalance, naming the action, unless the account can send `amount`.
+
+        Of STRK it must also hold the fee of a transaction that takes at most `l2_gas`: one that sends away
+        what its fee would be paid from is reverted, and paid all the same. While a transaction of the account
+        is unsettled nothing is checked: it may be an earlier try, which took the amount already.
+        """
+        if self.account.unsettled:
+            return
+        needed = amount
+        if self.address == STRK_TOKEN:
+            needed += max_fee(await bounds_for(self.client, l2_gas=l2_gas))
+        owner = self.account.address
+        balance = await self.balance_of(owner)
+        if balance < needed:
+            raise InsufficientBalance(action, owner, balance=balance, needed=needed, token=self.address)
 
     async def decimals(self, *, block: BlockId = "latest") -> int:
         """How many decimal places a whole token has."""
