@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from starknet_py.utils.typed_data import TypedData
 
-from medsync.protocol.felt import decode_short_string
-from medsync.protocol.hashing import SNIP12_TYPES, referred_types
+from medsync.protocol.felt import decode_short_string, encode_short_string
+from medsync.protocol.hashing import SNIP12_TYPES, poseidon, referred_types
 from medsync.protocol.types import CampaignTerms, ConsentTerms
 from medsync.protocol.vocabulary import Purpose
 
@@ -19,6 +19,10 @@ DOMAIN_NAME: Final = "MedSync"
 
 #: Version of the SNIP-12 domain. Not plain `2`: wallets encode a numeric short string as the number.
 DOMAIN_VERSION: Final = "v2"
+
+
+#: First felt of what the holder of a key signs to draw its credit.
+DRAW_TAG: Final = encode_short_string("MEDSYNC/DRAW/1")
 
 
 def consent_message(
@@ -71,6 +75,14 @@ def revocation_message(
         "deadline": deadline,
     }
     return _typed_data(chain_id, "Revocation", fields)
+
+
+def draw_message(chain_id: int, pool: int, key: int, amount: int, recipient: int, nonce: int) -> int:
+    """The hash that the holder of `key` signs (ECDSA on the STARK curve) to draw `amount` of its credit.
+
+    `nonce` is the key's present one in the pool. Source: `contracts/src/reward_pool.cairo`.
+    """
+    return poseidon([DRAW_TAG, chain_id, pool, key, amount, recipient, nonce])
 
 
 def message_hash(typed_data: Mapping[str, Any], account: int) -> int:
