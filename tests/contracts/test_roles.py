@@ -73,12 +73,13 @@ def test_every_view_is_open_to_all_and_changes_nothing(stage: Stage, role: str) 
         "delegation": {"patient": world.patient, "delegate": world.delegate},
         "emergency_naming": {"patient": world.patient, "hospital": world.hospital},
         "emergency": {"patient": world.patient, "seq": 1, "hospital": world.hospital},
-        **dict.fromkeys(
-            ("patient_state", "refused_purposes", "history_head", "log_head"), {"patient": world.patient}
-        ),
+        **{
+            name: {"patient": world.patient}
+            for name in ("patient_state", "refused_purposes", "history_head", "log_head")
+        },
         "campaign": {"terms": stage.terms},
         "accepts_consents": {"campaign": id_of(stage.terms)},
-        **dict.fromkeys(("claimable", "withdrawn", "accumulated"), {"owner": world.patient}),
+        **{name: {"owner": world.patient} for name in ("claimable", "withdrawn", "accumulated")},
         "unsettled": {"patient": world.patient, "claims": [claim]},
         "key_credit": {"key": 1},
         "supports_interface": {"interface_id": 1},

@@ -30,8 +30,8 @@ HOLDER = 0x4E7
 
 @dataclass
 class Stage:
-    """A world in which a hand-over is ready, a campaign may be closed, credit may be drawn, consents stand, and
-    a hospital broke the glass."""
+    """A world in which a hand-over is ready, a campaign may be closed, credit may be drawn, consents stand,
+    and a hospital broke the glass."""
 
     world: World
     terms: dict[str, Any]

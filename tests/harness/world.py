@@ -33,9 +33,9 @@ def id_of(terms: Mapping[str, Any]) -> int:
 class World:
     """`MedSync`, a `RewardPool` that it deployed, an honest token, and accounts named for what they are.
 
-    Registered, at second `begun`, are the hospital, the researcher, the partner (a researcher too), the funder
-    (likewise), the auditor and the suspended entity. Nothing is funded and nobody consented. The hospital is
-    too new to break the glass until `EMERGENCY_DELAY` has passed.
+    Registered, at second `begun`, are the hospital, the researcher, the partner (a researcher too), the
+    funder (likewise), the auditor and the suspended entity. Nothing is funded and nobody consented. The
+    hospital is too new to break the glass until `EMERGENCY_DELAY` has passed.
     """
 
     def __init__(self, chain: Chain) -> None:
