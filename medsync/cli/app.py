@@ -27,10 +27,14 @@ app = typer.Typer(name="medsync", cls=LazyGroup, no_args_is_help=True, pretty_ex
 _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(context: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    if context.params.get("json"):
+        output.show({"version": __version__}, as_json=True)
+    else:
         print(f"medsync {__version__}")
-        raise typer.Exit
+    raise typer.Exit
 
 
 @app.callback()
@@ -71,7 +75,9 @@ def options(
         ),
     ] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="Answer in JSON, errors too.", rich_help_panel="Global")
+        bool,
+        # Eager, as --version is, which looks at it.
+        typer.Option("--json", help="Answer in JSON, errors too.", rich_help_panel="Global", is_eager=True),
     ] = False,
     allow_public_network: Annotated[
         bool,

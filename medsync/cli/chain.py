@@ -16,7 +16,7 @@ from medsync.errors import InputError
 from medsync.protocol.felt import InvalidValue, check_address, parse_felt
 from medsync.starknet import account_files, accounts
 from medsync.starknet.account_files import AccountSource
-from medsync.starknet.network import DEVNET_URL_VARIABLE, Connection, connect
+from medsync.starknet.network import DEVNET_URL_VARIABLE, Connection, connect, parse_urls
 from medsync.starknet.rpc import newest_block
 from medsync.starknet.transactions import Account
 
@@ -53,6 +53,8 @@ class Chain:
         """The node, connected at the first call."""
         if self._connection is None:
             options = self.options
+            if options.rpc_url:
+                parse_urls(options.rpc_url, "--rpc-url")
             opened = connect(options.network, node_url(options), allow_public=options.allow_public_network)
             with self.busy("Connecting"):
                 self._connection = await self._stack.enter_async_context(opened)
@@ -82,12 +84,12 @@ class Chain:
         )
         return accounts.make_account(connection.client, connection.chain_id, found.address, key)
 
-    async def address(self, text: str, name: str) -> int:
+    async def address(self, text: str, name: str, what: str = values.ADDRESS_HELP) -> int:
         """The address that `text` gives: hexadecimal, an account's name, `devnet:<n>`, or `me` for the
         signing account's.
 
-        `name` is the argument or option that `text` came by. Errors of it name it; errors of the connection
-        and of the signing account have another cause and do not.
+        `name` is the argument or option that `text` came by, and `what` says what to write there. Errors of
+        it name it; errors of the connection and of the signing account have another cause and do not.
         """
         if not isinstance(text, str):
             raise InputError(f"{name} must be text, not {text!r}.")
@@ -104,7 +106,7 @@ class Chain:
             address = parse_felt(text, name)
             check_address(address, name)
         except InvalidValue as error:
-            raise InputError(str(error), hint=f"Write {values.ADDRESS_HELP}") from None
+            raise InputError(str(error), hint=f"Write {what}") from None
         return address
 
     async def now(self) -> int:

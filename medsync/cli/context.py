@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from types import TracebackType
 from typing import Any
 
 from medsync.cli import unsettled
@@ -11,7 +12,7 @@ from medsync.cli.files import Files
 from medsync.cli.options import Options
 from medsync.cli.output import Hex, in_strk
 from medsync.errors import ExitCode, InputError
-from medsync.starknet.transactions import Invocation, TransactionResult
+from medsync.starknet.transactions import Account, Invocation, Sent, TransactionResult
 
 
 class Context(Contracts):
@@ -26,6 +27,18 @@ class Context(Contracts):
         self.resume_hint = ""
         #: What the command ends with if it does not fail.
         self.exit_code = ExitCode.OK
+        #: What happened, by the account that sent it.
+        self._confirmed: list[tuple[Account, dict[int, Sent]]] = []
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            # Nobody has the answer: the same command is a second try, and must not do it again.
+            for account, sent in self._confirmed:
+                account.recall(sent)
+                _keep(account)
+        await super().__aexit__(kind, error, trace)
 
     async def send(self, *invocations: Invocation[Any]) -> TransactionResult[tuple[Any, ...]]:
         """Send invocations as one transaction and wait until it is in a block.
@@ -48,12 +61,19 @@ class Context(Contracts):
                 raise
             else:
                 self.sent.append(transaction)
+                sent = account.in_flight[transaction]
                 receipt = await account.confirm(transaction, *invocations)
+                self._confirmed.append((account, {transaction: sent}))
                 return await account.result(receipt, *invocations)
             finally:
-                # Where the list cannot be written, the person still has the hash.
-                with contextlib.suppress(InputError):
-                    unsettled.keep(account)
+                _keep(account)
+
+
+def _keep(account: Account) -> None:
+    """Have the next command know what is unsettled."""
+    # Where the list cannot be written, the person still has the hash.
+    with contextlib.suppress(InputError):
+        unsettled.keep(account)
 
 
 def paid(result: TransactionResult[Any]) -> dict[str, Any]:

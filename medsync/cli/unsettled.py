@@ -83,7 +83,7 @@ def keep(account: Account) -> None:
     """Have the next command know what this one did not learn."""
     path = _path(account)
     if not account.unsettled:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             path.unlink()
         return
     transactions = [

@@ -17,6 +17,7 @@ from medsync.protocol.commitments import Domain, Opening, parse_json
 from medsync.protocol.felt import InvalidValue, parse_felt
 from medsync.protocol.vocabulary import Category, Power, Purpose
 from medsync.storage.files import NewFile, is_there, read_bytes
+from medsync.storage.versions import UnsupportedVersion, check_form
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800, "y": 31_536_000}
 
@@ -120,11 +121,15 @@ def _seconds(text: str, name: str, now: int) -> int:
     return int(moment.timestamp())
 
 
-def amount(text: str, name: str, decimals: int, unit: Unit) -> int:
-    """An amount in the smallest unit, written in whole tokens (12.5) or in the smallest unit itself."""
-    places = decimals if unit is Unit.TOKEN else 0
+def amount(text: str, name: str, decimals: int, unit: Unit | None = None) -> int:
+    """An amount in the smallest unit, written in whole tokens (12.5) or in the smallest unit itself.
+
+    `unit` is None for commands that only count in whole tokens.
+    """
+    places = 0 if unit is Unit.SMALLEST else decimals
     if not re.fullmatch(r"[0-9]{1,39}(\.[0-9]{1,39})?", text):
-        _refuse(name, text, "write an amount like 12.5, or with --unit smallest an integer.")
+        choice = "" if unit is None else ", or with --unit smallest an integer"
+        _refuse(name, text, f"write an amount like 12.5{choice}.")
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     if len(fraction) > places:
@@ -212,8 +217,12 @@ def _is_opening(path: Path, content: bytes) -> bool:
 
 
 def _opening(content: bytes, path: Path, name: str) -> Opening:
+    form = Opening.model_fields["form"]
     try:
+        check_form(parse_json(content), form.default, f"{name}: {path}", member=str(form.alias))
         return Opening.from_json(content)
+    except UnsupportedVersion:
+        raise
     except InvalidValue as error:
         raise InputError(f"{name}: {path} cannot be used: {error}.") from None
 

@@ -319,6 +319,9 @@ def background_up(port: int | None = None) -> Background:
 
 def background_status() -> Background | None:
     """The devnet running in the background, or None."""
+    if not is_there(_lock_file()):
+        # Then none runs, and the folder need not be one that can be written.
+        return None
     lock = _free_lock()
     if lock is None:
         return _read()

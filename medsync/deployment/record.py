@@ -233,10 +233,17 @@ def folder() -> Path:
     """Where the records are.
 
     That is `$MEDSYNC_DEPLOYMENTS`; else `deployments` in the current folder, if there is such a folder; else
-    one in the user's data folder, `$XDG_DATA_HOME/medsync/deployments`.
+    one in the user's data folder, `$XDG_DATA_HOME/medsync/deployments`. Raises InputError if the variable
+    names something else than a folder.
     """
     if named := os.environ.get(FOLDER_VARIABLE):
-        return Path(named)
+        path = Path(named)
+        if is_there(path) and not path.is_dir():
+            raise InputError(
+                f"{FOLDER_VARIABLE}: {path} is not a folder.",
+                hint="Name the folder of the records; --deployment names a single one.",
+            )
+        return path
     here = Path("deployments")
     if here.is_dir():
         return here
@@ -269,7 +276,11 @@ def read_deployment(name: str) -> Record:
 def read(path: Path) -> Record:
     """Read a record. Raises InputError if the file cannot be read or is not a valid record."""
     if not is_there(path):
-        raise InputError(f"There is no deployment record {path}.", hint="`medsync deploy` makes one.")
+        raise InputError(
+            f"There is no deployment record {path}.",
+            hint="`medsync deploy` makes one. A record that you have is named by --deployment, or looked for "
+            f"in the folder {FOLDER_VARIABLE}.",
+        )
     return _parse(path, Record, "deployment record")
 
 
@@ -323,4 +334,11 @@ def exclusive(path: Path) -> Lock:
 
     Raises InUse, naming the other, and InputError where nothing can be written.
     """
-    return Lock(path.parent / ".lock", f"The folder of deployment records {path.parent}")
+    try:
+        return Lock(path.parent / ".lock", f"The folder of deployment records {path.parent}")
+    except InputError as error:
+        error.hint = (
+            error.hint
+            or f"Set {FOLDER_VARIABLE} to a folder that can be written, or name one by --deployment."
+        )
+        raise

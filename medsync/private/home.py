@@ -389,7 +389,7 @@ def _make(folder: Path) -> bool:
     if not made and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there already, and not empty.", hint="Name another --home.")
     try:
-        for name in (".", "keys", "erasures"):
+        for name in (".", "keys", "erasures", "bridge", "bridge/cards"):
             (folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no folder can be named so"

@@ -139,7 +139,7 @@ def read_keystore(path: Path, passphrase: str) -> int:
     except Exception:  # The library raises what its parts raise, KeyError and TypeError among it.
         raise InputError(f"The file {path} is not a keystore of version 3.") from None
     if key is None:
-        raise WrongPassphrase(f"The passphrase does not open the keystore {path}.")
+        raise WrongPassphrase(f"the keystore {path}", account=True)
     public_key_of(key)
     return key
 
@@ -178,11 +178,18 @@ def create_account(
         public_key, account_files.OPEN_ZEPPELIN_CLASS if class_hash is None else class_hash, salt=public_key
     )
     content = account_files.to_json(blueprint, place.absolute() if keystore else Path(place.name))
+    hint = "Set XDG_DATA_HOME to a folder that can be written."
+    if keystore is not None:
+        hint = f"{hint[:-1]}, or name another file for the keystore."
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise InputError(f"The folder {path.parent} cannot be made: {error.strerror}.") from None
-    write_new([NewFile(path, content.encode(), "The account"), keystore_file])
+        raise InputError(f"The folder {path.parent} cannot be made: {error.strerror}.", hint=hint) from None
+    try:
+        write_new([NewFile(path, content.encode(), "The account"), keystore_file])
+    except InputError as error:
+        error.hint = error.hint or hint
+        raise
     return AccountSource(blueprint.address, place, blueprint=blueprint, public_key=public_key)
 
 

@@ -1,8 +1,9 @@
-"""Too little to pay a fee: how much is needed, how much is there, and where more comes from."""
+"""Too little to pay or to send: how much is needed, how much is there, and where more comes from."""
 
 from typing import Final
 
 from medsync.errors import ContractError
+from medsync.starknet.network import STRK_TOKEN
 
 #: Where STRK for Sepolia comes from. Both pages ask for an address and nothing else.
 FAUCETS: Final = ("https://faucet.starknet.io", "https://starknet-faucet.vercel.app")
@@ -12,32 +13,45 @@ _FRI_PER_MICROSTRK: Final = 10**12
 
 
 class InsufficientBalance(ContractError):
-    """An account holds less STRK than the network asks it to hold before it accepts a transaction.
+    """An account holds less of a token than it is to send, or less STRK than the network asks it to hold.
 
-    Nothing was sent. Amounts are in FRI (10^-18 STRK).
+    Nothing was sent. Amounts are in the token's smallest unit, which is FRI (10^-18 STRK) for STRK.
 
     >>> error = InsufficientBalance("The deployment", 7, balance=10**18, needed=3 * 10**18)
     >>> error.code, error.needed - error.balance
     ('INSUFFICIENT_BALANCE', 2000000000000000000)
     """
 
-    def __init__(self, action: str, account: int, *, balance: int, needed: int) -> None:
+    def __init__(
+        self, action: str, account: int, *, balance: int, needed: int, token: int = STRK_TOKEN
+    ) -> None:
+        missing = needed - balance
+        if token == STRK_TOKEN:
+            amounts = strk(needed, up=True), strk(balance), strk(missing, up=True)
+            hint = (
+                f"Fund the account (`medsync account fund`; on Sepolia {FAUCETS[0]}), then run the same "
+                "command again. What a transaction does not use is not paid."
+            )
+        else:
+            amounts = f"{needed} of the token {token:#x}, in its smallest unit", str(balance), str(missing)
+            hint = "Send the account more of the token, then run the same command again."
         super().__init__(
             "INSUFFICIENT_BALANCE",
             action,
-            f"Fund the account (`medsync account fund`; on Sepolia {FAUCETS[0]}), then run the same command "
-            "again. What a transaction does not use is not paid.",
-            message=f"{action} needs a balance of {strk(needed, up=True)}, and {account:#x} has "
-            f"{strk(balance)}: {strk(needed - balance, up=True)} are missing. Nothing was sent.",
+            hint,
+            message=f"{action} needs a balance of {amounts[0]}, and {account:#x} has {amounts[1]}: "
+            f"{amounts[2]} are missing. Nothing was sent.",
         )
+        self.token = token
         self.account = account
         self.balance = balance
         self.needed = needed
 
     def to_json(self) -> dict[str, str | int | list[str]]:
-        """The error as commands print it under `--json`; amounts as decimal text in FRI."""
+        """The error as commands print it under `--json`; amounts as decimal text in the smallest unit."""
         return {
             **super().to_json(),
+            "token": hex(self.token),
             "account": hex(self.account),
             "balance": str(self.balance),
             "needed": str(self.needed),

@@ -112,31 +112,48 @@ def node_urls(network: str, urls: str | None = None) -> list[str]:
     """
     if network not in NETWORKS:
         raise InputError(f"{network!r} is not a known network; known are {', '.join(NETWORKS)}.")
-    text = urls or NETWORKS[network].url
-    if not urls and network != "devnet":
-        text = os.environ.get(URL_VARIABLE)
-    elif not urls and (devnet := os.environ.get(DEVNET_URL_VARIABLE)):
-        text = f"{devnet.rstrip('/')}/rpc"
-    found = list(dict.fromkeys(filter(None, re.split(r"[\s,]+", text or ""))))
+    if urls:
+        return parse_urls(urls, "The node's URL")
+    if network == "devnet":
+        if devnet := os.environ.get(DEVNET_URL_VARIABLE):
+            return parse_urls(f"{devnet.rstrip('/')}/rpc", DEVNET_URL_VARIABLE)
+        return [str(NETWORKS[network].url)]
+    if text := os.environ.get(URL_VARIABLE):
+        return parse_urls(text, URL_VARIABLE)
+    raise InputError(
+        f"There is no node for {network}.", hint=f"Name yours with --rpc-url or in {URL_VARIABLE}."
+    )
+
+
+def parse_urls(text: str, name: str) -> list[str]:
+    """The URLs in a text, separated by commas or spaces, each once; `name` is where the text is from.
+
+    Raises InputError if there are none, and for what is not a URL.
+    """
+    found = list(dict.fromkeys(filter(None, re.split(r"[\s,]+", text))))
+    hint = "An example is http://127.0.0.1:5050/rpc."
     if not found:
-        raise InputError(
-            f"There is no node for {network}.", hint=f"Name yours with --rpc-url or in {URL_VARIABLE}."
-        )
+        raise InputError(f"{name} contains no URL, only commas or spaces.", hint=hint)
     for url in found:
-        if not _is_http_url(url):
+        if fault := _fault(url):
             raise InputError(
-                f"The node's URL must be an http or https URL; {_quoted(url)} is not.",
-                hint="An example is http://127.0.0.1:5050/rpc.",
+                f"{name} must be an http or https URL; {_quoted(url)} is not: {fault}.", hint=hint
             )
     return found
 
 
-def _is_http_url(text: str) -> bool:
+def _fault(text: str) -> str:
+    """Why a text is not the URL of a node; empty if it is."""
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        port = parts.port
     except ValueError:
-        return False
+        return "its host or its port is malformed"
+    if parts.scheme not in ("http", "https"):
+        return "it does not begin with http:// or https://"
+    if not parts.hostname:
+        return "it names no host"
+    return "no node listens on port 0" if port == 0 else ""
 
 
 def _quoted(text: str) -> str:

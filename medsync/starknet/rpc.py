@@ -60,19 +60,28 @@ _REFUSALS: Final = {
     65: "FEE_BELOW_MINIMUM",
 }
 
-_HINTS: Final = {
+#: What a code says happened: a part of the message, so that a traceback shows it as well.
+_MEANINGS: Final = {
     "CONTRACT_NOT_FOUND": (
-        "There is no contract at this address on this chain. `medsync deployments check` shows whether a "
-        "record is true; a devnet that was restarted has lost its contracts, and `medsync deploy` deploys "
-        "them again."
+        "There is no contract at this address on this chain; a devnet that was restarted has lost its "
+        "contracts."
     ),
     "ENTRYPOINT_NOT_FOUND": (
-        "The contract at this address has no such function: it is another contract, or of another version. "
-        "`medsync deployments check` shows whether a record is true."
+        "The contract at this address has no such function: it is another contract, or of another version."
     ),
     "INSUFFICIENT_BALANCE": "The account has too little STRK for the highest fee that it allows.",
-    "REPLACEMENT_UNDERPRICED": "A transaction with this nonce already waits, with the same or a higher tip.",
-    "FEE_BELOW_MINIMUM": "The network takes no transaction at this price now: try again later, or add a tip.",
+    "FEE_BELOW_MINIMUM": "The network takes no transaction at this price now.",
+}
+
+#: What to do about it.
+_HINTS: Final = {
+    "CONTRACT_NOT_FOUND": (
+        "`medsync deployments check` shows whether a record is true; on a devnet, `medsync deploy` deploys "
+        "the contracts again."
+    ),
+    "ENTRYPOINT_NOT_FOUND": "`medsync deployments check` shows whether a record is true.",
+    "INSUFFICIENT_BALANCE": "Fund the account: what a transaction does not use is not paid.",
+    "FEE_BELOW_MINIMUM": "Try again later, or add a tip.",
 }
 
 
@@ -197,7 +206,7 @@ def refusal(
     if code == _VALIDATION_FAILURE and (failed := _validation_error(error.data)):
         return failed
     if code in _REFUSALS:
-        return ContractError(_REFUSALS[code], name, _HINTS.get(_REFUSALS[code], ""))
+        return _refused(_REFUSALS[code], name, _HINTS.get(_REFUSALS[code], ""))
     if code >= 300:
         # An HTTP status, from starknet-py's own transport. Its text is a page, and may quote the node's URL.
         return network_error(name, error)
@@ -276,7 +285,13 @@ def contract_error(data: Any, calls: Sequence[Called], note: str = "", function:
     code = revert_code(data)
     meaning = _meaning(code) if code != UNKNOWN else _innermost(data).strip()[-300:]
     name = function or _failed(data, calls)
-    return ContractError(code, name, " ".join(filter(None, (meaning, note))))
+    return _refused(code, name, " ".join(filter(None, (meaning, note))))
+
+
+def _refused(code: str, name: str, hint: str) -> ContractError:
+    """The error for a refusal, whose message says what a node's code means."""
+    meaning = _MEANINGS.get(code)
+    return ContractError(code, name, hint, message=f"{name} refused: {code}. {meaning}" if meaning else "")
 
 
 def _validation_error(data: Any) -> ContractError | None:

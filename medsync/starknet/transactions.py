@@ -206,6 +206,11 @@ class Account(StarknetAccount):
         """By hash, transactions that may have happened, or may still, and whose outcome was not learnt."""
         return dict(self._unsettled)
 
+    @property
+    def in_flight(self) -> dict[int, Sent]:
+        """By hash, transactions that were handed over and are not confirmed yet."""
+        return dict(self._in_flight)
+
     def recall(self, unsettled: Mapping[int, Sent]) -> None:
         """Know what another process sent for this account and did not learn the outcome of."""
         self._unsettled |= unsettled
@@ -554,17 +559,17 @@ async def bounds_for(
     They save the estimate, which costs about as much as the transaction itself, and a refusal is then found
     out on the chain and paid for.
     """
-    with asking("request for gas prices"):
-        block = await client.get_block_with_tx_hashes(block_number="latest")
 
     def bound(amount: int, price: int) -> ResourceBounds:
         return ResourceBounds(max_amount=amount, max_price_per_unit=2 * price)
 
-    return ResourceBoundsMapping(
-        l1_gas=bound(0, block.l1_gas_price.price_in_fri),
-        l1_data_gas=bound(l1_data_gas, block.l1_data_gas_price.price_in_fri),
-        l2_gas=bound(l2_gas, block.l2_gas_price.price_in_fri),
-    )
+    with asking("request for gas prices"):
+        block = await client.get_block_with_tx_hashes(block_number="latest")
+        return ResourceBoundsMapping(
+            l1_gas=bound(0, block.l1_gas_price.price_in_fri),
+            l1_data_gas=bound(l1_data_gas, block.l1_data_gas_price.price_in_fri),
+            l2_gas=bound(l2_gas, block.l2_gas_price.price_in_fri),
+        )
 
 
 async def _receipt(

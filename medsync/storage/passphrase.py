@@ -35,9 +35,17 @@ _FORMER_OF_ACCOUNTS: Final[Mapping[str, str]] = {"MEDSYNC_KEYSTORE_PASSWORD": AC
 
 
 class WrongPassphrase(InputError):
-    """The passphrase does not open the key."""
+    """The passphrase does not open the key. With `account` it is that of an account's keystore."""
 
     code = "WRONG_PASSPHRASE"
+
+    def __init__(self, what: str, *, account: bool = False) -> None:
+        own = ACCOUNT_PASSPHRASE_VARIABLE if account else "--passphrase-file"
+        super().__init__(
+            f"The passphrase does not open {what}.",
+            hint=f"Type it again, or correct where it comes from: {own}, {PASSPHRASE_VARIABLE}, or the file "
+            "that one of the variables names with _FILE at its end.",
+        )
 
 
 def find_passphrase(
@@ -49,7 +57,8 @@ def find_passphrase(
     `MEDSYNC_PASSPHRASE_FILE` names a file; with `account`, for the keystore of an account,
     `MEDSYNC_ACCOUNT_PASSPHRASE` and `MEDSYNC_ACCOUNT_PASSPHRASE_FILE` come first.
 
-    Raises InputError for a file that cannot be read, and for a variable's former name.
+    Raises InputError for a file that cannot be read, for a variable's former name, and if a variable and the
+    one with `_FILE` are both set.
 
     Example:
         >>> find_passphrase(environment={"MEDSYNC_PASSPHRASE": "correct horse"})
@@ -61,6 +70,8 @@ def find_passphrase(
         if former in environment:
             raise InputError(f"{former} is not read any more.", hint=f"Set {name} instead.")
     for name in (ACCOUNT_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLE) if account else (PASSPHRASE_VARIABLE,):
+        if name in environment and f"{name}_FILE" in environment:
+            raise InputError(f"{name} and {name}_FILE are both set.", hint="Unset one of them.")
         if name in environment:
             return environment[name]
         if f"{name}_FILE" in environment:

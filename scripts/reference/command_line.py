@@ -32,7 +32,9 @@ have a `level` are log lines, and an error, if there is one, is the last line.
 If standard output is not a terminal, `TERM` is `dumb` or `NO_COLOR` is set, there are no escape codes: no
 colour, no bold text, no spinner. If the reader closes the output early, as `head` does, the command ends
 silently with exit code 141; a full disk or a closed standard output is an error with exit code 1. Ctrl-C ends
-a command at any time with exit code 130 and a report of what was sent until then.
+a command at any time with exit code 130 and a report of what was sent until then. In the first tenth of a
+second, before the package is loaded, the signal itself ends the process, which a shell reports as 130 too,
+and nothing is sent or written.
 
 Addresses are `0x…`, the name of an account (`medsync account new`), `devnet:<n>` for a predeployed account
 of a local devnet, or `me` for the signing account. Where a commitment is expected, `0x…` is used unchanged.

@@ -58,13 +58,23 @@ VALUES = [
     ("pool withdraw 1.5 --unit smallest", "no parts"),
     ("pool withdraw 0.0000000000000000001", "18 decimal places"),
     ("deploy --salt salt", "--salt"),
+    ("deploy --token STRK", "or leave --token out for STRK"),
 ]
 SETTINGS = [
     ("entity list --deployment nowhere", "nowhere.json"),
     ("entity list --deployment ./empty.json", "not a valid deployment record"),
     ("entity list --network mars", "'mars'"),
     ("entity list --network sepolia", "--rpc-url"),
-    ("entity list --rpc-url ftp://localhost", "must be an http or https URL; ftp://localhost is not."),
+    (
+        "entity list --rpc-url ftp://localhost",
+        "--rpc-url must be an http or https URL; ftp://localhost is not: it does not begin with http://",
+    ),
+    ("entity list --rpc-url ,", "--rpc-url contains no URL"),
+    (
+        "entity list --rpc-url http://localhost:port",
+        "--rpc-url must be an http or https URL; (malformed URL)",
+    ),
+    ("entity list --rpc-url http://", "it names no host"),
     (f"{ADD} --account someone", "no account of that name"),
     (f"{ADD} --account 0x1@nowhere", "passphrase"),
     (f"{ADD} --account ./nowhere.json", "nowhere.json"),
@@ -81,7 +91,7 @@ TABLE = [
     *((line, ExitCode.USAGE, named) for line, named in USAGE),
     *((line, ExitCode.BAD_INPUT, named) for line, named in VALUES + SETTINGS),
     (
-        "deploy --token 0x1234567 --deployment ./none.json",
+        "deploy --token 0x1234567 --deployment ./unmade.json",
         ExitCode.NOT_VERIFIED,
         "There is no contract at 0x1234567",
     ),
@@ -168,6 +178,13 @@ def test_no_secret_is_shown_or_logged(here: Here, environment: dict[str, str], l
     assert "Traceback" in done.err
     for secret in (SECRET, str(int(SECRET, 16)), "opens it"):
         assert secret not in done.err.lower() + here.log.read_text().lower()
+
+
+def test_only_commands_with_a_unit_speak_of_it(here: Here) -> None:
+    assert "--unit smallest" in here.run("pool withdraw much").err
+    refused = here.run("account fund 0x1 --amount much").err
+    assert "Write an amount like 12.5." in refused
+    assert "--unit" not in refused
 
 
 def test_traceback_only_if_asked_for(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

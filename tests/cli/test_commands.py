@@ -131,7 +131,10 @@ def test_accesses(here: Here, registered: None) -> None:
 
     log = here.json(f"access log {PATIENT}")
     assert [entry["seq"] for entry in log] == list(range(1, len(log) + 1))
-    assert f"Complete: {len(log)} entries" in here.run(f"access log {PATIENT}").ok().err
+    assert (
+        f"Complete: the log of length {len(log)} leads to the head"
+        in here.run(f"access log {PATIENT}").ok().err
+    )
 
     for format in ("csv", "fhir", "receipt"):
         here.json(f"access export {PATIENT} --format {format} --output export.{format}")
@@ -165,6 +168,21 @@ def test_rewards(here: Here, registered: None) -> None:
     assert_refused(here.run(f"pool withdraw 1 {as_funder}"), "POOL/INSUFFICIENT_CREDIT")
     assert_refused(here.run(f"pool close {terms} {as_funder}"), "POOL/CLOSE_TOO_EARLY")
     assert here.json(f"pool announce-close {terms} {as_funder}")["closing_at"] is not None
+
+
+def test_a_deposit_beyond_the_balance_names_both(here: Here) -> None:
+    """The fee comes out of the same balance: a deposit of all of it would be reverted, and paid."""
+    before = here.json(f"account show {PARTNER}")["balance"]
+    new = "--terms beyond.json --purpose HRESCH --rate 1 --expires +1w --unit smallest"
+    for deposit in (int(before), 2 * int(before)):
+        refused = here.run(f"pool fund {new} --amount {deposit} --account {PARTNER} --json")
+        assert refused.code == ExitCode.REFUSED
+        error = json.loads(refused.err)
+        assert (error["error"], error["balance"]) == ("INSUFFICIENT_BALANCE", before)
+        assert int(error["needed"]) > deposit
+        assert "The deposit needs a balance of " in error["message"]
+    assert here.json(f"account show {PARTNER}")["balance"] == before
+    assert not (here.folder / "beyond.json").exists()
 
 
 def test_a_pool_that_is_not_the_published_one(here: Here, registered: None) -> None:
@@ -202,6 +220,24 @@ def test_looking_around(here: Here) -> None:
     report = {one["part"]: one for one in here.run("doctor --json").json}
     assert report["starknet-devnet"]["ok"] is True
     assert {"python", "scarb", "artifacts", "devnet", "account"} <= set(report)
+
+
+def test_looking_around_writes_nothing(here: Here) -> None:
+    url = here.json("devnet status")["url"]
+    here.write("file", "")
+    nowhere = {"XDG_STATE_HOME": str(here.folder / "file")}
+    planned = here.run(f"deploy --dry-run --rpc-url {url}/rpc", **nowhere).ok()
+    assert "on the chain" in planned.out
+    assert here.run("devnet status", **nowhere).ok().err == ""
+
+
+def test_an_incomplete_deployment_says_how_to_complete_it(here: Here) -> None:
+    record = here.read("devnet.json")
+    here.write("half.json", record | {"status": "incomplete", "wiring": None, "finished_at": None})
+    checked = here.run("deployments check --deployment ./half.json")
+    assert checked.code == ExitCode.NOT_VERIFIED
+    assert "the deployment is incomplete" in checked.err
+    assert "Run `medsync deploy` again: it resumes." in checked.err
 
 
 def test_listing_says_where_it_looked(here: Here) -> None:

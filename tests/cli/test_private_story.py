@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,10 @@ def test_a_record(private: Private, cli: Cli) -> None:
     verified = private.json("anchor verify proof.json")
     assert (verified["included"], verified["published_class"]) == (True, True)
     assert verified["attested"] == "2 signed, 2 were needed"
+    private.json("anchor prove --index 0 --home hospital --output first.json")
+    entry = private.json("anchor verify first.json")["entry"]
+    assert (entry["kind"], entry["categories"]) == ("RECORD", kept["categories"])
+    assert datetime.fromisoformat(entry["at"]).tzinfo is UTC
     proof = cli.read("proof.json")
     proof["operation"]["version"] = 2
     cli.write("forged.json", json.dumps(proof))
@@ -128,6 +133,7 @@ def test_a_record(private: Private, cli: Cli) -> None:
 def test_a_new_home(private: Private) -> None:
     made = private.json("private init --home new")
     assert made["node"] == "EMBEDDED"
+    assert (private.here.folder / "new" / "bridge" / "cards").is_dir()
     assert private.json("private list --home new") == []
     again = private.run("private init --home new")
     assert again.code == ExitCode.BAD_INPUT
@@ -168,3 +174,4 @@ def test_no_home_and_no_passphrase(private: Private, here: Here) -> None:
     wrong = here.run("private backup b.db --home clinic", MEDSYNC_PASSPHRASE="another", **elsewhere)
     assert wrong.code == ExitCode.BAD_INPUT
     assert "does not open" in wrong.err
+    assert "Type it again, or correct where it comes from" in wrong.err

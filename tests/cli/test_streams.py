@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from medsync import __version__
 from medsync.errors import ExitCode
 
 MEDSYNC = [sys.executable, "-m", "medsync"]
@@ -97,6 +98,13 @@ def test_interrupted_at_the_start_in_json() -> None:
     assert done.returncode == ExitCode.INTERRUPTED
     error = json.loads(done.stderr)
     assert (error["error"], error["exit_code"]) == ("INTERRUPTED", ExitCode.INTERRUPTED)
+
+
+@pytest.mark.parametrize("line", ["--json --version", "--version --json"])
+def test_the_version_in_json(line: str) -> None:
+    done = shell(f"medsync {line}")
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    assert json.loads(done.stdout) == {"version": __version__}
 
 
 @pytest.mark.parametrize("line", ["--help", "consent --help", "devnet status", "--version"])

@@ -41,6 +41,7 @@ from medsync.protocol.vocabulary import (
 from medsync.starknet import accounts
 from medsync.starknet.accounts import create_keystore, load_account, predeployed_accounts
 from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.network import STRK_TOKEN, Connection, connect
 from medsync.starknet.signing import SignedConsent, signed_from_json
 from medsync.starknet.transactions import Account, bounds_for
@@ -289,6 +290,9 @@ async def test_a_campaign_from_deposit_to_close(stage: Stage) -> None:
     before = await funder.campaign(terms)
     assert before == Campaign(terms.id, world.medsync.address, CampaignStatus.NONE, 0, 0, 0)
 
+    with pytest.raises(InsufficientBalance, match="The deposit needs a balance of") as beyond:
+        await funder.fund(terms, MONEY + 1)
+    assert (beyond.value.balance, beyond.value.token) == (MONEY, world.token.address)
     funded = await funder.fund(terms, 3 * RATE)
     assert [type(event) for event in funded.events] == [ev.CampaignOpened, ev.RewardDeposited]
     assert funded.value == (True, None)

@@ -214,6 +214,17 @@ def test_a_command_happens_once(desk: Desk, name: str, record_property: RecordPr
                 reach.add(name, fault, happens_once(desk, name, Planned(fault, skip=number)))
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_that_ends_after_its_block_is_not_done_again(desk: Desk, name: str) -> None:
+    who, line, _ = COMMANDS[name]
+    desk.scene.proxy.seen.clear()
+    desk.succeeds(who(desk), line)
+    seen = list(desk.scene.proxy.seen)
+    submitted = next(number for number, method in enumerate(seen) if method in SUBMISSIONS)
+    for number in range(submitted + 1, len(seen)):
+        assert "was sent" in happens_once(desk, name, Planned("Ctrl-C before", skip=number))
+
+
 def test_an_export_is_whole_or_not_there(desk: Desk, record_property: RecordProperty) -> None:
     """And after an interruption the same command writes it."""
     with reaching(record_property, "export interrupted", [*INTERRUPTIONS], "access export") as reach:

@@ -60,10 +60,12 @@ class Shell:
         """The answer of a line's command, which must succeed; None for what is no `medsync` command."""
         for word, value in self.printed.items():
             line = re.sub(rf"\b{word}\b", value, line)
-        program, *arguments = shlex.split(line, comments=True)
+        if not (words := shlex.split(line, comments=True)):
+            return None
+        program, *arguments = words
         if program == "export":
             self.patch.setenv(*arguments[0].split("=", 1))
-        elif program in ("echo", "mkdir"):
+        elif program == "echo":
             subprocess.run(line, shell=True, check=True)
         elif program == "medsync" and arguments[0] != "devnet":  # The devnet that runs is used.
             code = cli.run([*arguments, "--json"])

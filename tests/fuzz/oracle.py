@@ -57,6 +57,8 @@ def faults(bench: Bench, done: Done) -> list[str]:
     if done.code in ANSWERED or is_partial or is_report or is_poor:
         if not out and "watch" not in done.line:
             found.append("there is no answer")
+        if "--json" in done.line and not _is_json(out, lines="watch" in done.line):
+            found.append("the answer is no JSON")
     else:
         found += _error_faults(done, err)
     for name, text in {"standard output": out, "standard error": err}.items():
@@ -100,6 +102,16 @@ def _without_shown(done: Done, text: str) -> str:
         if _is(done, path) and done.code == ExitCode.OK:
             text = text.replace(shown, "")
     return text
+
+
+def _is_json(text: str, *, lines: bool) -> bool:
+    """Whether a text is one JSON document, or `lines` of them."""
+    try:
+        for document in text.splitlines() if lines else [text]:
+            json.loads(document)
+    except ValueError:
+        return False
+    return True
 
 
 def _error_faults(done: Done, err: str) -> list[str]:

@@ -1,6 +1,8 @@
 """Every argument and option of every command, given what it does not take."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from medsync.errors import ExitCode
 from tests.fuzz.bench import Bench
 from tests.fuzz.lines import Command, commands
 from tests.fuzz.malformed import texts
-from tests.fuzz.oracle import check, examples, tally
+from tests.fuzz.oracle import check, examples, faults, tally
 from tests.harness.reach import Reach
 
 COMMANDS = commands()
@@ -21,12 +23,19 @@ CALLED = {"--passphrase-file": "passphrase"}
 def test_every_command_answers_what_is_right(bench: Bench) -> None:
     """Else what follows would only show that nothing works at all."""
     for command in COMMANDS:
-        for line in command.lines:
-            done = bench.run(line)
+        for line, form in product(command.lines, ([], ["--json"])):
+            done = bench.run([*form, *line])
             check(bench, done)
             assert done.log, done
             needs_devnet = command.path == "devnet up"
             assert done.code == (ExitCode.MISSING_TOOL if needs_devnet else ExitCode.OK), done
+
+
+def test_an_answer_that_is_no_json_is_found(bench: Bench) -> None:
+    for line in (["entity", "list"], ["watch", "--from-block=0", "--count=2"]):
+        done = bench.run(["--json", *line])
+        assert not faults(bench, done)
+        assert faults(bench, replace(done, out=done.out + b"{'entity': 1}\n")) == ["the answer is no JSON"]
 
 
 def test_malformed_arguments(bench: Bench, record_property: Callable[[str, object], None]) -> None:

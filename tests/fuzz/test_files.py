@@ -206,7 +206,7 @@ SETTINGS: Final = {
     PASSPHRASE_VARIABLE: LISTING,
     f"{PASSPHRASE_VARIABLE}_FILE": LISTING,
     HOME_VARIABLE: ["private", "list"],
-    "XDG_STATE_HOME": ["devnet", "status"],
+    "XDG_STATE_HOME": ["devnet", "down"],
     "XDG_CACHE_HOME": ["devnet", "up"],
     "--network": ["entity", "list"],
     "--rpc-url": ["entity", "list"],

@@ -145,7 +145,10 @@ async def log(context: Context, patient: values.PatientText = ME) -> Answer:
     Proven is that every entry is included and that the log is append-only up to its head on the chain.
     """
     export = await _fetch(context, patient)
-    context.say(f"Complete: {export.head.count} entries lead to the head {export.head.head:#x} on the chain.")
+    context.say(
+        f"Complete: the log of length {export.head.count} leads to the head {export.head.head:#x} on the "
+        "chain."
+    )
     return [
         {
             "seq": entry.seq,

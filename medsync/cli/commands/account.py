@@ -18,9 +18,8 @@ from medsync.starknet import account_deployment, account_files, accounts
 from medsync.starknet.account_deployment import account_state
 from medsync.starknet.account_files import OPEN_ZEPPELIN_CLASS, AccountSource
 from medsync.starknet.clients import Erc20Client
-from medsync.starknet.fees import FAUCETS, InsufficientBalance
+from medsync.starknet.fees import FAUCETS
 from medsync.starknet.network import STRK_TOKEN
-from medsync.starknet.transactions import bounds_for, max_fee
 
 app = typer.Typer(no_args_is_help=True, help="Make, fund and deploy the accounts that sign.")
 
@@ -129,7 +128,7 @@ async def fund(
     Example: medsync account fund deployer --amount 10
     """
     address = await context.address(account, "ACCOUNT")
-    fri = values.amount(amount, "--amount", STRK_DECIMALS, values.Unit.TOKEN)
+    fri = values.amount(amount, "--amount", STRK_DECIMALS)
     if not fri:
         raise InputError("--amount must be more than zero.")
     connection = await context.connection()
@@ -142,12 +141,9 @@ async def fund(
         except InputError as error:
             funding = _funding(connection.network, account, address)
             raise InputError(error.message, hint=f"To fund it: {funding}") from None
-        held = (await account_state(connection.client, payer.address)).balance
-        # The fee comes out of the same balance: a transfer that leaves too little for it reverts and costs.
-        needed = fri + max_fee(await bounds_for(connection.client, l2_gas=_TRANSFER_GAS))
-        if held < needed:
-            raise InsufficientBalance("The transfer", payer.address, balance=held, needed=needed)
-        sent = paid(await context.send(Erc20Client(STRK_TOKEN, payer).transfer(address, fri)))
+        token = Erc20Client(STRK_TOKEN, payer)
+        await token.check_balance(fri, "The transfer", l2_gas=_TRANSFER_GAS)
+        sent = paid(await context.send(token.transfer(address, fri)))
     state = await account_state(connection.client, address)
     return {
         "address": Hex(address),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,8 +21,10 @@ from medsync.private.bridge import proofs, rotation
 from medsync.private.bridge.journal import Journal
 from medsync.private.home import Home
 from medsync.private.keys.keys import AttestorKey
+from medsync.private.records.application import Operation, RecordOperation
 from medsync.protocol.anchor import node_identity
 from medsync.protocol.types import AnchorNode
+from medsync.protocol.vocabulary import Category
 from medsync.storage.files import read_bytes
 
 app = typer.Typer(
@@ -48,7 +50,7 @@ async def nodes(
                 identity = node_identity(store.node.kind, store.member)
             found.append({"stark_key": home.public(AttestorKey)["stark_key"], "identity": hex(identity)})
     if threshold > len(found):
-        raise InputError(f"--threshold: {threshold} of {len(found)} nodes cannot sign.")
+        raise InputError(f"--threshold: {threshold} is more than the number of nodes, {len(found)}.")
     context.files.add(
         output, json.dumps({"threshold": threshold, "nodes": found}, indent=2) + "\n", "--output"
     )
@@ -194,7 +196,7 @@ async def verify(
         context.say("The contract's class is not the PrivateAnchor that this package publishes.")
     return {
         "included": True,
-        "entry": proof.operation.model_dump(mode="json"),
+        "entry": _shown(proof.operation),
         "index": proof.index,
         "size": proof.size,
         "root": Hex(proof.root),
@@ -206,6 +208,14 @@ async def verify(
         "signers": list(found.signers),
         "published_class": found.published,
     }
+
+
+def _shown(operation: Operation) -> dict[str, Any]:
+    """An entry, its categories and times as other commands answer them."""
+    shown = operation.model_dump(mode="json") | {"at": Time(operation.at)}
+    if isinstance(operation, RecordOperation):
+        shown["categories"] = Category(operation.categories)
+    return shown
 
 
 @command(app, "audit")

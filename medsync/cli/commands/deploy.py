@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -18,6 +18,8 @@ from medsync.deployment.token import Token
 from medsync.errors import ExitCode
 from medsync.starknet.fees import strk
 from medsync.starknet.network import STRK_TOKEN
+
+_TOKEN_HELP: Final = "the address of an ERC-20 (0x…), or leave --token out for STRK."
 
 
 def register(app: typer.Typer) -> None:
@@ -62,7 +64,7 @@ async def deploy(
     request = Request(
         deployer=account.address,
         admin=await context.address(admin, "--admin"),
-        token=await context.address(token, "--token") if token else STRK_TOKEN,
+        token=await context.address(token, "--token", _TOKEN_HELP) if token else STRK_TOKEN,
         salt=values.felt(salt, "--salt"),
         anchor=anchor,
     )

@@ -58,7 +58,8 @@ async def check(context: Context) -> Answer:
     with context.busy("Checking"):
         differences = await deployer.check(connection.client, record)
     if differences:
-        raise VerificationError(f"{path} is not what is on the chain:", findings=differences)
+        hint = "" if record.complete else "Run `medsync deploy` again: it resumes."
+        raise VerificationError(f"{path} is not what is on the chain:", findings=differences, hint=hint)
     return {
         "deployment": path.stem,
         "network": record.network,

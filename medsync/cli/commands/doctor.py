@@ -184,8 +184,9 @@ async def _assert_own(account: Account) -> None:
 
 async def _deployment(context: Context, report: _Report, connection: Connection | None) -> None:
     """The deployment that a command would use, and the folder of all."""
-    recorded = ", ".join(path.stem for path in record.find_all()) or "none"
-    report.add("records", f"{recorded} in {record.folder()}", needed=False)
+    with report.of("records"):
+        recorded = ", ".join(path.stem for path in record.find_all()) or "none"
+        report.add("records", f"{recorded} in {record.folder()}", needed=False)
     with report.of("deployment"):
         path = context.record_path()
         if not path.exists() and not context.options.deployment:

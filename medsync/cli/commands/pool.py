@@ -16,6 +16,7 @@ from medsync.cli.values import Unit
 from medsync.errors import InputError
 from medsync.protocol.commitments import new_salt
 from medsync.protocol.types import CampaignTerms
+from medsync.starknet.clients import DEPOSIT_GAS
 from medsync.storage.files import is_there
 
 app = typer.Typer(no_args_is_help=True, help="Fund campaigns, allow accessors, draw rewards.")
@@ -79,6 +80,7 @@ async def fund(
         # Before the money is sent: without the terms, the salt above all, nobody could use the campaign.
         context.files.add(terms, campaigns.dumps(campaign), "--terms")
     token = await context.token(signing=True)
+    await token.check_balance(deposit, "The deposit", l2_gas=DEPOSIT_GAS)
     result = await context.send(token.approve(pool.address, deposit), pool.deposit(campaign, deposit))
     state = await pool.campaign(campaign)
     return {

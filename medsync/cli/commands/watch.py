@@ -66,7 +66,7 @@ async def watch(
                     return
     except TimeoutError:
         if count is not None:
-            raise MedSyncError(f"Only {seen} of {count} events within {patience:g} s.") from None
+            raise MedSyncError(f"Events within {patience:g} s: only {seen} of {count}.") from None
 
 
 class _Source:

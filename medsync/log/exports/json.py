@@ -82,7 +82,7 @@ def verify_export(text: str | bytes, head: LogHead | None = None) -> VerifiedExp
     if expected != export.head:
         findings.insert(
             0,
-            f"the document states {export.head.count} entries and head {hex(export.head.head)}, "
+            f"the document states length {export.head.count} and head {hex(export.head.head)}, "
             f"the chain {expected.count} and {hex(expected.head)}",
         )
     if findings:

@@ -287,7 +287,8 @@ def _check_growth(request: AttestationRequest, head: AnchorHead, values: Sequenc
     """Raise VerificationError unless the request's log is the anchored log plus exactly these entries."""
     if (request.previous_size, request.previous_root) != (head.size, head.root):
         raise VerificationError(
-            f"The request goes on from size {request.previous_size}; {head.size} are anchored, or others."
+            f"The request goes on from size {request.previous_size}; the size of the anchored log is "
+            f"{head.size}, or its root differs."
         )
     frontier = Frontier(head.size, request.peaks)
     if frontier.root != head.root:

@@ -163,8 +163,8 @@ class Journal:
         """Raise VerificationError unless this log extends the anchored log."""
         if size > len(self.log) or self.log.root(size) != root:
             raise VerificationError(
-                f"The chain has anchored a log of {size} entries that this bridge's {len(self.log)} entries"
-                " do not extend.",
+                f"The chain has anchored a log of size {size}, which this bridge's log of size "
+                f"{len(self.log)} does not extend.",
                 hint="Restore the journal, or find the other bridge: two bridges must not share an anchor.",
             )
 

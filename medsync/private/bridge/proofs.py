@@ -74,7 +74,7 @@ def prove(journal: Journal, chain: int, anchor: int, size: int, index: int) -> I
     Raises InputError if the position is not anchored yet.
     """
     if not 0 <= index < size:
-        raise InputError(f"There is no entry at position {index}: {size} are anchored, from 0.")
+        raise InputError(f"There is no entry at position {index}: the size of the anchored log is {size}.")
     (operation,) = journal.operations(index, index + 1)
     proof = InclusionProof(
         chain=chain,
@@ -115,7 +115,7 @@ async def verify(proof: InclusionProof, client: FullNodeClient, chain: int) -> V
                 await contract.is_published(),
             )
     raise VerificationError(
-        f"{proof.anchor:#x} never anchored the root {proof.root:#x} with {proof.size} entries."
+        f"{proof.anchor:#x} never anchored the root {proof.root:#x} with size {proof.size}."
     )
 
 

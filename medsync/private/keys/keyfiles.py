@@ -107,7 +107,7 @@ def read_key(path: Path, kind: type[K], passphrase: str) -> K:
     )
     secret = next((secret for secret in opened if secret is not None), None)
     if secret is None:
-        raise WrongPassphrase(f"The passphrase does not open the key file {path}.")
+        raise WrongPassphrase(f"the key file {path}")
     try:
         key = kind(secret)
     except InvalidValue:

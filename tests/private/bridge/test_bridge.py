@@ -408,7 +408,7 @@ async def test_two_bridges_on_one_anchor(scene: Scene) -> None:
         second.journal.append("another", [operations[1].model_copy(update={"seq": 0})])
         done = await second.step()
     assert isinstance(done.trouble, VerificationError)
-    assert "do not extend" in done.trouble.message
+    assert "does not extend" in done.trouble.message
     assert (await scene.anchor.head()).size == 1
 
 

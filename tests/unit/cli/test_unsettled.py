@@ -50,6 +50,15 @@ def test_accounts_do_not_share_what_they_know() -> None:
     assert not other.unsettled
 
 
+def test_nothing_has_to_be_written_when_all_is_settled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    unsettled.recall(account())
+    unsettled.keep(account())
+
+
 def test_nothing_is_kept_when_all_is_settled(folder: Path) -> None:
     unsettled.keep(account(sent=SENT))
     unsettled.keep(account())

@@ -17,6 +17,7 @@ from medsync.protocol import events, types
 from medsync.protocol.commitments import Domain, Opening
 from medsync.protocol.vocabulary import Category, Decision, Power, Purpose
 from medsync.storage.files import write_new
+from medsync.storage.versions import UnsupportedVersion
 
 NOW = 1_800_000_000
 
@@ -115,6 +116,17 @@ def test_commitments(tmp_path: Path) -> None:
     kept.write_text(kept.read_text().replace(f"{committed:#x}", "0x1"))
     with pytest.raises(VerificationError):
         values.commitment(str(kept), "--record", Domain.RECORD)
+
+
+@pytest.mark.parametrize(("version", "hint"), [(0, "an older MedSync"), (2, "upgrade this one")])
+def test_an_opening_of_another_version_is_refused_by_name(tmp_path: Path, version: int, hint: str) -> None:
+    path = tmp_path / "terms.opening.json"
+    text = Opening.of(Domain.TERMS, b"what was agreed").to_json()
+    path.write_text(text.replace("medsync.opening/1", f"medsync.opening/{version}"))
+    with pytest.raises(UnsupportedVersion) as refused:
+        values.commitment(str(path), "--terms", Domain.TERMS)
+    assert f"--terms: {path} has format version {version}; this program reads version 1" in str(refused.value)
+    assert hint in refused.value.hint
 
 
 @pytest.mark.parametrize(

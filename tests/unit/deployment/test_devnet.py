@@ -241,6 +241,14 @@ def in_another_process(call: str) -> str:
     ).stdout.strip()
 
 
+def test_nothing_is_written_to_know_that_none_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in (tmp_path / "new", tmp_path / "file" / "below"):
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("XDG_STATE_HOME", str(place))
+        assert background_status() is None
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_background_devnet_stays_until_it_is_ended(state: Path) -> None:
     assert background_status() is None
     assert not background_down()

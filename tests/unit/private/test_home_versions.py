@@ -70,7 +70,7 @@ def assert_migrated(folder: Path) -> None:
     assert home.settings.form == "medsync.private-home/2"
     assert json.loads((folder / "home.json").read_text())["form"] == "medsync.private-home/2"
     assert home.key(BridgeKey, PASSPHRASE)
-    assert [path.name for path in (folder / "bridge").iterdir()] == ["journal.db"]
+    assert [path.name for path in (folder / "bridge").glob("*.db*")] == ["journal.db"]
     with Journal(folder / "bridge" / "journal.db") as journal:
         assert journal.processed(ENTRY.patient) == {ENTRY.seq}
 

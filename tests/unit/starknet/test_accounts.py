@@ -254,6 +254,20 @@ def test_half_an_account_is_not_left_behind(data: Path, tmp_path: Path) -> None:
     assert not list(data.rglob("*.json"))
 
 
+def test_folders_that_cannot_be_written_say_what_to_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    with pytest.raises(InputError, match="cannot be made: Not a directory") as refused:
+        create_account("deployer", PASSPHRASE)
+    assert refused.value.hint == "Set XDG_DATA_HOME to a folder that can be written."
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with pytest.raises(InputError, match=r"The keystore .* cannot be written") as refused:
+        create_account("deployer", PASSPHRASE, keystore=tmp_path / "no folder" / "keystore")
+    assert "name another file for the keystore" in refused.value.hint
+
+
 async def test_the_keystore_of_another_account_is_refused(data: Path, keystore: Path) -> None:
     made = create_account("deployer", PASSPHRASE)
     assert made.keystore is not None

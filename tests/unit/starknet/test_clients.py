@@ -20,9 +20,10 @@ from medsync.protocol.types import (
 from medsync.protocol.vocabulary import Category, Power, Purpose, Role
 from medsync.starknet.anchor import PrivateAnchorClient
 from medsync.starknet.clients import ContractClient, Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.signer import StarkSigner
 from medsync.starknet.signing import sign_consent, sign_revocation
-from medsync.starknet.transactions import Account, Invocation
+from medsync.starknet.transactions import Account, Invocation, Sent
 from tests.harness.abi_types import ABIS, assert_same, functions
 from tests.harness.driver import Abi
 from tests.harness.histories import CHAIN, CONTRACT, PATIENT, RESEARCHER, START, TERMS
@@ -159,10 +160,22 @@ async def test_what_goes_wrong_in_a_view_is_named() -> None:
     spy.trouble = ClientError("Contract not found", 20)  # type: ignore[arg-type]
     with pytest.raises(ContractError, match=r"MedSync\.log_head refused: CONTRACT_NOT_FOUND") as refused:
         await client.log_head(PATIENT)
-    assert "`medsync deploy` deploys them again" in refused.value.hint
+    assert "`medsync deploy` deploys the contracts again" in refused.value.hint
+    # What a traceback shows.
+    assert str(refused.value).endswith("a devnet that was restarted has lost its contracts.")
     spy.trouble = TimeoutError()
     with pytest.raises(NetworkError, match=r"MedSync\.log_head failed: the node did not answer in time"):
         await client.log_head(PATIENT)
+
+
+async def test_a_balance_that_an_earlier_try_may_have_spent_is_not_checked() -> None:
+    spy = _Spy(12, 0)
+    account = Account(7, spy, StarkSigner(5, CHAIN))  # type: ignore[arg-type]
+    token = Erc20Client(0x70, account)
+    with pytest.raises(InsufficientBalance, match=r"needs a balance of 30 .* 0x7 has 12"):
+        await token.check_balance(30, "The deposit", l2_gas=1)
+    account.recall({0x1: Sent(0, [], 0.0)})
+    await token.check_balance(30, "The deposit", l2_gas=1)
 
 
 def test_a_client_without_account_only_reads() -> None:

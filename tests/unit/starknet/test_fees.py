@@ -4,6 +4,7 @@ import pytest
 
 from medsync.errors import ExitCode
 from medsync.starknet.fees import InsufficientBalance, strk
+from medsync.starknet.network import STRK_TOKEN
 
 STRK = 10**18
 
@@ -33,8 +34,19 @@ def test_too_little_says_how_much_is_needed_there_and_missing() -> None:
         "message": "",
         "hint": "",
         "exit_code": ExitCode.REFUSED,
+        "token": hex(STRK_TOKEN),
         "account": "0xacc",
         "balance": str(STRK // 4),
         "needed": str(STRK),
         "missing": str(3 * STRK // 4),
     }
+
+
+def test_too_little_of_another_token_is_counted_in_its_smallest_unit() -> None:
+    error = InsufficientBalance("The deposit", 0xACC, balance=12, needed=30, token=0x70)
+    assert error.message == (
+        "The deposit needs a balance of 30 of the token 0x70, in its smallest unit, and 0xacc has 12: "
+        "18 are missing. Nothing was sent."
+    )
+    assert "account fund" not in error.hint
+    assert error.to_json()["token"] == "0x70"

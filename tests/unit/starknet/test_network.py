@@ -297,6 +297,30 @@ def test_the_url_is_the_given_one_or_the_environments_or_the_networks(
         node_urls("goerli")
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (",", "contains no URL"),
+        ("localhost:5050", "it does not begin with http:// or https://"),
+        ("ftp://localhost", "it does not begin with http:// or https://"),
+        ("http://", "it names no host"),
+        ("http://localhost:0", "no node listens on port 0"),
+        ("http://localhost:99999", "its host or its port is malformed"),
+        ("http://[::1", "its host or its port is malformed"),
+    ],
+)
+def test_a_malformed_url_is_refused_with_its_place_and_the_reason(
+    monkeypatch: pytest.MonkeyPatch, text: str, fault: str
+) -> None:
+    monkeypatch.setenv(URL_VARIABLE, text)
+    for urls, name in ((text, "The node's URL"), (None, URL_VARIABLE)):
+        with pytest.raises(InputError) as refused:
+            node_urls("sepolia", urls)
+        assert refused.value.message.startswith(f"{name} ")
+        assert fault in refused.value.message
+        assert refused.value.hint
+
+
 @pytest.mark.parametrize("separator", [",", " ", "\n", " , ", ",,"])
 def test_several_urls_are_separated_by_commas_or_spaces(separator: str) -> None:
     first, second = "http://127.0.0.1:1/rpc", "http://127.0.0.1:2/rpc"

@@ -598,6 +598,29 @@ async def test_the_failing_call_of_several_is_named(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "meaning"),
+    [
+        (20, "There is no contract at this address on this chain"),
+        (21, "has no such function"),
+        (54, "too little STRK for the highest fee"),
+        (65, "no transaction at this price"),
+    ],
+)
+def test_the_message_says_what_a_nodes_code_means_and_the_hint_what_to_do(code: Any, meaning: str) -> None:
+    error = refusal(ClientError("refused", code), function="MedSync.admin")
+    assert meaning in str(error)
+    assert error.hint
+    assert meaning not in error.hint
+
+
+def test_a_call_of_a_contract_that_is_gone_says_so_in_its_message(account: Account) -> None:
+    reverted = "Requested contract address 0x1234 is not deployed."
+    error = refusal(ClientError("reverted", 41, reverted), call(account, "revoke_consent"))  # type: ignore[arg-type]
+    assert "There is no contract at this address on this chain" in str(error)
+    assert "`medsync deploy`" in error.hint
+
+
+@pytest.mark.parametrize(
     ("code", "kind", "name"),
     [
         (20, ContractError, "CONTRACT_NOT_FOUND"),

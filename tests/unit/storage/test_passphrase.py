@@ -6,6 +6,7 @@ import pytest
 
 from medsync.errors import InputError
 from medsync.storage.passphrase import (
+    WrongPassphrase,
     find_passphrase,
     new_passphrase,
     possible_passphrases,
@@ -21,13 +22,30 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_file_comes_before_the_environment(file: Path) -> None:
-    environment = {"MEDSYNC_PASSPHRASE": "from the environment", "MEDSYNC_PASSPHRASE_FILE": "missing"}
+    environment = {"MEDSYNC_PASSPHRASE": "from the environment"}
     assert find_passphrase(file, environment=environment) == "from a file"
     assert find_passphrase(environment=environment) == "from the environment"
 
 
 def test_the_environment_can_name_a_file(file: Path) -> None:
     assert find_passphrase(environment={"MEDSYNC_PASSPHRASE_FILE": str(file)}) == "from a file"
+
+
+@pytest.mark.parametrize("name", ["MEDSYNC_PASSPHRASE", "MEDSYNC_ACCOUNT_PASSPHRASE"])
+def test_a_variable_and_the_one_that_names_a_file_are_refused_together(file: Path, name: str) -> None:
+    environment = {name: "hunter2 hunter2", f"{name}_FILE": str(file)}
+    with pytest.raises(InputError, match=f"{name} and {name}_FILE are both set") as refused:
+        find_passphrase(account=True, environment=environment)
+    assert refused.value.hint == "Unset one of them."
+    assert find_passphrase(file, account=True, environment=environment) == "from a file"
+
+
+def test_a_wrong_passphrase_says_where_it_may_come_from() -> None:
+    assert "--passphrase-file, MEDSYNC_PASSPHRASE" in WrongPassphrase("the key file k").hint
+    keystore = WrongPassphrase("the keystore k", account=True)
+    assert keystore.message == "The passphrase does not open the keystore k."
+    assert "MEDSYNC_ACCOUNT_PASSPHRASE, MEDSYNC_PASSPHRASE" in keystore.hint
+    assert "--passphrase-file" not in keystore.hint
 
 
 def test_an_accounts_keystore_can_have_a_passphrase_of_its_own(file: Path) -> None:

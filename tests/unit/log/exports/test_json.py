@@ -154,7 +154,7 @@ def test_consistent_forgery_needs_the_chains_head():
     assert not verify_export(forged).anchored
     findings = verify(json.loads(forged), HEAD)
     assert findings[0] == (
-        f"the document states 6 entries and head {hex(head.head)}, the chain 5 and {hex(HEAD.head)}"
+        f"the document states length 6 and head {hex(head.head)}, the chain 5 and {hex(HEAD.head)}"
     )
     assert "invented: entry 6 is beyond the 5 entries that were logged" in findings
 
