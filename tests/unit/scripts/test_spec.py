@@ -348,7 +348,7 @@ def rewrite(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-DRIFTS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
+DRIFTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "none": (lambda root: None, []),
     "effect added": (
         lambda root: rewrite(
