@@ -338,9 +338,7 @@ def test_a_consent_that_is_not_live_can_be_withdrawn(world: World, state: str) -
     elif state == "grantee suspended":
         world.send(world.admin, "suspend_entity", address=world.researcher)
     elif state == "refused":
-        world.send(
-            world.patient, "refuse_consent", grantee=world.researcher, purpose=HRESCH, study=BROAD
-        )
+        world.send(world.patient, "refuse_consent", grantee=world.researcher, purpose=HRESCH, study=BROAD)
     (event,) = withdraw(world).events
     assert event.name == "ConsentRevoked"
     assert stored(world)["status"] == "Withdrawn"
