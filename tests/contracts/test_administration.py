@@ -212,9 +212,5 @@ def test_a_successor_of_the_deployment_is_announced_and_taken_back(world: World)
 
 
 def test_a_deployment_does_not_succeed_itself(world: World) -> None:
-    world.refuses(
-        "ENTITY/BAD_SUCCESSOR", world.admin, "announce_successor", successor=world.medsync.address
-    )
-    world.refuses(
-        "ENTITY/NOT_ADMIN", world.stranger, "announce_successor", successor=world.medsync.address
-    )
+    world.refuses("ENTITY/BAD_SUCCESSOR", world.admin, "announce_successor", successor=world.medsync.address)
+    world.refuses("ENTITY/NOT_ADMIN", world.stranger, "announce_successor", successor=world.medsync.address)

@@ -26,14 +26,10 @@ def entity(world: World, address: int) -> Any:
 
 def test_deployment_installs_the_administrator_and_fixes_the_class_of_pools(world: World) -> None:
     pool_class = world.chain.declared("RewardPool").hash
-    medsync, deployment = world.chain.deployment(
-        world.chain.declared("MedSync"), [world.auditor, pool_class]
-    )
+    medsync, deployment = world.chain.deployment(world.chain.declared("MedSync"), [world.auditor, pool_class])
     outcome = world.execute(world.relayer, deployment)
     assert outcome.events == [
-        world.raised(
-            "AdminTransferred", medsync, previous=0, admin=world.auditor, seq=1, at=world.now
-        )
+        world.raised("AdminTransferred", medsync, previous=0, admin=world.auditor, seq=1, at=world.now)
     ]
     assert world.read("admin", medsync) == world.auditor
     assert world.read("pending_admin", medsync) is None
@@ -144,9 +140,7 @@ def test_suspends_and_reinstates(world: World, by: str) -> None:
         receipt = world.send(world.hospital, "suspend_self")
     assert receipt.result is None
     assert receipt.events == [
-        world.raised(
-            "EntitySuspended", entity=world.hospital, seq=seq, at=world.now, by=getattr(world, by)
-        )
+        world.raised("EntitySuspended", entity=world.hospital, seq=seq, at=world.now, by=getattr(world, by))
     ]
     assert entity(world, world.hospital) == before | {"suspended": True, "seq": seq}
     begun = {"role": 1, "registered_at": world.begun, "profiled_at": world.begun}
@@ -224,9 +218,7 @@ def test_an_entity_replaces_its_profile(world: World) -> None:
     receipt = world.send(world.researcher, "change_profile", profile_commitment=77)
     assert receipt.result is None
     assert receipt.events == [
-        world.raised(
-            "ProfileChanged", entity=world.researcher, seq=seq, at=world.now, profile_commitment=77
-        )
+        world.raised("ProfileChanged", entity=world.researcher, seq=seq, at=world.now, profile_commitment=77)
     ]
     after = {"profiled_at": world.now, "seq": seq}
     assert entity(world, world.researcher) == before | after
