@@ -118,7 +118,7 @@ _TRANSFER = START - 70 * HOUR
 REGISTRY: tuple[RegistryEvent, ...] = (
     AdminTransferred(previous=0, admin=ADMIN, seq=1, **at(-240)),
     EntityRegistered(RESEARCHER, seq=2, role=Role.RESEARCHER, profile_commitment=0xF1, **at(-230)),
-    EntityRegistered(HOSPITAL, seq=3, role=Role.HOSPITAL, profile_commitment=0xF2, **at(-230)),
+    EntityRegistered(HOSPITAL, seq=3, role=Role.HOSPITAL, profile_commitment=0xF2, **at(-225)),
     ProfileChanged(HOSPITAL, seq=4, profile_commitment=0xF3, **at(-200)),
     EntityRegistered(AUDITOR, seq=5, role=Role.AUDITOR, profile_commitment=0xF4, **at(-190)),
     EntitySuspended(AUDITOR, seq=6, by=AUDITOR, **at(-180)),
