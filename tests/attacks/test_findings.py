@@ -1,5 +1,5 @@
-"""The findings of the review of the first edition, as attacks on the present contracts: each fails, or is what
-the threat model says that it is.
+"""The findings of the review of the first edition, as attacks on the present contracts: each fails, or is
+what the threat model says that it is.
 
 That the same attacks succeeded on the first edition is shown in `test_first_edition.py`.
 """
@@ -29,7 +29,7 @@ from tests.harness.world import PROFILE, World, assert_refused, id_of
 EMERGENCY = {"categories": 0xFFFF, "record": 0}
 
 
-# --- H1: a panic button voids every message ------------------------------------------------------------------
+# --- H1: a panic button voids every message -----------------------------------------------------------------
 
 
 def press(world: World, button: str) -> None:
@@ -50,8 +50,8 @@ BUTTONS = ["revoke_all", "cancel_signatures", "revoke_all_for", "a signed withdr
 
 @pytest.mark.parametrize("button", BUTTONS)
 def test_a_panic_button_after_a_series_of_messages(world: World, button: str) -> None:
-    """Three consents signed in a row and one on another device, none submitted. All of them are void, and stay
-    so: also when the patient has since signed as many again."""
+    """Three consents signed in a row and one on another device, none submitted. All of them are void, and
+    stay so: also when the patient has since signed as many again."""
     series = [consent_message(world, counter=counter, version=counter) for counter in (1, 2, 3)]
     elsewhere = consent_message(world, terms=world.terms(categories=1))
     press(world, button)
@@ -74,7 +74,7 @@ def test_a_panic_button_in_the_middle_of_a_series(world: World, button: str) -> 
         world.refuses("CONSENT/BAD_NONCE", world.relayer, "add_consent_by_sig", **message)
 
 
-# --- H2: a study of its own -----------------------------------------------------------------------------------
+# --- H2: a study of its own ---------------------------------------------------------------------------------
 
 
 def test_a_second_study_overwrites_the_first(world: World) -> None:
@@ -133,7 +133,7 @@ def paid(world: World, terms: dict[str, int]) -> dict[str, int]:
     }
 
 
-# --- H3: the administrator and the glass ----------------------------------------------------------------------
+# --- H3: the administrator and the glass --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("role", ["Hospital", "Researcher", "Auditor"])
@@ -208,7 +208,7 @@ def test_a_sleeper_hospital(world: World) -> None:
     assert world.send(sleeper, "request_emergency_access", **ask).result["reason"] == "EmergencyRefused"
 
 
-# --- M1: a withdrawal that cannot be outbid --------------------------------------------------------------------
+# --- M1: a withdrawal that cannot be outbid -----------------------------------------------------------------
 
 
 def test_a_withdrawal_outbid_by_a_renewal(world: World) -> None:
@@ -225,7 +225,7 @@ def test_a_withdrawal_outbid_by_a_renewal(world: World) -> None:
     assert world.verdict() == ("Deny", "Withdrawn", 3)
 
 
-# --- M2: the way out of a bad delegate -------------------------------------------------------------------------
+# --- M2: the way out of a bad delegate ----------------------------------------------------------------------
 
 
 def test_revoke_all_and_a_bad_delegate(world: World) -> None:
@@ -284,7 +284,7 @@ def test_giving_is_giving_other_consents_too(world: World) -> None:
     assert world.ask(world.funder, study=0xFA4E).result["reason"] == "AllRevoked"
 
 
-# --- M3: calls that were signed for later ----------------------------------------------------------------------
+# --- M3: calls that were signed for later -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("button", BUTTONS)
@@ -306,7 +306,7 @@ def test_an_opening_signed_for_later(world: World, button: str) -> None:
     world.refuses("CONSENT/NOT_DELEGATE", world.delegate, "revoke_all_for", patient=world.patient)
 
 
-# --- M4: when pay is final -------------------------------------------------------------------------------------
+# --- M4: when pay is final ----------------------------------------------------------------------------------
 
 
 def test_pay_is_final_at_the_permit(world: World) -> None:
@@ -327,7 +327,7 @@ def test_pay_is_final_at_the_permit(world: World) -> None:
     assert world.read("claimable", owner=world.funder) == 9000
 
 
-# --- M5: nobody is called ---------------------------------------------------------------------------------------
+# --- M5: nobody is called -----------------------------------------------------------------------------------
 
 
 def test_a_pool_that_burns_the_whole_fee(world: World) -> None:
@@ -357,7 +357,7 @@ def deletion(world: World, **changes: int) -> dict[str, int]:
     return {"patient": world.patient, "purpose": HRESCH, "study": 0, "statement": 1} | changes
 
 
-# --- M6: what a notice promises ---------------------------------------------------------------------------------
+# --- M6: what a notice promises -----------------------------------------------------------------------------
 
 
 def test_a_standing_notice(world: World) -> None:
@@ -435,7 +435,7 @@ def test_a_notice_and_no_allowance(world: World) -> None:
     assert world.read("claimable", owner=world.patient) == 900
 
 
-# --- M7: campaigns that cannot pay -------------------------------------------------------------------------------
+# --- M7: campaigns that cannot pay --------------------------------------------------------------------------
 
 
 def test_campaigns_that_cannot_pay(world: World) -> None:
@@ -485,7 +485,7 @@ def test_narrowing_a_consent_whose_campaign_cannot_pay(world: World, state: str)
     world.refuses(error, world.patient, "add_consent", grantee=world.funder, terms=narrow)
 
 
-# --- L1 to L12 ----------------------------------------------------------------------------------------------------
+# --- L1 to L12 ----------------------------------------------------------------------------------------------
 
 
 def test_an_allowance_that_is_lowered_while_it_is_spent(world: World) -> None:
@@ -613,8 +613,8 @@ def test_one_statement_that_uses_an_anchors_sizes_up(world: World) -> None:
 
 
 def test_an_entity_whose_key_was_stolen(world: World) -> None:
-    """It suspends itself; only the administrator lifts that, and then the 48 hours begin again (L9). The thief
-    changes the profile once a day at most, and is seen."""
+    """It suspends itself; only the administrator lifts that, and then the 48 hours begin again (L9). The
+    thief changes the profile once a day at most, and is seen."""
     world.wait(EMERGENCY_DELAY)
     assert (
         world.send(world.hospital, "request_emergency_access", patient=world.patient, **EMERGENCY).result[
@@ -709,7 +709,7 @@ def test_pay_that_cannot_be_told_apart(world: World) -> None:
         ]
 
 
-# --- what a class hash proves ---------------------------------------------------------------------------------------
+# --- what a class hash proves -------------------------------------------------------------------------------
 
 
 def test_a_pool_with_a_past(world: World) -> None:
