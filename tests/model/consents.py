@@ -416,9 +416,11 @@ class Consents(Rewards):
     ) -> Verdict:
         """Decision, reason and the record they rest on. The first line that applies decides."""
         key = (patient, grantee, purpose, study)
-        consent = self.consent_record(key)
         reason = self._reason(now, key, categories, campaign)
         decision = {"Granted": "Permit", "NeverGiven": "NoConsent"}.get(reason, "Deny")
+        if reason in ("EntityUnknown", "EntitySuspended"):
+            return Verdict(decision, reason, 0, False)  # no record was consulted
+        consent = self.consent_record(key)
         return Verdict(decision, reason, consent.version, consent.scoped)
 
     def _reason(self, now: int, key: Key, categories: int | None, campaign: int) -> str:
@@ -431,8 +433,8 @@ class Consents(Rewards):
             return "EntitySuspended"
         if purpose in state.refused_purposes:
             return "PurposeRefused"
-        if consent.status == "None":
-            return "NeverGiven"
+        if consent.status == "None" or purpose == BREAK_THE_GLASS:
+            return "NeverGiven"  # what is said about emergencies is no consent
         if consent.status != "Given":
             return consent.status
         if consent.generation < state.floor:

@@ -156,7 +156,7 @@ def test_first_reason_that_applies_wins(world: World) -> None:
         return astuple(world.verify_consent(now, *KEY, categories, campaign))
 
     assert world.verify_consent(NOW, PATIENT, STRANGER, HRESCH, 0, 8, 1).reason == "EntityUnknown"
-    assert verdict(NOW) == ("Deny", "EntitySuspended", 1, True)
+    assert verdict(NOW) == ("Deny", "EntitySuspended", 0, False)
     world.reinstate_entity(ADMIN, START, RESEARCHER)
     assert verdict(NOW) == ("Deny", "PurposeRefused", 1, True)
     world.allow_purpose(PATIENT, START, HRESCH)
