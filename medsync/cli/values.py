@@ -15,7 +15,7 @@ import typer
 from medsync.errors import InputError
 from medsync.protocol.commitments import Domain, Opening, parse_json
 from medsync.protocol.felt import InvalidValue, parse_felt
-from medsync.protocol.vocabulary import Category, Power, Purpose
+from medsync.protocol.vocabulary import Category, EmergencyChoice, Power, Purpose
 from medsync.storage.files import NewFile, is_there, read_bytes
 from medsync.storage.versions import UnsupportedVersion, check_form
 
@@ -26,7 +26,16 @@ _CENTURY: Final = 100 * 366 * 86_400
 
 TIME_HELP: Final = "ISO 8601 (2027-01-31 or 2027-01-31T12:00:00Z), unix seconds, now, or +30d (s m h d w y)."
 ADDRESS_HELP: Final = "0x…, the name of an account, devnet:<n>, or me."
+STUDY_HELP: Final = "0x…, or the opening that consent study new wrote."
 COMMITMENT_HELP: Final = "A commitment (0x…), an opening, or any file: it is committed to with a new salt."
+
+
+#: What a patient can choose for emergencies, as it is typed.
+EMERGENCY_CHOICES: Final = {
+    "every": EmergencyChoice.EVERY_HOSPITAL,
+    "named": EmergencyChoice.NAMED_HOSPITALS,
+    "nobody": EmergencyChoice.NOBODY,
+}
 
 
 class Unit(StrEnum):
@@ -38,7 +47,11 @@ class Unit(StrEnum):
 
 def complete_purpose(incomplete: str) -> list[tuple[str, str]]:
     """The purposes that begin with what was typed."""
-    return [(str(purpose), purpose.display) for purpose in Purpose if purpose.startswith(incomplete.upper())]
+    return [
+        (str(purpose), purpose.display)
+        for purpose in Purpose
+        if purpose.is_consentable and purpose.startswith(incomplete.upper())
+    ]
 
 
 def complete_categories(incomplete: str) -> list[str]:
@@ -73,6 +86,10 @@ CategoriesText = Annotated[
         help="Data categories by name, with commas; or ALL.",
         autocompletion=complete_categories,
     ),
+]
+StudyText = Annotated[
+    str,
+    typer.Option("--study", help="The study, exactly as in the consent; 0x0 is a broad one. " + STUDY_HELP),
 ]
 UnitChoice = Annotated[
     Unit, typer.Option("--unit", help="Count amounts in whole tokens or in the smallest unit.")
@@ -142,11 +159,30 @@ def amount(text: str, name: str, decimals: int, unit: Unit | None = None) -> int
 
 
 def purpose(text: str) -> Purpose:
-    """A purpose by its code, in any case."""
-    try:
-        return Purpose(text.upper())
-    except ValueError:
-        _refuse("--purpose", text, f"one of {', '.join(Purpose)}.")
+    """A purpose that consents and requests can have, by its code, in any case."""
+    consentable = [purpose for purpose in Purpose if purpose.is_consentable]
+    if text.upper() == Purpose.BTG:
+        _refuse("--purpose", text, "emergencies need no consent: `medsync access emergency` breaks the glass.")
+    if text.upper() not in consentable:
+        _refuse("--purpose", text, f"one of {', '.join(consentable)}.")
+    return Purpose(text.upper())
+
+
+def emergency_choice(text: str) -> EmergencyChoice:
+    """Who may break the glass: every, named or nobody, in any case."""
+    if text.lower() not in EMERGENCY_CHOICES:
+        _refuse("CHOICE", text, f"one of {', '.join(EMERGENCY_CHOICES)}.")
+    return EMERGENCY_CHOICES[text.lower()]
+
+
+def study(text: str, name: str = "--study") -> int:
+    """A study by its felt, or by an opening that whoever runs it hands out. Zero is a broad consent.
+
+    Everybody who takes part must name the same felt: no new commitment is made here.
+    """
+    if text[:2] in ("0x", "0X"):
+        return felt(text, name)
+    return read_opening(Path(text), name, Domain.STUDY, STUDY_HELP).commitment
 
 
 def categories(text: str, name: str = "--categories") -> Category:
@@ -201,6 +237,17 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, NewFile | Non
         return _of_domain(known, domain, kept, name), None
     opening = Opening.of(domain, content)
     return opening.commitment, NewFile(kept, f"{opening.to_json()}\n".encode(), f"{name}:", private=True)
+
+
+def read_opening(path: Path, name: str, domain: Domain, what: str) -> Opening:
+    """The opening of a commitment in a file, once it is known to open it; `what` says what to write."""
+    try:
+        content = read_bytes(path, f"{name}:")
+    except InputError as error:
+        raise InputError(error.message, hint=f"Write {what}") from None
+    opening = _opening(content, path, name)
+    _of_domain(opening, domain, path, name)
+    return opening
 
 
 def _of_domain(opening: Opening, domain: Domain, path: Path, name: str) -> int:
