@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -162,7 +162,7 @@ def purpose(text: str) -> Purpose:
     """A purpose that consents and requests can have, by its code, in any case."""
     consentable = [purpose for purpose in Purpose if purpose.is_consentable]
     if text.upper() == Purpose.BTG:
-        _refuse("--purpose", text, "emergencies need no consent: `medsync access emergency` breaks the glass.")
+        _refuse("--purpose", text, "it needs no consent: `medsync access emergency` breaks the glass.")
     if text.upper() not in consentable:
         _refuse("--purpose", text, f"one of {', '.join(consentable)}.")
     return Purpose(text.upper())
@@ -226,15 +226,15 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, NewFile | Non
     except InputError as error:
         raise InputError(error.message, hint=COMMITMENT_HELP) from None
     if _is_opening(path, content):
-        return _of_domain(_opening(content, path, name), domain, path, name), None
+        return read_opening(path, name, domain, COMMITMENT_HELP).commitment, None
     kept = Path(f"{path}.{domain.name.lower()}.opening.json")
     if is_there(kept):
-        known = _opening(read_bytes(kept, f"{name}:"), kept, name)
+        known = read_opening(kept, name, domain, COMMITMENT_HELP)
         if known.value != content:
             raise InputError(
                 f"{name}: {kept} does not open {path}.", hint="Move it away to make a new commitment."
             )
-        return _of_domain(known, domain, kept, name), None
+        return known.commitment, None
     opening = Opening.of(domain, content)
     return opening.commitment, NewFile(kept, f"{opening.to_json()}\n".encode(), f"{name}:", private=True)
 
@@ -242,19 +242,20 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, NewFile | Non
 def read_opening(path: Path, name: str, domain: Domain, what: str) -> Opening:
     """The opening of a commitment in a file, once it is known to open it; `what` says what to write."""
     try:
-        content = read_bytes(path, f"{name}:")
+        return read_any_opening(path, name, (domain,))
     except InputError as error:
-        raise InputError(error.message, hint=f"Write {what}") from None
-    opening = _opening(content, path, name)
-    _of_domain(opening, domain, path, name)
-    return opening
+        error.hint = error.hint or f"Write {what}"
+        raise
 
 
-def _of_domain(opening: Opening, domain: Domain, path: Path, name: str) -> int:
+def read_any_opening(path: Path, name: str, domains: Sequence[Domain]) -> Opening:
+    """The opening in a file, of a commitment of one of these domains, once it is known to open it."""
+    opening = _opening(read_bytes(path, f"{name}:"), path, name)
     opening.verify()
-    if opening.domain is not domain:
-        raise InputError(f"{name}: {path} opens a {opening.domain.name} commitment, not a {domain.name} one.")
-    return opening.commitment
+    if opening.domain not in domains:
+        wanted = " or ".join(f"a {domain.name}" for domain in domains)
+        raise InputError(f"{name}: {path} opens a {opening.domain.name} commitment, not {wanted} one.")
+    return opening
 
 
 def _is_opening(path: Path, content: bytes) -> bool:

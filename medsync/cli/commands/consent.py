@@ -17,7 +17,6 @@ from medsync.cli.output import Amount, Answer, Hex, Time, members
 from medsync.errors import ExitCode, InputError
 from medsync.protocol.commitments import Domain, Opening, parse_json
 from medsync.protocol.events import (
-    AllConsentsRevoked,
     ConsentAdded,
     ConsentEvent,
     ConsentRefused,
@@ -94,9 +93,7 @@ async def add(
     """
     medsync = await context.medsync(signing=True)
     who = await context.address(grantee, "GRANTEE")
-    what = await _terms(
-        context, purpose, study, categories, starts, expires, max_uses, scoped, reward, terms
-    )
+    what = await _terms(context, purpose, study, categories, starts, expires, max_uses, scoped, reward, terms)
     pay = await _reward(context, what)
     owner, result = await _act(context, patient, medsync.add_consent, medsync.add_consent_for, who, what)
     return {
@@ -278,9 +275,7 @@ async def request(
     """Ask a patient for a consent on these terms. For registered entities."""
     medsync = await context.medsync(signing=True)
     owner = await context.address(patient, "PATIENT")
-    what = await _terms(
-        context, purpose, study, categories, starts, expires, max_uses, scoped, reward, terms
-    )
+    what = await _terms(context, purpose, study, categories, starts, expires, max_uses, scoped, reward, terms)
     until = values.time(open_until, "--open-until", await context.now())
     pay = await _reward(context, what)
     result = await context.send(medsync.request_consent(owner, what, until))

@@ -10,14 +10,14 @@ from medsync.cli.context import Context, paid
 from medsync.cli.output import Answer, Hex, Time, members
 from medsync.errors import InputError
 from medsync.protocol.commitments import Domain
-from medsync.protocol.events import EntityRegistered
+from medsync.protocol.events import EntityRegistered, ProfileChanged
 from medsync.protocol.vocabulary import Role
 from medsync.starknet.clients import MedSyncClient
 
 app = typer.Typer(no_args_is_help=True, help="Register and suspend hospitals, researchers and auditors.")
 admin = typer.Typer(no_args_is_help=True, help="See the administrator, or hand the administration over.")
 app.add_typer(admin, name="admin")
-successor = typer.Typer(no_args_is_help=True, help="See, announce or retract what is to replace the contract.")
+successor = typer.Typer(no_args_is_help=True, help="See, announce or retract what replaces the contract.")
 app.add_typer(successor, name="successor")
 
 Entity = Annotated[str, typer.Argument(help="The entity's address: " + values.ADDRESS_HELP)]
@@ -113,14 +113,26 @@ async def show(context: Context, entity: Entity) -> Answer:
 
 @command(app, "list")
 async def list_(context: Context) -> Answer:
-    """List all entities that were ever registered, as they are now."""
+    """List all entities that were ever registered, as they are now. The list is proven complete.
+
+    Proven as of the block that is named; exit code 7 if the node hides an entry of the registry.
+    """
+    history = await context.registry()
+    context.say(f"Complete as of block {history.block.number}: {history.head.count} entries.")
     medsync = await context.medsync()
-    with context.busy("Reading events"):
-        registered = await context.events(EntityRegistered)
-        return [
-            {"entity": Hex(event.entity), **members(await medsync.entity(event.entity))}
-            for event in registered
-        ]
+    profiles = {
+        event.entity: event.profile_commitment
+        for event in history.entries
+        if isinstance(event, EntityRegistered | ProfileChanged)
+    }
+    return [
+        {
+            "entity": Hex(address),
+            **members(await medsync.entity(address)),
+            "profile_commitment": Hex(profile),
+        }
+        for address, profile in profiles.items()
+    ]
 
 
 @command(admin, "show")

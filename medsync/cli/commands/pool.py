@@ -141,9 +141,7 @@ async def fund(
             )
         if (custodian is None) != (custodian_bps is None):
             raise InputError("--custodian and --custodian-bps belong together: who keeps the data, for what.")
-        client, token = await _pool(
-            context, await context.address(pool, "--pool") if pool else None, signing=True
-        )
+        client, token = await _pool(context, await _chosen(context, pool), signing=True)
         campaign = CampaignTerms(
             pool=client.address,
             funder=client.account.address,
@@ -303,7 +301,7 @@ async def status(
 
     What a campaign owes and nobody has settled yet is not in the credit: see pool unsettled.
     """
-    client, token = await _pool(context, await context.address(pool, "--pool") if pool else None)
+    client, token = await _pool(context, await _chosen(context, pool))
     who = await context.address(owner, "OWNER")
 
     def unit(value: int) -> Amount:
@@ -384,7 +382,7 @@ async def withdraw(
     What they owe is found in your log, proven complete. Up to 50 consents are settled at once; where there
     are more, the answer says how many are left for the next time.
     """
-    client, token = await _pool(context, await context.address(pool, "--pool") if pool else None, signing=True)
+    client, token = await _pool(context, await _chosen(context, pool), signing=True)
     owner = client.account.address
     found = [owed for owed in await claims.find(context, owner) if owed.claim.terms.pool == client.address]
     chosen = found[: claims.MAX_CLAIMS]
@@ -408,6 +406,10 @@ async def withdraw(
         "claimable": Amount(await client.claimable(owner), token.decimals, token.symbol),
         **paid(result),
     }
+
+
+async def _chosen(context: Context, pool: str) -> int | None:
+    return await context.address(pool, "--pool") if pool else None
 
 
 async def _pool(
