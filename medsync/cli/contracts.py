@@ -12,8 +12,16 @@ from medsync.deployment.token import Token, describe_token
 from medsync.errors import InputError, VerificationError
 from medsync.log.fetch import fetch_events, fetch_patient, fetch_registry
 from medsync.log.histories import History, PatientHistory
-from medsync.protocol.events import CampaignOpened, Event, RegistryEvent, selector_of
+from medsync.protocol.events import (
+    CampaignCloseAnnounced,
+    CampaignOpened,
+    Event,
+    LogEntry,
+    RegistryEvent,
+    selector_of,
+)
 from medsync.protocol.felt import decode_short_string
+from medsync.protocol.vocabulary import Decision, Purpose
 from medsync.starknet.clients import MedSyncClient, RewardPoolClient
 from medsync.starknet.network import NETWORKS, STRK_TOKEN
 from medsync.starknet.rpc import is_deployed, newest_block
@@ -125,14 +133,37 @@ class Contracts(Chain):
 
     async def opened_campaigns(self, pool: int, campaigns: Sequence[int]) -> list[CampaignOpened]:
         """How a pool's campaigns with these ids were opened, as far as the node tells."""
-        found = await fetch_events(
-            (await self.connection()).client,
-            {pool: "RewardPool"},
-            from_block=(await self.record()).first_block,
-            keys=[[selector_of(CampaignOpened)], list(campaigns)],
+        found = await self._found(pool, "RewardPool", [[selector_of(CampaignOpened)], list(campaigns)])
+        return [event for event in found if isinstance(event, CampaignOpened)]
+
+    async def announced_closings(self) -> list[tuple[RewardPoolClient, CampaignCloseAnnounced]]:
+        """Every announcement that a campaign of the recorded pools closes, with its pool."""
+        return [
+            (await self.pool(recorded.address), event)
+            for recorded in (await self.record()).pools
+            for event in await self._found(
+                recorded.address, "RewardPool", [[selector_of(CampaignCloseAnnounced)]]
+            )
+            if isinstance(event, CampaignCloseAnnounced)
+        ]
+
+    async def emergencies(self, patient: int | None = None) -> list[LogEntry]:
+        """Every emergency access, or those of one patient, as far as the node tells."""
+        keys = [[selector_of(LogEntry)], [] if patient is None else [patient], [], [Purpose.BTG.felt]]
+        found = await self._found((await self.record()).medsync, "MedSync", keys)
+        return [
+            event for event in found if isinstance(event, LogEntry) and event.decision is Decision.EMERGENCY
+        ]
+
+    async def _found(self, address: int, contract: str, keys: Sequence[Sequence[int]]) -> list[Event]:
+        record, connection = await self.record(), await self.connection()
+        return await fetch_events(
+            connection.client,
+            {address: contract},
+            from_block=record.first_block,
+            keys=keys,
             timestamps=False,
         )
-        return [event for event in found if isinstance(event, CampaignOpened)]
 
     async def _sender(self, signing: bool) -> Any:
         return await self.account() if signing else (await self.connection()).client

@@ -48,9 +48,6 @@ Entry = Annotated[int, typer.Argument(help="Number of the entry in the patient's
 #: Most requests of one transaction.
 MAX_BATCH: Final = 100
 
-#: Seconds within which a hospital may justify an emergency access.
-JUSTIFY_WITHIN: Final = 72 * 3_600
-
 
 class Format(StrEnum):
     """What an export is written as."""
@@ -188,7 +185,7 @@ async def emergency(
     answer = _answer(context, [who], [result.value[0]])[0]
     if result.value[0].decision is Decision.EMERGENCY:
         broken = await medsync.emergency(who, result.value[0].seq, medsync.account.address)
-        answer["justify_until"] = Time(broken.at + JUSTIFY_WITHIN)
+        answer["justify_until"] = Time(broken.at + values.JUSTIFY_WITHIN)
     return {**answer, **paid(result)}
 
 
@@ -284,9 +281,9 @@ async def statement(
 async def log(context: Context, patient: values.PatientText = ME) -> Answer:
     """Show a patient's access log, by default one's own, proven complete against the chain.
 
-    Proven is that every entry is included and that the log is append-only up to its head as of the block that
-    is named. Requests, justifications, contests and statements of deletion are all entries. Exit code 7 if the
-    node hides an entry.
+    Proven is that every entry is included and that the log is append-only up to its head, as of the block
+    that is named. Requests, justifications, contests and statements of deletion are entries. Exit code 7 if
+    the node hides one.
     """
     history = (await context.history(await context.address(patient, "PATIENT"))).accesses
     context.say(
@@ -328,8 +325,8 @@ async def emergencies(context: Context, patient: values.PatientText = ME) -> Ans
             "categories": entry.categories,
             "record": Hex(entry.record),
             "justified": entry.seq in justified,
-            "justify_until": Time(entry.at + JUSTIFY_WITHIN),
-            "overdue": entry.seq not in justified and now > entry.at + JUSTIFY_WITHIN,
+            "justify_until": Time(entry.at + values.JUSTIFY_WITHIN),
+            "overdue": entry.seq not in justified and now > entry.at + values.JUSTIFY_WITHIN,
             "contested": entry.seq in contested,
         }
         for entry in history.entries

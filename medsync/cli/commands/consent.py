@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, Final, ParamSpec
 
@@ -14,7 +14,7 @@ from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Amount, Answer, Hex, Time, members
-from medsync.errors import ExitCode, InputError
+from medsync.errors import ExitCode, InputError, VerificationError
 from medsync.protocol.commitments import Domain, Opening, parse_json
 from medsync.protocol.events import (
     ConsentAdded,
@@ -26,7 +26,7 @@ from medsync.protocol.events import (
     EmergencyHospitalSet,
 )
 from medsync.protocol.felt import InvalidValue
-from medsync.protocol.types import ConsentTerms, PatientState
+from medsync.protocol.types import Consent, ConsentTerms, PatientState
 from medsync.protocol.vocabulary import Decision, Power, Purpose
 from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, signed_from_json
 from medsync.starknet.transactions import Invocation, TransactionResult
@@ -210,7 +210,7 @@ async def list_(context: Context, patient: values.PatientText = ME) -> Answer:
     context.say(f"Complete as of block {history.block.number}: {history.consents.head.count} decisions.")
     medsync, block = await context.medsync(), history.block.number
     decided, state = history.consents.entries, await medsync.patient_state(owner)
-    last: dict[tuple[int, Purpose, int], ConsentEvent] = {}
+    last: dict[tuple[int, Purpose, int], ConsentAdded | ConsentRevoked | ConsentRefused] = {}
     for event in decided:
         if isinstance(event, ConsentAdded | ConsentRevoked | ConsentRefused):
             last[event.grantee, event.purpose, event.study] = event
@@ -218,6 +218,7 @@ async def list_(context: Context, patient: values.PatientText = ME) -> Answer:
     for (grantee, purpose, which), event in last.items():
         campaign = event.campaign if isinstance(event, ConsentAdded) else 0
         consent = await medsync.consent(owner, grantee, purpose, which, campaign)
+        _assert_latest(consent, event)
         consents.append(
             {
                 "grantee": Hex(grantee),
@@ -237,6 +238,16 @@ async def list_(context: Context, patient: values.PatientText = ME) -> Answer:
         "delegates": _delegates(decided, state, history.block.timestamp),
         "emergency_hospitals": _hospitals(decided),
     }
+
+
+def _assert_latest(consent: Consent, event: ConsentAdded | ConsentRevoked | ConsentRefused) -> None:
+    """Raise VerificationError unless what a node says of a consent is what its history, proven, leads to."""
+    if (consent.version, consent.generation) != (event.version, event.generation):
+        raise VerificationError(
+            f"The node contradicts the history of the consent of {event.grantee:#x} for {event.purpose}: "
+            f"it answers version {consent.version}, the history ends with {event.version}.",
+            hint="If the patient decided a moment ago, run the command again; else ask another node.",
+        )
 
 
 def _delegates(decided: Iterable[ConsentEvent], state: PatientState, now: int) -> list[dict[str, Any]]:
@@ -503,9 +514,11 @@ async def sign(
     terms: Agreed = "0x0",
     revoke: Annotated[bool, typer.Option("--revoke", help="Sign a revocation instead of a consent.")] = False,
     after: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            "--after", help="A consent signed before and not submitted yet, which this one is to follow."
+            "--after",
+            help="A consent signed before and not submitted yet, which this one is to follow. Repeatable: "
+            "name all of them.",
         ),
     ] = None,
     deadline: Annotated[
@@ -514,9 +527,9 @@ async def sign(
 ) -> Answer:
     """Sign a consent or a revocation into a file that anybody may submit. Nothing is sent.
 
-    Consents are submitted in the order of their counters: sign the next one --after the last one. Whatever is
-    revoked by message, consent revoke-all and consent cancel-signatures void all that give a consent. A
-    revocation works in any order, and until the consent is decided on later.
+    Consents are submitted in the order they were signed in: sign the next one --after those before. A signed
+    revocation that is submitted, consent revoke-all and consent cancel-signatures void all of them. Signed
+    revocations work in any order, each until its consent is decided on later.
 
     Example: medsync consent sign devnet:2 --purpose HRESCH --categories ALL --expires +30d --output s.json
     """
@@ -526,7 +539,7 @@ async def sign(
     signed: SignedConsent | SignedRevocation
     numbers: dict[str, int]
     if revoke:
-        if after is not None:
+        if after:
             raise InputError("--after is for consents: a revocation follows nothing.")
         signed = await medsync.sign_revocation(who, why, which, deadline=until)
         numbers, pay = {"generation": signed.generation}, {}
@@ -535,7 +548,7 @@ async def sign(
             context, purpose, study, categories, starts, expires, max_uses, scoped, reward, terms
         )
         pay = await _reward(context, what)
-        signed = await _sign_after(context, who, what, until, after)
+        signed = await _sign_after(context, who, what, until, after or [])
         numbers = {
             "version": signed.version,
             "generation": signed.generation,
@@ -559,33 +572,35 @@ async def sign(
 
 
 async def _sign_after(
-    context: Context, grantee: int, terms: ConsentTerms, deadline: int, after: Path | None
+    context: Context, grantee: int, terms: ConsentTerms, deadline: int, files: Sequence[Path]
 ) -> SignedConsent:
-    """A consent that fits what the chain has now, or what it will have once another one is submitted."""
+    """A consent that fits what the chain will have once those in the files are submitted."""
     medsync = await context.medsync(signing=True)
-    if after is None:
-        return await medsync.sign_consent(grantee, terms, deadline=deadline)
-    before = _signed(after, "--after")
-    patient, state = medsync.account.address, await medsync.patient_state(medsync.account.address)
-    if not isinstance(before, SignedConsent) or before.patient != patient:
-        raise InputError(f"--after: {after} is no consent that this account signed.")
-    if (before.contract, before.chain_id) != (medsync.address, medsync.account.chain_id):
-        raise InputError(f"--after: {after} was signed for another contract or another chain.")
-    if before.generation != state.generation or before.counter < state.counter:
-        raise InputError(
-            f"--after: {after} is void or submitted already.", hint="Leave --after out to sign the next one."
-        )
-    same = (before.grantee, before.terms.purpose, before.terms.study) == (grantee, terms.purpose, terms.study)
+    patient = medsync.account.address
+    state = await medsync.patient_state(patient)
     record = await medsync.consent(patient, grantee, terms.purpose, terms.study)
+    version, counter = record.version, state.counter
+    for file in files:
+        before = _signed(file, "--after")
+        if not isinstance(before, SignedConsent) or before.patient != patient:
+            raise InputError(f"--after: {file} is no consent that this account signed.")
+        if (before.contract, before.chain_id) != (medsync.address, medsync.account.chain_id):
+            raise InputError(f"--after: {file} was signed for another contract or another chain.")
+        if before.generation != state.generation or before.counter < state.counter:
+            raise InputError(f"--after: {file} is void or submitted already.", hint="Leave it out.")
+        counter = max(counter, before.counter + 1)
+        same = before.grantee, before.terms.purpose, before.terms.study
+        if same == (grantee, terms.purpose, terms.study):
+            version = max(version, before.version)
     return sign_consent(
         medsync.account.stark_signer,
         patient,
         contract=medsync.address,
         grantee=grantee,
         terms=terms,
-        version=(before.version if same else record.version) + 1,
-        generation=before.generation,
-        counter=before.counter + 1,
+        version=version + 1,
+        generation=state.generation,
+        counter=counter,
         deadline=deadline,
     )
 
