@@ -10,7 +10,6 @@ money, the terms behind a campaign's id, and in which transaction and block an e
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 
 from starknet_py.net.client_models import EmittedEvent
@@ -18,7 +17,7 @@ from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import InputError, NetworkError, VerificationError
 from medsync.log.completeness import history_faults
-from medsync.log.histories import BlockHeader, Checkpoint, History, PatientHistory
+from medsync.log.histories import BlockHeader, Checkpoint, Heads, History, PatientHistory
 from medsync.protocol.chains import Chain, ChainEvent, chain_of
 from medsync.protocol.events import (
     AccessEvent,
@@ -43,33 +42,6 @@ _HEADERS_AT_ONCE: Final = 16
 _BLOCK_NOT_FOUND: Final = 24
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Heads:
-    """The heads of a patient's histories and of the registry's, read from the contract as of one block."""
-
-    chain_id: int
-    contract: int
-    patient: int
-    block: BlockHeader
-    of: Mapping[Chain, Head]
-
-    def history(
-        self, chain: Chain, entries: Iterable[ChainEvent], known: Checkpoint | None = None
-    ) -> History[Any]:
-        """Entries as the history that must lead to its head, not proven yet."""
-        subject = 0 if chain is Chain.REGISTRY else self.patient
-        return History(
-            chain_id=self.chain_id,
-            contract=self.contract,
-            chain=chain,
-            subject=subject,
-            entries=tuple(entries),
-            head=self.of[chain],
-            block=self.block,
-            known=known,
-        )
 
 
 async def fetch_patient(
@@ -168,7 +140,7 @@ async def fetch_heads(
     """
     block = await _header(client, await _last_block(client, from_block, to_block))
     medsync = MedSyncClient(contract, client)
-    heads = {}
+    heads: dict[Chain, Head] = {}
     for chain in chains:
         match chain:
             case Chain.CONSENTS:

@@ -1,8 +1,8 @@
 """A provable history as a value: its entries, the head they must lead to, and the block it was read at."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from medsync.protocol.chains import Chain, ChainEvent
 from medsync.protocol.events import AccessEvent, ConsentEvent, RegistryEvent
@@ -168,4 +168,31 @@ class PatientHistory:
             consents=self.consents.followed_by(later.consents),
             accesses=self.accesses.followed_by(later.accesses),
             registry=self.registry.followed_by(later.registry),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The heads of a patient's histories and of the registry's, read from the contract as of one block."""
+
+    chain_id: int
+    contract: int
+    patient: int
+    block: BlockHeader
+    of: Mapping[Chain, Head]
+
+    def history(
+        self, chain: Chain, entries: Iterable[ChainEvent], known: Checkpoint | None = None
+    ) -> History[Any]:
+        """Entries as the history that must lead to its head, not proven yet."""
+        subject = 0 if chain is Chain.REGISTRY else self.patient
+        return History(
+            chain_id=self.chain_id,
+            contract=self.contract,
+            chain=chain,
+            subject=subject,
+            entries=tuple(entries),
+            head=self.of[chain],
+            block=self.block,
+            known=known,
         )
