@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,7 +11,8 @@ from medsync.deployment import record as records
 from medsync.deployment.token import Token, describe_token
 from medsync.errors import InputError, VerificationError
 from medsync.log.fetch import fetch_events, fetch_patient, fetch_registry
-from medsync.log.histories import History, PatientHistory
+from medsync.log.histories import Checkpoint, History, PatientHistory
+from medsync.protocol.chains import Chain as HistoryChain
 from medsync.protocol.events import (
     CampaignCloseAnnounced,
     CampaignOpened,
@@ -74,15 +75,13 @@ class Contracts(Chain):
 
         Raises VerificationError unless MedSync deployed it: another contract may promise and not pay.
         """
-        recorded = (await self.record()).reward_pool
-        if address is not None and address != recorded:
-            medsync = await self.medsync()
-            if not await medsync.is_pool(address):
-                raise VerificationError(
-                    f"The pool at {address:#x} was not deployed by MedSync: it may promise and not pay.",
-                    hint="`medsync pool list` shows the pools that were.",
-                )
-        return RewardPoolClient(recorded if address is None else address, await self._sender(signing))
+        chosen = (await self.record()).reward_pool if address is None else address
+        if not await (await self.medsync()).is_pool(chosen):
+            raise VerificationError(
+                f"The pool at {chosen:#x} was not deployed by MedSync: it may promise and not pay.",
+                hint="`medsync pool list` shows the pools that were.",
+            )
+        return RewardPoolClient(chosen, await self._sender(signing))
 
     async def token(self, pool: RewardPoolClient) -> Token:
         """The token that a pool holds. Warns of one that calls itself STRK and is another."""
@@ -107,10 +106,13 @@ class Contracts(Chain):
         )
         return [cast("E", event) for event in found]
 
-    async def history(self, patient: int) -> PatientHistory:
+    async def history(
+        self, patient: int, known: Mapping[HistoryChain, Checkpoint] | None = None
+    ) -> PatientHistory:
         """A patient's consents and accesses, and the registry, proven complete as of the newest block.
 
-        Where several nodes are given, all must answer the same heads.
+        With `known`, only what follows these checkpoints. Where several nodes are given, all must answer the
+        same heads.
         """
         record, connection = await self.record(), await self.connection()
         with self.busy("Reading events"):
@@ -122,6 +124,7 @@ class Contracts(Chain):
                 patient,
                 from_block=record.first_block,
                 to_block=newest,
+                known=known,
                 others=connection.others,
             )
 

@@ -30,9 +30,6 @@ STUDY_HELP: Final = "0x…, or the opening that consent study new wrote."
 COMMITMENT_HELP: Final = "A commitment (0x…), an opening, or any file: it is committed to with a new salt."
 
 
-#: Seconds within which a hospital may justify an emergency access.
-JUSTIFY_WITHIN: Final = 72 * 3_600
-
 #: What a patient can choose for emergencies, as it is typed.
 EMERGENCY_CHOICES: Final = {
     "every": EmergencyChoice.EVERY_HOSPITAL,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv as tables
 import io
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,15 +20,23 @@ from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Answer, Hex, Time, members
 from medsync.errors import ExitCode, InputError, VerificationError
+from medsync.log.completeness import history_faults
+from medsync.log.exports import csv as csv_export
+from medsync.log.exports import json as json_export
+from medsync.log.exports.receipt import consent_receipt
+from medsync.log.fetch import block_header, fetch_heads
+from medsync.log.histories import BlockHeader, PatientHistory
+from medsync.log.replay import JUSTIFY_WITHIN, replay_patient
+from medsync.protocol.chains import Chain, ChainEvent, subject_of
 from medsync.protocol.commitments import Domain
 from medsync.protocol.events import (
     AccessEvent,
+    ConsentAdded,
     DeletionStated,
-    EmergencyContested,
     EmergencyJustified,
-    LogEntry,
     event_name,
 )
+from medsync.protocol.felt import InvalidValue
 from medsync.protocol.types import AccessReceipt, AccessRequest, Subject
 from medsync.protocol.vocabulary import Decision
 from medsync.storage.files import read_text
@@ -56,6 +67,18 @@ class Format(StrEnum):
     CSV = "csv"
     FHIR = "fhir"
     RECEIPT = "receipt"
+
+
+class HistoryName(StrEnum):
+    """One of the histories that are proven."""
+
+    ACCESSES = "accesses"
+    CONSENTS = "consents"
+    REGISTRY = "registry"
+
+
+#: What a proof against heads on the chain shows.
+_PROVEN: Final = ("included", "append-only")
 
 
 @command(app, "request")
@@ -185,7 +208,7 @@ async def emergency(
     answer = _answer(context, [who], [result.value[0]])[0]
     if result.value[0].decision is Decision.EMERGENCY:
         broken = await medsync.emergency(who, result.value[0].seq, medsync.account.address)
-        answer["justify_until"] = Time(broken.at + values.JUSTIFY_WITHIN)
+        answer["justify_until"] = Time(broken.at + JUSTIFY_WITHIN)
     return {**answer, **paid(result)}
 
 
@@ -313,25 +336,212 @@ async def emergencies(context: Context, patient: values.PatientText = ME) -> Ans
     Taken from the log, proven complete. One without a justification after 72 hours is overdue: nobody can
     justify it any more. Contest it with access contest.
     """
-    history = (await context.history(await context.address(patient, "PATIENT"))).accesses
-    justified = {entry.emergency for entry in history.entries if isinstance(entry, EmergencyJustified)}
-    contested = {entry.emergency for entry in history.entries if isinstance(entry, EmergencyContested)}
+    history = await context.history(await context.address(patient, "PATIENT"))
     now = await context.now()
     return [
         {
-            "entry": entry.seq,
-            "at": Time(entry.at),
-            "hospital": Hex(entry.accessor),
-            "categories": entry.categories,
-            "record": Hex(entry.record),
-            "justified": entry.seq in justified,
-            "justify_until": Time(entry.at + values.JUSTIFY_WITHIN),
-            "overdue": entry.seq not in justified and now > entry.at + values.JUSTIFY_WITHIN,
-            "contested": entry.seq in contested,
+            "entry": found.access.seq,
+            "at": Time(found.access.at),
+            "hospital": Hex(found.access.accessor),
+            "categories": found.access.categories,
+            "record": Hex(found.access.record),
+            "justified": found.justified is not None,
+            "justify_until": Time(found.access.at + JUSTIFY_WITHIN),
+            "overdue": found.overdue(now),
+            "contested": found.contested is not None,
         }
-        for entry in history.entries
-        if isinstance(entry, LogEntry) and entry.decision is Decision.EMERGENCY
+        for found in replay_patient(history).emergencies(history.patient)
     ]
+
+
+@command(app, "export")
+async def export(
+    context: Context,
+    output: Annotated[Path, typer.Option("--output", help="New file to write.")],
+    patient: values.PatientText = ME,
+    format: Annotated[
+        Format, typer.Option("--format", help="What to write; receipts are one per consent.")
+    ] = Format.JSON,
+    history: Annotated[
+        HistoryName, typer.Option("--history", help="Which history a csv holds; json and fhir hold all.")
+    ] = HistoryName.ACCESSES,
+) -> Answer:
+    """Write a patient's proven histories to a file, by default one's own: consents, accesses, registry.
+
+    json and csv carry them so that access verify can check them; fhir is an R5 bundle of Consent and
+    AuditEvent; receipt is a list of consent receipts after ISO/IEC TS 27560. Exit code 7 if the node hides an
+    entry of one of the histories.
+    """
+    taken = await context.history(await context.address(patient, "PATIENT"))
+    context.files.add(output, _written(taken, format, history), "--output", private=True)
+    context.files.write()
+    return {
+        "patient": Hex(taken.patient),
+        **_standing(taken),
+        "format": format.value,
+        "file": str(output),
+    }
+
+
+def _standing(taken: PatientHistory) -> dict[str, Any]:
+    """What histories are complete as of, and how long they are."""
+    return {
+        "block": taken.block.number,
+        "block_at": Time(taken.block.timestamp),
+        "entries": taken.accesses.head.count,
+        "head": Hex(taken.accesses.head.head),
+        "consent_entries": taken.consents.head.count,
+        "registry_entries": taken.registry.head.count,
+    }
+
+
+@command(app, "verify")
+async def verify(
+    context: Context,
+    file: Annotated[Path, typer.Argument(help="A json or csv that access export wrote.")],
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only check that the file agrees with itself.")
+    ] = False,
+) -> Answer:
+    """Check that a file holds whole histories: nothing missing, altered, reordered or invented.
+
+    A json file's block must be on the chain, and what was written after it must lead from the file's heads to
+    those that the contract keeps now; the answer says how much that is. A csv holds no block: it must be
+    whole as of now. Offline, the file's own heads are used, which its author chose. The answer says for every
+    field whether the proof covers it. Exit code 7 if anything is wrong.
+    """
+    text = read_text(file, "FILE:")
+    if not text.lstrip().startswith("{"):
+        if offline:
+            raise InputError("A csv holds no head of the history.", hint="Verify it without --offline.")
+        return await _verify_csv(context, file, text)
+    with _reading(file):
+        stated = json_export.verify_export(text).history
+    since = None
+    if not offline:
+        await _assert_of(context, stated.chain_id, stated.contract)
+        await _assert_block(context, stated.block)
+        since = await context.history(stated.patient, stated.checkpoints)
+    return {
+        "patient": Hex(stated.patient),
+        **_standing(stated),
+        "complete": True,
+        "proven": [] if since is None else list(_PROVEN),
+        "against": "the heads in the file, which its writer chose"
+        if since is None
+        else f"the heads on the chain as of block {since.block.number}",
+        "written_since": None
+        if since is None
+        else {
+            "accesses": len(since.accesses.entries),
+            "consents": len(since.consents.entries),
+            "registry": len(since.registry.entries),
+        },
+        **_coverage(stated.entries),
+    }
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Say which file it is that cannot be understood."""
+    try:
+        yield
+    except InvalidValue as error:
+        raise InputError(
+            f"FILE: {file} holds no history that can be verified: {error}.",
+            hint="Only what access export writes as json or csv does.",
+        ) from None
+
+
+async def _verify_csv(context: Context, file: Path, text: str) -> Answer:
+    heading = text.partition("\n")[0].rstrip("\r")
+    headings = {csv_export.dumps(chain, ()).rstrip(): chain for chain in Chain}
+    # One that none of them is, is reported as that of a log.
+    chain = headings.get(heading, Chain.ACCESSES)
+    with _reading(file):
+        entries = csv_export.loads(chain, text)
+    if not entries:
+        raise InputError(f"FILE: {file} holds no entry, so it says nothing of whose history it is.")
+    subject = subject_of(entries[0])
+    record, connection = await context.record(), await context.connection()
+    heads = await fetch_heads(
+        connection.client, record.medsync, subject, from_block=record.first_block, chains=[chain]
+    )
+    history = heads.history(chain, entries)
+    if faults := history_faults(history):
+        raise VerificationError(
+            f"This is not the whole history as of block {history.block.number}:",
+            findings=[str(fault) for fault in faults],
+        )
+    return {
+        "patient": Hex(subject) if subject else None,
+        "history": chain.name.lower(),
+        "block": history.block.number,
+        "block_at": Time(history.block.timestamp),
+        "entries": history.head.count,
+        "head": Hex(history.head.head),
+        "complete": True,
+        "proven": list(_PROVEN),
+        "against": "the head on the chain",
+        **_coverage(entries),
+    }
+
+
+def _coverage(entries: Iterable[ChainEvent]) -> dict[str, Any]:
+    """Which fields of these entries the proof covers, and how to check what it does not."""
+    covered, kinds = json_export.coverage(), dict.fromkeys(map(event_name, entries))
+    return {
+        "covered": [{"entry": name, "fields": covered["proven"][name]} for name in kinds],
+        "not_covered": [{"what": name, "how": how} for name, how in covered["not_proven"].items()],
+    }
+
+
+async def _assert_of(context: Context, chain_id: int, contract: int) -> None:
+    """Raise VerificationError unless a file is of the deployment that is meant."""
+    record, connection = await context.record(), await context.connection()
+    if (contract, chain_id) != (record.medsync, connection.chain_id):
+        raise VerificationError(
+            f"The file is of the contract {contract:#x}, which is not in the deployment that is meant.",
+            hint="Choose its --deployment and --network.",
+        )
+
+
+async def _assert_block(context: Context, block: BlockHeader) -> None:
+    """Raise VerificationError unless a block is on the chain as it is stated."""
+    found = await block_header((await context.connection()).client, block.number)
+    if found != block:
+        raise VerificationError(
+            f"The file states another block {block.number} than the chain has:",
+            findings=[f"the chain has {found.hash:#x}, the file {block.hash:#x}"],
+            hint="The chain was reorganised since, or the file is of another one.",
+        )
+
+
+def _written(taken: PatientHistory, format: Format, history: HistoryName) -> str:
+    if format is Format.JSON:
+        return json_export.dumps(taken)
+    if format is Format.CSV:
+        chosen = {
+            HistoryName.ACCESSES: taken.accesses,
+            HistoryName.CONSENTS: taken.consents,
+            HistoryName.REGISTRY: taken.registry,
+        }[history]
+        return csv_export.dumps(chosen.chain, chosen.entries)
+    if format is Format.FHIR:
+        from medsync.log.exports import fhir
+
+        return fhir.dumps(taken, int(time.time()))
+    return _receipts(taken)
+
+
+def _receipts(taken: PatientHistory) -> str:
+    given = dict.fromkeys(
+        (event.grantee, event.purpose, event.study)
+        for event in taken.consents.entries
+        if isinstance(event, ConsentAdded)
+    )
+    receipts = [consent_receipt(taken, *key) for key in given]
+    return json.dumps(receipts, indent=2, ensure_ascii=False) + "\n"
 
 
 def _answer(

@@ -14,7 +14,8 @@ from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Amount, Answer, Hex, Time, members
-from medsync.errors import ExitCode, InputError, VerificationError
+from medsync.errors import ExitCode, InputError
+from medsync.log.replay import replay_patient
 from medsync.protocol.commitments import Domain, Opening, parse_json
 from medsync.protocol.events import (
     ConsentAdded,
@@ -26,7 +27,7 @@ from medsync.protocol.events import (
     EmergencyHospitalSet,
 )
 from medsync.protocol.felt import InvalidValue
-from medsync.protocol.types import Consent, ConsentTerms, PatientState
+from medsync.protocol.types import ConsentTerms, PatientState, Verdict
 from medsync.protocol.vocabulary import Decision, Power, Purpose
 from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, signed_from_json
 from medsync.starknet.transactions import Invocation, TransactionResult
@@ -158,23 +159,30 @@ async def verify(
     categories: values.CategoriesText,
     study: values.StudyText = "0x0",
     campaign: CampaignText = "0x0",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", help="Judge by the proven histories, as of the end of that second. " + values.TIME_HELP
+        ),
+    ] = None,
 ) -> Answer:
-    """Judge whether a use is permitted now.
+    """Judge whether a use is permitted now, or was.
 
     Judged are the consent and the grantee, not whether a campaign can pay: only access request tells that.
-    Exit code 9 if it is not permitted.
+    With --at the answer is proven, for a second before the newest block's. Exit code 9 if it is not
+    permitted.
     """
-    medsync = await context.medsync()
     owner = await context.address(patient, "PATIENT")
     who, why, which = await _key(context, grantee, purpose, study)
-    verdict = await medsync.verify_consent(
-        owner,
-        who,
-        why,
-        which,
-        values.categories(categories),
-        campaigns.read_id(campaign, "--campaign"),
-    )
+    what, paying = values.categories(categories), campaigns.read_id(campaign, "--campaign")
+    verdict: Verdict
+    if at is None:
+        medsync = await context.medsync()
+        verdict = await medsync.verify_consent(owner, who, why, which, what, paying)
+    else:
+        second = values.time(at, "--at", await context.now())
+        state = replay_patient(await context.history(owner))
+        verdict = state.verify_consent(owner, who, why, which, what, paying, second)
     if verdict.decision is not Decision.PERMIT:
         context.exit_code = ExitCode.NOT_PERMITTED
     return {**members(verdict), "meaning": verdict.reason.meaning}
@@ -208,46 +216,36 @@ async def list_(context: Context, patient: values.PatientText = ME) -> Answer:
     owner = await context.address(patient, "PATIENT")
     history = await context.history(owner)
     context.say(f"Complete as of block {history.block.number}: {history.consents.head.count} decisions.")
-    medsync, block = await context.medsync(), history.block.number
-    decided, state = history.consents.entries, await medsync.patient_state(owner)
-    last: dict[tuple[int, Purpose, int], ConsentAdded | ConsentRevoked | ConsentRefused] = {}
-    for event in decided:
-        if isinstance(event, ConsentAdded | ConsentRevoked | ConsentRefused):
-            last[event.grantee, event.purpose, event.study] = event
+    state, decided = replay_patient(history), history.consents.entries
+    keys = dict.fromkeys(
+        (event.grantee, event.purpose, event.study)
+        for event in decided
+        if isinstance(event, ConsentAdded | ConsentRevoked | ConsentRefused)
+    )
     consents = []
-    for (grantee, purpose, which), event in last.items():
-        campaign = event.campaign if isinstance(event, ConsentAdded) else 0
-        consent = await medsync.consent(owner, grantee, purpose, which, campaign)
-        _assert_latest(consent, event)
+    for grantee, purpose, which in keys:
+        campaign = state.record(owner, grantee, purpose, which).campaign
         consents.append(
             {
                 "grantee": Hex(grantee),
                 "purpose": purpose,
                 "study": Hex(which),
-                **members(consent),
+                **members(state.consent(owner, grantee, purpose, which, campaign)),
                 "campaign": Hex(campaign) if campaign else None,
             }
         )
+    now = state.patient_state(owner)
     return {
         "patient": Hex(owner),
-        "block": block,
+        "block": history.block.number,
+        "block_at": Time(history.block.timestamp),
         "decisions": history.consents.head.count,
         "head": Hex(history.consents.head.head),
-        **_state(state),
+        **_state(now),
         "consents": consents,
-        "delegates": _delegates(decided, state, history.block.timestamp),
+        "delegates": _delegates(decided, now, history.block.timestamp),
         "emergency_hospitals": _hospitals(decided),
     }
-
-
-def _assert_latest(consent: Consent, event: ConsentAdded | ConsentRevoked | ConsentRefused) -> None:
-    """Raise VerificationError unless what a node says of a consent is what its history, proven, leads to."""
-    if (consent.version, consent.generation) != (event.version, event.generation):
-        raise VerificationError(
-            f"The node contradicts the history of the consent of {event.grantee:#x} for {event.purpose}: "
-            f"it answers version {consent.version}, the history ends with {event.version}.",
-            hint="If the patient decided a moment ago, run the command again; else ask another node.",
-        )
 
 
 def _delegates(decided: Iterable[ConsentEvent], state: PatientState, now: int) -> list[dict[str, Any]]:

@@ -19,9 +19,9 @@ from medsync.cli import output
 from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.cli.output import Hex, Time
-from medsync.cli.values import JUSTIFY_WITHIN
 from medsync.errors import MedSyncError, NetworkError
 from medsync.log.fetch import fetch_raw, position
+from medsync.log.replay import EMERGENCY_DELAY, JUSTIFY_WITHIN
 from medsync.protocol.events import (
     AdminTransferBegun,
     CampaignCloseAnnounced,
@@ -39,9 +39,6 @@ from medsync.starknet.rpc import newest_block
 
 #: Seconds between two looks at a node that does not tell by itself.
 POLL_INTERVAL: Final = 2.0
-
-#: Seconds that a hospital must have been registered, or reinstated, before it may break the glass.
-EMERGENCY_DELAY: Final = 48 * 3_600
 
 #: Seconds for which an announced closing stays possible.
 CLOSE_WINDOW: Final = 30 * 86_400
