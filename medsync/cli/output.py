@@ -178,6 +178,10 @@ def shown(value: Any, *, short: bool = False) -> str:
         return f"{text[:8]}…{text[-6:]}"
     if isinstance(value, Amount):
         return str(value)
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={shown(content, short=short)}" for name, content in value.items())
+    if _is_table(value):
+        return "; ".join(shown(row, short=short) for row in value)
     value = plain(value)
     if value is None or value == []:
         return "-"
