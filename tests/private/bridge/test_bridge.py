@@ -25,7 +25,7 @@ from medsync.protocol.vocabulary import Category
 from medsync.starknet.transactions import Invocation
 from medsync.storage import locks
 from tests.harness.records import observation
-from tests.harness.words import felt
+from tests.harness.words import EMERGENCY_DELAY, felt
 from tests.private.bridge.scene import PASSPHRASE, Scene
 
 
@@ -66,6 +66,7 @@ async def test_emergency_access_gets_a_ticket(scene: Scene) -> None:
     stored = await scene.put()
     world = scene.world
     scene.card(world.hospital)
+    world.wait(EMERGENCY_DELAY)
     world.send(
         world.hospital,
         "request_emergency_access",

@@ -23,10 +23,7 @@ from medsync.protocol.events import AccessEvent, LogEntry
 from medsync.protocol.types import AnchorHead, AnchorNode, Head, NodeSignature, Statement
 from medsync.starknet.rpc import Block
 from tests.harness import rfc9162
-from tests.harness.words import felt
-
-#: Leaves by which one anchor makes the log longer, at most.
-MAX_GROWTH = 2**32
+from tests.harness.words import MAX_GROWTH, felt
 
 CHAIN, MEDSYNC, ANCHOR = felt("SN_PLAYED"), 0x3ED51C, 0xA2C402
 

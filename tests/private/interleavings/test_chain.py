@@ -10,8 +10,9 @@ from medsync.errors import ContractError
 from medsync.protocol.types import AnchorNode, NodeSignature, Statement
 from tests.harness import rfc9162
 from tests.harness.anchoring import Anchoring, log
+from tests.harness.words import MAX_GROWTH
 from tests.harness.world import World
-from tests.private.interleavings.chain import MAX_GROWTH, Chain
+from tests.private.interleavings.chain import Chain
 
 FORK = log(9, salt=1)
 
