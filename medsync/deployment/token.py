@@ -113,7 +113,8 @@ async def _refuse(client: FullNodeClient, address: int, function: str) -> None:
 def _text(felts: Sequence[int]) -> str:
     """A short string, or a ByteArray: a count, that many words of 31 bytes, a rest, and its length.
 
-    Empty for anything else: it is only shown.
+    Empty for anything else, and for what would not be shown as it is (control and invisible characters): it
+    is only shown, and whoever wrote the token chose it.
     """
     try:
         if len(felts) == 1:
@@ -122,6 +123,7 @@ def _text(felts: Sequence[int]) -> str:
         if count != len(words):
             return ""
         content = b"".join(word.to_bytes(_WORD, "big") for word in words) + rest.to_bytes(length, "big")
-        return content.decode()
+        text = content.decode()
+        return text if text.isprintable() else ""
     except (InvalidValue, ValueError, OverflowError):
         return ""

@@ -78,7 +78,7 @@ async def _records(connection: Connection, folder: Path) -> list[Speed]:
     """Records in the in-process node, tickets from request to data, proofs, and sizes in bytes."""
     administrator, researcher, patient, payer, *_ = await predeployed_accounts(connection)
     place = folder / "devnet.json"
-    arguments: dict[str, Any] = {"admin": administrator.address, "token": STRK_TOKEN, "salt": 1}
+    arguments: dict[str, Any] = {"admin": administrator.address, "tokens": [STRK_TOKEN], "salt": 1}
     record = await deployer.deploy(administrator, "devnet", place, **arguments)
     contract = MedSyncClient(record.medsync, administrator)
     await contract.register_entity(researcher.address, Role.RESEARCHER, 1).send()
