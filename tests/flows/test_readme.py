@@ -104,7 +104,9 @@ def test_the_readme_works_from_its_first_line_to_its_last(
         answers[" ".join(line.split()[1:3])] = shell.run(line)
     assert json.loads((checkout / "deployments/devnet.json").read_text())["status"] == "complete"
     assert answers["access request"]["decision"] == "PERMIT"
-    assert answers["access verify"]["complete"] is True
+    assert answers["pool withdraw"]["withdrawn"] == str(5 * 10**17)
+    assert [one["state"] for one in answers["consent list"]["consents"]] == ["GRANTED"]
+    assert answers["access verify"]["proven"] == ["included", "append-only"]
 
     (program,), (expected,) = blocks(README, "python"), blocks(README, "text")
     assert python(program) == expected
@@ -126,7 +128,7 @@ def test_the_guides_python_example_runs_twice(checkout: Path) -> None:
         assert cli.run(["deploy"]) == ExitCode.OK
     (program,), (expected,) = blocks(GUIDE, "python"), blocks(GUIDE, "text")
     assert re.sub(r"block \d+", "block 7", python(program)) == expected
-    assert "4 entries, complete" in python(program)
+    assert "consents: 2, accesses: 4, complete" in python(program)
 
 
 def test_the_guides_scarb_manifest_is_a_package_like_ours() -> None:
