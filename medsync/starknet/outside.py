@@ -8,8 +8,8 @@ neither change nor repeat them.
 
 Which accounts can: OpenZeppelin's presets since 0.20.0, which `medsync account new` makes and devnets have,
 are tested here. By their published sources also those of Argent (Ready) since 0.4.0, and those of Braavos.
-Every account is asked (`supports_outside_execution`). If it cannot, the patient sends the acts from the
-account itself.
+Every account is asked before anything is signed (`supports_outside_execution`). If it cannot, the patient
+sends the acts from the account itself.
 
 What is signed is an ordinary call by the patient's account, so these rules keep it as safe as a message:
 
@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from types import NoneType
 from typing import Any, Final
 
-from starknet_py.net.client_models import Call
+from starknet_py.net.client_models import Call, SierraContractClass
 from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import ContractError, InputError
@@ -59,6 +59,8 @@ ANY_CALLER: Final = encode_short_string("ANY_CALLER")
 
 #: Seconds for which signed acts are good, unless signer and submitter both say otherwise.
 LIFETIME: Final = 600
+
+_EXECUTE: Final = starknet_keccak("execute_from_outside_v2")
 
 _MESSAGE: Final = "typed_data.message"
 
@@ -230,7 +232,7 @@ class SignedActs:
         bounds = self.caller, self.nonce, self.execute_after, self.execute_before
         calldata = [*bounds, len(calls), *(felt for call in calls for felt in call)]
         calldata += [len(self.signature), *self.signature]
-        return Call(self.patient, starknet_keccak("execute_from_outside_v2"), calldata)
+        return Call(self.patient, _EXECUTE, calldata)
 
 
 async def supports_outside_execution(client: FullNodeClient, account: int) -> bool:
@@ -246,9 +248,16 @@ async def supports_outside_execution(client: FullNodeClient, account: int) -> bo
     except ContractError as error:
         if error.code == "CONTRACT_NOT_FOUND":
             raise
-        # It has no such function: it was never asked which standards it supports.
+        # It does not have the function: it is older than SNIP-5.
         return False
-    return answer == [1]
+    if answer == [1]:
+        return True
+    # A devnet's predeployed accounts deny it, because no constructor initialized them; their class has it.
+    with asking("request for the account's class"):
+        contract_class = await client.get_class_at(account, block_number="latest")
+    return isinstance(contract_class, SierraContractClass) and _EXECUTE in {
+        entry_point.selector for entry_point in contract_class.entry_points_by_type.external
+    }
 
 
 async def sign_acts(
@@ -345,9 +354,10 @@ def acts_from_json(document: Any) -> SignedActs:
         calls=tuple(_call(call, f"{_MESSAGE}.Calls[{place}]") for place, call in enumerate(calls)),
         signature=signature,
     )
-    _assert_nothing_else(message, signed.typed_data()["message"], _MESSAGE)
-    for name, expected in signed.typed_data().items():
-        if name != "message" and typed_data.get(name) != expected:
+    _assert_nothing_else(message, {*numbers, "Calls"}, _MESSAGE)
+    expected = signed.typed_data()
+    for name in expected.keys() | typed_data.keys():
+        if name != "message" and typed_data.get(name) != expected.get(name):
             raise InvalidValue(f"typed_data.{name} is not what SNIP-9 defines, so that its hash differs")
     return signed
 

@@ -1,4 +1,4 @@
-"""Giving, renewing, withdrawing and asking: what a patient does, one record per grantee, purpose and study."""
+"""Giving, renewing, withdrawing and asking: what a patient does, a record per grantee, purpose and study."""
 
 from typing import Any
 
