@@ -146,7 +146,9 @@ def test_cairo_example_asks_in_its_own_name(devnet: Devnet) -> None:
 
     with devnet.restored(), closing(Node(devnet.url)) as node:
         world = World(Chain(node))
-        study = world.deploy("Study", world.medsync.address, world.researcher, package=build.MOCKS)
+        named, unpaid = 0x57D1, 0
+        setting = world.medsync.address, world.researcher, named, unpaid
+        study = world.deploy("Study", *setting, package=build.MOCKS)
         world.send(
             world.admin, "register_entity", address=study.address, role="Researcher", profile_commitment=1
         )
@@ -156,7 +158,7 @@ def test_cairo_example_asks_in_its_own_name(devnet: Devnet) -> None:
 
         # Nobody consented: the refusal is an answer, and stays in the log.
         assert ask() == (False, 1)
-        world.send(world.patient, "add_consent", grantee=study.address, terms=world.terms())
+        world.send(world.patient, "add_consent", grantee=study.address, terms=world.terms(study=named))
         receipt = world.send(world.researcher, "ask", study, patient=world.patient, record=0xEC04D)
         assert receipt.result == (True, 2)
         (logged,) = receipt.events
