@@ -102,9 +102,7 @@ def test_the_administration(here: Here) -> None:
 
 
 def test_a_study_is_named_by_its_opening(here: Here, registered: None) -> None:
-    made = here.json(
-        "consent study new --protocol p --approval a --contact c --output cohort.json"
-    )
+    made = here.json("consent study new --protocol p --approval a --contact c --output cohort.json")
     assert (here.folder / "cohort.json").stat().st_mode & 0o077 == 0
     assert here.json("consent study show cohort.json") == {
         name: made[name] for name in ("study", "protocol", "approval", "contact")
@@ -207,6 +205,25 @@ def test_a_purpose_is_refused_to_everyone(here: Here, registered: None) -> None:
     assert_refused(here.run(f"consent add {RESEARCHER} {terms} {AS_PATIENT}"), "CONSENT/PURPOSE_REFUSED")
     assert here.json(f"consent allow-purpose --purpose BIORCH {AS_PATIENT}")["refused_purposes"] == []
     assert here.run(judge).ok().json["reason"] == "GRANTED"
+
+
+def test_acts_are_signed_for_anybody_to_submit(here: Here, registered: None) -> None:
+    terms = "--purpose FAMRQT --categories GENOMICS --expires +1d"
+    here.json(f"consent add {RESEARCHER} {terms} {AS_PATIENT}")
+    before = here.json(f"consent list {PATIENT}")["decisions"]
+    opened = here.json(f"consent emergency allow {HOSPITAL} --sign open.json {AS_PATIENT}")
+    assert opened["acts"][0]["act"] == "allow_emergency"
+    closed = here.json(f"consent revoke-all --dismiss-delegates --sign panic.json {AS_PATIENT}")
+    assert (opened["generation"] is not None, closed["generation"]) == (True, None)
+    assert here.json(f"consent list {PATIENT}")["decisions"] == before, "nothing was sent"
+    delegated = here.run(f"consent revoke-all --sign other.json --for {PATIENT} {AS_GUARDIAN}")
+    assert delegated.code == ExitCode.BAD_INPUT
+
+    submitted = here.json(f"consent submit panic.json {AS_GUARDIAN}")
+    assert submitted["events"] == ["AllConsentsRevoked"]
+    assert_refused(here.run(f"consent submit open.json {AS_GUARDIAN}"), "CONSENT/BAD_GENERATION")
+    again = here.run(f"consent submit panic.json {AS_GUARDIAN}")
+    assert (again.code, "submitted already" in again.err) == (ExitCode.BAD_INPUT, True)
 
 
 def test_a_node_that_hides_a_decision_is_found_out(here: Here, registered: None) -> None:

@@ -37,9 +37,8 @@ def test_a_study(cli: Cli) -> None:
     assert given["categories"] == ["LABORATORY", "CONDITION"]
 
     # The researcher asks: for what was agreed, and for more.
-    question = (
-        f"access request {PATIENT} --purpose HRESCH --study study.json --record 0x7 --campaign pay.json"
-    )
+    what = "--purpose HRESCH --study study.json"
+    question = f"access request {PATIENT} {what} --record 0x7 --campaign pay.json"
     paid = cli.json(f"{question} --categories LABORATORY --account {RESEARCHER}")
     assert (paid["decision"], paid["seq"]) == ("PERMIT", 1)
     refused = cli.run(f"{question} --categories IMAGING --account {RESEARCHER}")
@@ -54,9 +53,7 @@ def test_a_study(cli: Cli) -> None:
         f"--account {PATIENT}"
     ).ok()
     cli.run(f"consent submit revocation.json --account {RELAYER}").ok()
-    judged = cli.run(
-        f"consent verify {PATIENT} {RESEARCHER} {what} --categories LABORATORY --json"
-    )
+    judged = cli.run(f"consent verify {PATIENT} {RESEARCHER} {what} --categories LABORATORY --json")
     assert (judged.code, judged.json["reason"]) == (ExitCode.NOT_PERMITTED, "WITHDRAWN")
 
     # The patient takes the histories home; who alters them is found out.

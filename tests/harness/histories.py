@@ -52,14 +52,7 @@ from medsync.protocol.vocabulary import (
 )
 from tests.harness import abi_types, log
 from tests.harness.driver import Raised, selector
-from tests.harness.words import (
-    ADMIN_DELAY,
-    ADMIN_LAPSE,
-    DECISIONS,
-    EMERGENCY_CHOICES,
-    ENTITY_ROLES,
-    REASONS,
-)
+from tests.harness.words import ADMIN_DELAY, ADMIN_LAPSE, KINDS
 
 CHAIN = encode_short_string("SN_SEPOLIA")
 CONTRACT = 0x6D6564
@@ -301,14 +294,13 @@ BLOCK = BlockHeader(1_024, hash=0xB10C, timestamp=START + DAY)
 
 def raised(event: ChainEvent) -> Raised:
     """The event as the contract's ABI has it, in its order; words by the names of their variants."""
-    words = {"decision": DECISIONS, "reason": REASONS, "role": ENTITY_ROLES, "choice": EMERGENCY_CHOICES}
     values: dict[str, dict[str, Any]] = {"key": {}, "data": {}}
     for member in abi_types.entry(abi_types.MEDSYNC, "event", event_name(event))["members"]:
         name = member["name"]
         value: Any = getattr(event, name)
         if isinstance(value, Purpose):
             value = int.from_bytes(value.encode(), "big")
-        values[member["kind"]][name] = words[name][value] if name in words else int(value)
+        values[member["kind"]][name] = log.CODES[name][value] if name in log.CODES else int(value)
     return Raised(CONTRACT, event_name(event), values["key"], values["data"])
 
 
@@ -327,7 +319,7 @@ def emitted(event: ChainEvent) -> EmittedEvent:
         transaction_hash=event.location.transaction_hash,
         transaction_index=0,
         # Two entries of an hour may stand in one block.
-        event_index=log.KINDS[found.name],
+        event_index=KINDS[found.name],
         block_number=event.location.block_number,
     )
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from medsync.cli import campaigns, values
+from medsync.cli import campaigns, relaying, values
 from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
@@ -140,14 +140,14 @@ async def batch(
     medsync = await context.medsync(signing=True)
     why, which, what = values.purpose(purpose), values.study(study), values.categories(categories)
     paying = campaigns.read_id(campaign, "--campaign")
-    subjects = []
+    patients, records = [], []
     for number, (patient, record) in enumerate(_rows(file), 1):
         try:
-            owner = await context.address(patient, "patient")
-            subjects.append(Subject(owner, context.files.commit(record, "record", Domain.RECORD)))
+            patients.append(await context.address(patient, "patient"))
+            # What is only judged needs no commitment to a record.
+            records.append(0 if dry_run else context.files.commit(record, "record", Domain.RECORD))
         except InputError as error:
             raise InputError(f"FILE: request {number} of {file}: {error.message}", hint=error.hint) from None
-    patients = [subject.patient for subject in subjects]
     if dry_run:
         grantee = medsync.account.address
         verdicts = await medsync.verify_consents(patients, grantee, why, which, what, paying)
@@ -157,6 +157,7 @@ async def batch(
             {"patient": Hex(patient), **members(verdict), "meaning": verdict.reason.meaning}
             for patient, verdict in zip(patients, verdicts, strict=True)
         ]
+    subjects = list(map(Subject, patients, records))
     result = await context.send(medsync.request_access_batch(why, which, what, subjects, paying))
     return {"requests": _answer(context, patients, result.value[0]), **paid(result)}
 
@@ -232,11 +233,15 @@ async def contest(
     context: Context,
     hospital: Annotated[str, typer.Argument(help="The hospital's address: " + values.ADDRESS_HELP)],
     entry: Entry,
+    sign: relaying.Sign = None,
 ) -> Answer:
     """Contest a hospital's emergency access, once and without a deadline. For the patient."""
     medsync = await context.medsync(signing=True)
     who = await context.address(hospital, "HOSPITAL")
-    result = await context.send(medsync.contest_emergency(who, entry))
+    act = medsync.contest_emergency(who, entry)
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {"hospital": Hex(who), "emergency": entry, "contested": True, **paid(result)}
 
 

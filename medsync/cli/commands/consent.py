@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, Final, ParamSpec
 
 import typer
 
-from medsync.cli import campaigns, claims, values
+from medsync.cli import campaigns, claims, relaying, values
 from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
@@ -29,6 +30,7 @@ from medsync.protocol.events import (
 from medsync.protocol.felt import InvalidValue
 from medsync.protocol.types import ConsentTerms, PatientState, Verdict
 from medsync.protocol.vocabulary import Decision, Power, Purpose
+from medsync.starknet.outside import acts_from_json
 from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, signed_from_json
 from medsync.starknet.transactions import Invocation, TransactionResult
 
@@ -133,6 +135,7 @@ async def revoke_all(
         bool, typer.Option("--dismiss-delegates", help="End every delegation as well. For the patient.")
     ] = False,
     patient: For = None,
+    sign: relaying.Sign = None,
 ) -> Answer:
     """Revoke every consent, and void what was signed and not submitted. For the patient, or a delegate.
 
@@ -141,6 +144,10 @@ async def revoke_all(
     medsync = await context.medsync(signing=True)
     if dismiss_delegates and patient is not None:
         raise InputError("--dismiss-delegates is for the patient: a delegate dismisses nobody.")
+    if sign is not None:
+        _assert_own(patient)
+        act = medsync.revoke_all(dismiss_delegates=dismiss_delegates)
+        return await relaying.signed(context, sign, act)
     owner, result = await _act(
         context,
         patient,
@@ -347,6 +354,7 @@ async def refuse(
     purpose: values.PurposeText,
     study: values.StudyText = "0x0",
     patient: For = None,
+    sign: relaying.Sign = None,
 ) -> Answer:
     """Refuse a grantee until you give that consent. For the patient, or a delegate of the patient.
 
@@ -354,29 +362,38 @@ async def refuse(
     """
     medsync = await context.medsync(signing=True)
     key = await _key(context, grantee, purpose, study)
+    if sign is not None:
+        _assert_own(patient)
+        return await relaying.signed(context, sign, medsync.refuse_consent(*key))
     owner, result = await _act(context, patient, medsync.refuse_consent, medsync.refuse_consent_for, *key)
     return {**await _record(context, owner, *key), **paid(result)}
 
 
 @command(app, "refuse-purpose")
-async def refuse_purpose(context: Context, purpose: values.PurposeText) -> Answer:
+async def refuse_purpose(context: Context, purpose: values.PurposeText, sign: relaying.Sign = None) -> Answer:
     """Refuse everyone for a purpose until you allow it again. For the patient.
 
     Consents for it that stand permit nothing meanwhile, and none can be given.
     """
     medsync = await context.medsync(signing=True)
-    result = await context.send(medsync.refuse_purpose(values.purpose(purpose)))
+    act = medsync.refuse_purpose(values.purpose(purpose))
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {**await _own_state(context), **paid(result)}
 
 
 @command(app, "allow-purpose")
-async def allow_purpose(context: Context, purpose: values.PurposeText) -> Answer:
+async def allow_purpose(context: Context, purpose: values.PurposeText, sign: relaying.Sign = None) -> Answer:
     """Allow a purpose again. For the patient.
 
     Consents for it that you gave before and that are still live permit again: see consent list.
     """
     medsync = await context.medsync(signing=True)
-    result = await context.send(medsync.allow_purpose(values.purpose(purpose)))
+    act = medsync.allow_purpose(values.purpose(purpose))
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {**await _own_state(context), **paid(result)}
 
 
@@ -392,6 +409,7 @@ async def delegate(
         ),
     ],
     expires: Annotated[str, typer.Option(help="When the powers end. " + values.TIME_HELP)] = "+1y",
+    sign: relaying.Sign = None,
 ) -> Answer:
     """Let a delegate act for you, or no longer. For the patient."""
     medsync = await context.medsync(signing=True)
@@ -399,15 +417,21 @@ async def delegate(
     until = values.time(expires, "--expires", await context.now())
     if Power.GIVE in what:
         context.say("With give, a delegate can give any consent that you did not decide on, of any study.")
-    result = await context.send(medsync.set_delegate(who, what, until))
+    act = medsync.set_delegate(who, what, until)
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {"delegate": Hex(who), "powers": what, "expires_at": Time(until), **paid(result)}
 
 
 @command(app, "dismiss-delegates")
-async def dismiss_delegates(context: Context) -> Answer:
+async def dismiss_delegates(context: Context, sign: relaying.Sign = None) -> Answer:
     """End every delegation at one stroke. For the patient."""
     medsync = await context.medsync(signing=True)
-    result = await context.send(medsync.dismiss_delegates())
+    act = medsync.dismiss_delegates()
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {**await _own_state(context), **paid(result)}
 
 
@@ -425,28 +449,38 @@ async def emergency_choose(
             autocompletion=_complete_choice,
         ),
     ],
+    sign: relaying.Sign = None,
 ) -> Answer:
     """Choose who may break the glass: every hospital, only those you name, or nobody. For the patient."""
     medsync = await context.medsync(signing=True)
-    result = await context.send(medsync.set_emergency_choice(values.emergency_choice(choice)))
+    act = medsync.set_emergency_choice(values.emergency_choice(choice))
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {**await _own_state(context), **paid(result)}
 
 
 @command(emergency, "allow")
-async def emergency_allow(context: Context, hospital: Hospital) -> Answer:
+async def emergency_allow(context: Context, hospital: Hospital, sign: relaying.Sign = None) -> Answer:
     """Name a hospital that may break the glass, also where only named ones may. For the patient."""
     medsync = await context.medsync(signing=True)
     who = await context.address(hospital, "HOSPITAL")
-    result = await context.send(medsync.allow_emergency(who))
+    act = medsync.allow_emergency(who)
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {"hospital": Hex(who), "allowed": True, **await _own_state(context), **paid(result)}
 
 
 @command(emergency, "forbid")
-async def emergency_forbid(context: Context, hospital: Hospital) -> Answer:
+async def emergency_forbid(context: Context, hospital: Hospital, sign: relaying.Sign = None) -> Answer:
     """Forbid a hospital to break the glass, also where every hospital may. For the patient."""
     medsync = await context.medsync(signing=True)
     who = await context.address(hospital, "HOSPITAL")
-    result = await context.send(medsync.forbid_emergency(who))
+    act = medsync.forbid_emergency(who)
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {"hospital": Hex(who), "allowed": False, **await _own_state(context), **paid(result)}
 
 
@@ -579,7 +613,7 @@ async def _sign_after(
     record = await medsync.consent(patient, grantee, terms.purpose, terms.study)
     version, counter = record.version, state.counter
     for file in files:
-        before = _signed(file, "--after")
+        before = _signed(values.read_json(file, "--after"), file, "--after")
         if not isinstance(before, SignedConsent) or before.patient != patient:
             raise InputError(f"--after: {file} is no consent that this account signed.")
         if (before.contract, before.chain_id) != (medsync.address, medsync.account.chain_id):
@@ -606,11 +640,16 @@ async def _sign_after(
 @command(app, "submit")
 async def submit(
     context: Context,
-    file: Annotated[Path, typer.Argument(help="What consent sign, or a wallet, has signed.")],
+    file: Annotated[Path, typer.Argument(help="What consent sign, --sign, or a wallet has signed.")],
 ) -> Answer:
-    """Submit what a patient signed. For anybody; the fee is the submitter's, the consent the patient's."""
+    """Submit what a patient signed. For anybody; the fee is the submitter's, the decision the patient's."""
+    document = values.read_json(file, "FILE")
     medsync = await context.medsync(signing=True)
-    signed = _signed(file, "FILE")
+    if _kind(document) == "OutsideExecution":
+        with _reading(file, "FILE"):
+            acts = acts_from_json(document)
+        return await relaying.submitted(context, acts)
+    signed = _signed(document, file, "FILE")
     result = await context.send(medsync.submit(signed))
     answer: dict[str, Any] = {"patient": Hex(signed.patient), "grantee": Hex(signed.grantee)}
     if isinstance(signed, SignedConsent):
@@ -620,14 +659,23 @@ async def submit(
     return {**answer, **paid(result)}
 
 
+def _kind(document: Any) -> object:
+    """Which message it is that was signed."""
+    typed_data = document.get("typed_data") if isinstance(document, dict) else None
+    return typed_data.get("primaryType") if isinstance(typed_data, dict) else None
+
+
 @command(app, "cancel-signatures")
-async def cancel_signatures(context: Context) -> Answer:
+async def cancel_signatures(context: Context, sign: relaying.Sign = None) -> Answer:
     """Void every consent that you signed and nobody has submitted yet. For the patient.
 
     Revocations that you signed stay good.
     """
     medsync = await context.medsync(signing=True)
-    result = await context.send(medsync.cancel_signatures())
+    act = medsync.cancel_signatures()
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {**await _own_state(context), **paid(result)}
 
 
@@ -646,6 +694,11 @@ async def _act(
         owner = await context.address(patient, "--for")
         invocation = delegated(owner, *args, **kwargs)
     return owner, await context.send(invocation)
+
+
+def _assert_own(patient: str | None) -> None:
+    if patient is not None:
+        raise InputError("--sign and --for do not go together: only a patient's own acts are signed.")
 
 
 async def _key(context: Context, grantee: str, purpose: str, study: str) -> tuple[int, Purpose, int]:
@@ -679,9 +732,16 @@ def _state(state: PatientState) -> dict[str, Any]:
     return {**members(state), "refused_purposes": list(state.refused)}
 
 
-def _signed(file: Path, name: str) -> SignedConsent | SignedRevocation:
+def _signed(document: Any, file: Path, name: str) -> SignedConsent | SignedRevocation:
+    with _reading(file, name):
+        return signed_from_json(document)
+
+
+@contextmanager
+def _reading(file: Path, name: str) -> Iterator[None]:
+    """Say which file it is that cannot be understood."""
     try:
-        return signed_from_json(values.read_json(file, name))
+        yield
     except InvalidValue as error:
         raise InputError(f"{name}: {file} holds no signed message: {error}.") from None
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medsync.cli import campaigns, claims, values
+from medsync.cli import campaigns, claims, relaying, values
 from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
@@ -376,6 +376,7 @@ async def withdraw(
     to: Annotated[str, typer.Option("--to", help="Who gets it; by default the account itself.")] = ME,
     pool: PoolText = "",
     unit: values.UnitChoice = Unit.TOKEN,
+    sign: relaying.Sign = None,
 ) -> Answer:
     """Draw your credit, after settling what campaigns of the pool owe you. For its owner.
 
@@ -396,7 +397,10 @@ async def withdraw(
             hint="`medsync pool status` shows the credit of an account.",
         )
     recipient = await context.address(to, "--to")
-    result = await context.send(client.withdraw(drawn, recipient, [owed.claim for owed in chosen]))
+    act = client.withdraw(drawn, recipient, [owed.claim for owed in chosen])
+    if sign is not None:
+        return await relaying.signed(context, sign, act)
+    result = await context.send(act)
     return {
         "withdrawn": Amount(drawn, token.decimals, token.symbol),
         **_token(token),
