@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from medsync.errors import InputError, VerificationError
+from scripts.mutation import packages
 from scripts.mutation.defects import OPERATOR as PREDECESSOR
 from scripts.mutation.defects import defect_mutants
 from scripts.mutation.mutants import CAIRO, PYTHON, Mutant
-from scripts.mutation.operators import SOURCES, cairo_mutants
+from scripts.mutation.operators import cairo_mutants
 from scripts.mutation.python_operators import TARGETS, python_mutants
 from scripts.mutation.runner import Result
 from scripts.mutation.worker import Verdict
@@ -55,9 +56,9 @@ def reasons(root: Path) -> dict[str, Reason]:
 
 def sources(root: Path) -> dict[str, str]:
     """SHA-256 of every file that is mutated."""
-    paths = [*sorted((root / SOURCES).rglob("*.cairo")), *(root / file for file in TARGETS)]
     return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
+        file: hashlib.sha256((root / file).read_bytes()).hexdigest()
+        for file in (*packages.texts(root), *TARGETS)
     }
 
 
@@ -393,7 +394,7 @@ def _totals(rows: Mapping[str, Mapping[str, Any]], title: str) -> str:
         [title, "mutants", "not compiling", "same code", "compiling", "killed", "survived", "score"],
         [
             [
-                name.removeprefix(f"{SOURCES}/"),
+                name.removeprefix("contracts/").removeprefix("src/"),
                 *(str(row[key]) for key in ("mutants", "not_compiling", "equivalent", "compiling", "killed")),
                 str(row["compiling"] - row["killed"]),
                 f"{row['score']:.1f} %",
