@@ -285,6 +285,7 @@ DOORS = [
 ]
 
 OWN: dict[str, set[str]] = {
+    "create_pool": {"constructor"},
     "deposit": {"grant_budget"},
     "increase_allowance": {"take_budget", "grant_budget"},
     "decrease_allowance": {"take_budget", "grant_budget"},
