@@ -138,7 +138,7 @@ async def fetch_heads(
 
     Raises NetworkError if the node fails or its chain ends before `from_block`.
     """
-    block = await _header(client, await _last_block(client, from_block, to_block))
+    block = await block_header(client, await _last_block(client, from_block, to_block))
     medsync = MedSyncClient(contract, client)
     heads: dict[Chain, Head] = {}
     for chain in chains:
@@ -354,7 +354,8 @@ async def _last_block(client: FullNodeClient, first: int, last: int | Literal["l
     return newest
 
 
-async def _header(client: FullNodeClient, number: int) -> BlockHeader:
+async def block_header(client: FullNodeClient, number: int) -> BlockHeader:
+    """A block as the node has it. Raises NetworkError if it does not."""
     with asking(f"request for block {number}"):
         block = await client.get_block_with_tx_hashes(block_number=number)
         return BlockHeader(int(block.block_number), int(cast(Any, block).block_hash), int(block.timestamp))

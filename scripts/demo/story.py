@@ -244,7 +244,7 @@ async def _deploy(
             "devnet",
             place,
             admin=account.address,
-            token=STRK_TOKEN,
+            tokens=[STRK_TOKEN],
             salt=new_salt() if known is None else known.request.salt,
             anchor=quorum,
         )
