@@ -15,7 +15,6 @@ pub mod AccessLogComponent {
     use medsync_interfaces::chain::{ACCESSES_TAG, Head, Kind};
     use medsync_interfaces::consent_registry::ConsentStatus;
     use medsync_interfaces::entity_registry::{EMERGENCY_DELAY, Entity};
-    use medsync_interfaces::reward_budgets::Budget;
     use medsync_interfaces::vocabulary::{BREAK_THE_GLASS, Decision, Reason, Role};
     use starknet::ContractAddress;
     use starknet::storage::{
@@ -31,10 +30,12 @@ pub mod AccessLogComponent {
     use crate::entity_registry::EntityRegistryComponent;
     use crate::entity_registry::EntityRegistryComponent::InternalTrait as EntitiesInternal;
     use crate::hash::SpongeTrait;
-    use crate::keys::{budget_key, consent_key, emergency_key};
+    use crate::keys::{consent_key, emergency_key};
     use crate::packing::bit;
     use crate::reward_budgets::RewardBudgetsComponent;
-    use crate::reward_budgets::RewardBudgetsComponent::InternalTrait as BudgetsInternal;
+    use crate::reward_budgets::RewardBudgetsComponent::{
+        InternalTrait as BudgetsInternal, Spending, spending,
+    };
     use crate::vocabulary::{are_categories, decision_code, is_purpose, reason_code};
     use super::cells::EmergencyPacking;
 
@@ -71,15 +72,6 @@ pub mod AccessLogComponent {
         registration: u32,
     }
 
-    /// The accessor's budget while requests are decided: read when the first one gets to it, and
-    /// written once.
-    #[derive(Copy, Drop)]
-    struct Spending {
-        key: felt252,
-        budget: Option<Budget>,
-        spent: u64,
-    }
-
     #[embeddable_as(AccessLogImpl)]
     impl AccessLog<
         TContractState,
@@ -97,7 +89,7 @@ pub mod AccessLogComponent {
             let mut spending = spending(campaign, context.caller);
             let query = Query { patient, grantee: context.caller, purpose, study, campaign };
             let receipt = self.decide(context, entity, @query, categories, record, ref spending);
-            self.charge(spending);
+            get_dep_component_mut!(ref self, Budgets).charge(spending);
             receipt
         }
 
@@ -119,7 +111,7 @@ pub mod AccessLogComponent {
                 receipts
                     .append(self.decide(context, entity, @query, categories, record, ref spending));
             }
-            self.charge(spending);
+            get_dep_component_mut!(ref self, Budgets).charge(spending);
             receipts
         }
 
@@ -185,9 +177,12 @@ pub mod AccessLogComponent {
             assert(!before.justified, Errors::ALREADY_JUSTIFIED);
             assert(context.now <= before.at + JUSTIFY_WITHIN, Errors::JUSTIFIED_TOO_LATE);
             cell.write(Emergency { justified: true, ..before });
-            let Link { seq, digest } = self.open(context, patient, Kind::EMERGENCY_JUSTIFIED);
+            let head = self.AccessLog_heads.entry(patient);
+            let Link {
+                seq, digest,
+            } = open(head.read(), context, patient, Kind::EMERGENCY_JUSTIFIED);
             let digest = digest.pair(accessor.into(), emergency.into());
-            self.seal(patient, seq, digest.hash_with(statement));
+            head.write(sealed(seq, digest.hash_with(statement)));
             let at = context.now;
             self.emit(EmergencyJustified { patient, accessor, seq, at, emergency, statement });
         }
@@ -205,7 +200,8 @@ pub mod AccessLogComponent {
             assert(!before.contested, Errors::ALREADY_CONTESTED);
             cell.write(Emergency { contested: true, ..before });
             // The patient's own entry: room is kept for it.
-            let head = self.AccessLog_heads.read(patient);
+            let head_cell = self.AccessLog_heads.entry(patient);
+            let head = head_cell.read();
             assert(!head.is_full(), Errors::LOG_FULL);
             let Link {
                 seq, digest,
@@ -214,7 +210,7 @@ pub mod AccessLogComponent {
                     .next_link(
                         ACCESSES_TAG, context, subject: patient, kind: Kind::EMERGENCY_CONTESTED,
                     );
-            self.seal(patient, seq, digest.pair(hospital.into(), emergency.into()).hash());
+            head_cell.write(sealed(seq, digest.pair(hospital.into(), emergency.into()).hash()));
             let at = context.now;
             self.emit(EmergencyContested { patient, accessor: hospital, seq, at, emergency });
         }
@@ -235,13 +231,14 @@ pub mod AccessLogComponent {
             let consent = get_dep_component!(@self, Consents).record_at(key);
             assert(consent.status != ConsentStatus::None, Errors::NO_CONSENT);
             let version = consent.version;
-            let Link { seq, digest } = self.open(context, patient, Kind::DELETION_STATED);
+            let head = self.AccessLog_heads.entry(patient);
+            let Link { seq, digest } = open(head.read(), context, patient, Kind::DELETION_STATED);
             let hash = digest
                 .pair(accessor.into(), purpose)
                 .pair(study, version.into())
                 .pair(registration.into(), statement)
                 .hash();
-            self.seal(patient, seq, hash);
+            head.write(sealed(seq, hash));
             let at = context.now;
             self
                 .emit(
@@ -303,20 +300,8 @@ pub mod AccessLogComponent {
             ref spending: Spending,
         ) -> AccessReceipt {
             assert((*query.patient).is_non_zero(), Errors::ZERO_PATIENT);
-            let judgement = get_dep_component!(@self, Consents)
-                .judge(query, Option::Some(categories), context.now);
-            let mut reason = judgement.reason;
-            if reason == Reason::Granted {
-                if judgement.record.rewarded {
-                    reason = self.reserve(ref spending, context.now);
-                    if reason == Reason::Granted {
-                        get_dep_component_mut!(ref self, Budgets)
-                            .count_paid(judgement.paid_key, judgement.paid);
-                    }
-                } else {
-                    get_dep_component_mut!(ref self, Consents).consume(@judgement);
-                }
-            }
+            let (reason, consent) = get_dep_component_mut!(ref self, Consents)
+                .use_once(query, categories, context.now, ref spending);
             self
                 .append(
                     context,
@@ -326,8 +311,8 @@ pub mod AccessLogComponent {
                         study: *query.study,
                         decision: decision_of(reason),
                         reason,
-                        version: judgement.record.version,
-                        scoped: judgement.record.scoped,
+                        version: consent.version,
+                        scoped: consent.scoped,
                         categories,
                         record,
                         campaign: *query.campaign,
@@ -336,45 +321,15 @@ pub mod AccessLogComponent {
                 )
         }
 
-        /// Reserves the pay of one permitted access, or says why not.
-        fn reserve(
-            self: @ComponentState<TContractState>, ref spending: Spending, now: u64,
-        ) -> Reason {
-            let budget = match spending.budget {
-                Option::Some(budget) => budget,
-                Option::None => {
-                    let budget = get_dep_component!(self, Budgets).budget_at(spending.key);
-                    spending.budget = Option::Some(budget);
-                    budget
-                },
-            };
-            if budget.left == spending.spent {
-                return Reason::RewardUnfunded;
-            }
-            if now >= budget.expires_at {
-                return Reason::CampaignExpired;
-            }
-            spending.spent += 1;
-            Reason::Granted
-        }
-
-        /// Writes what was spent of the accessor's budget.
-        fn charge(ref self: ComponentState<TContractState>, spending: Spending) {
-            if spending.spent == 0 {
-                return;
-            }
-            if let Option::Some(budget) = spending.budget {
-                get_dep_component_mut!(ref self, Budgets)
-                    .spend(spending.key, budget, spending.spent);
-            }
-        }
-
         /// Logs a request and its outcome.
         fn append(
             ref self: ComponentState<TContractState>, context: Context, entry: Entry,
         ) -> AccessReceipt {
             let accessor = context.caller;
-            let Link { seq, digest } = self.open(context, entry.patient, Kind::ACCESS_LOGGED);
+            let cell = self.AccessLog_heads.entry(entry.patient);
+            let Link {
+                seq, digest,
+            } = open(cell.read(), context, entry.patient, Kind::ACCESS_LOGGED);
             let hash = digest
                 .pair(accessor.into(), entry.purpose)
                 .pair(entry.study, decision_code(entry.decision))
@@ -382,7 +337,8 @@ pub mod AccessLogComponent {
                 .pair(bit(entry.scoped), entry.categories.into())
                 .pair(entry.record, entry.campaign)
                 .hash_with(entry.registration.into());
-            let digest = self.seal(entry.patient, seq, hash);
+            let head = sealed(seq, hash);
+            cell.write(head);
             self
                 .emit(
                     AccessLogged {
@@ -402,34 +358,13 @@ pub mod AccessLogComponent {
                         registration: entry.registration,
                     },
                 );
-            AccessReceipt { decision: entry.decision, reason: entry.reason, seq, digest }
-        }
-
-        /// Begins an entry that an entity makes.
-        fn open(
-            self: @ComponentState<TContractState>,
-            context: Context,
-            patient: ContractAddress,
-            kind: felt252,
-        ) -> Link {
-            let head = self.AccessLog_heads.read(patient);
-            assert(head.is_open(), Errors::LOG_FULL);
-            head.next_link(ACCESSES_TAG, context, subject: patient, :kind)
-        }
-
-        fn seal(
-            ref self: ComponentState<TContractState>,
-            patient: ContractAddress,
-            seq: u32,
-            hash: felt252,
-        ) -> felt252 {
-            let head = sealed(seq, hash);
-            self.AccessLog_heads.write(patient, head);
-            head.head
+            AccessReceipt { decision: entry.decision, reason: entry.reason, seq, digest: head.head }
         }
     }
 
-    fn spending(campaign: felt252, accessor: ContractAddress) -> Spending {
-        Spending { key: budget_key(campaign, accessor), budget: Option::None, spent: 0 }
+    /// Begins an entry that an entity makes.
+    fn open(head: Head, context: Context, patient: ContractAddress, kind: felt252) -> Link {
+        assert(head.is_open(), Errors::LOG_FULL);
+        head.next_link(ACCESSES_TAG, context, subject: patient, :kind)
     }
 }

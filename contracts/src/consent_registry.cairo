@@ -70,10 +70,11 @@ pub mod ConsentRegistryComponent {
     use crate::entity_registry::EntityRegistryComponent;
     use crate::entity_registry::EntityRegistryComponent::InternalTrait as EntitiesInternal;
     use crate::hash::SpongeTrait;
-    use crate::keys::{budget_key, consent_key, delegation_key, paid_key};
+    use crate::keys::{consent_key, delegation_key, paid_key};
     use crate::packing::{MAX_TIME, bit};
     use crate::reward_budgets::RewardBudgetsComponent;
-    use crate::reward_budgets::RewardBudgetsComponent::InternalTrait as BudgetsInternal;
+    use crate::reward_budgets::RewardBudgetsComponent::{InternalTrait as BudgetsInternal, Spending};
+    use crate::reward_budgets::cells::PaidUsesPacking;
     use crate::snip12::{Signing, consent_hash, revocation_hash};
     use crate::vocabulary::{
         are_categories, choice_code, is_purpose, is_subset, purpose_bit, purposes,
@@ -122,15 +123,20 @@ pub mod ConsentRegistryComponent {
         pub campaign: felt252,
     }
 
-    /// What a consent says about a query, and where its uses are counted.
-    #[derive(Copy, Drop)]
-    pub struct Judgement {
-        pub reason: Reason,
-        pub record: Record,
-        pub record_key: felt252,
-        pub paid: PaidUses,
-        pub paid_key: felt252,
+    #[generate_trait]
+    impl QueryImpl of QueryTrait {
+        fn consent_key(self: @Query) -> felt252 {
+            consent_key(
+                patient: *self.patient,
+                grantee: *self.grantee,
+                purpose: *self.purpose,
+                study: *self.study,
+            )
+        }
     }
+
+    /// Stands for the paid uses of a consent without reward.
+    const NOTHING_PAID: PaidUses = PaidUses { version: 0, paid: 0, base: 0, settled: 0 };
 
     /// Who gives a consent, and by which nonce (zero for a direct act).
     #[derive(Copy, Drop)]
@@ -541,15 +547,16 @@ pub mod ConsentRegistryComponent {
         ) -> Consent {
             let entity = get_dep_component!(self, Entities).entity(grantee);
             let query = Query { patient, grantee, purpose, study, campaign };
-            let judgement = self.judge(@query, Option::None, get_block_timestamp());
-            let record = judgement.record;
-            let uses = if record.rewarded && judgement.paid.version == record.version {
-                judgement.paid.paid - judgement.paid.base
+            let state = self.ConsentRegistry_patients.read(patient);
+            let (record, paid) = self.look_up(@query);
+            let reason = judge(@query, @state, @record, @paid, Option::None, get_block_timestamp());
+            let uses = if record.rewarded && paid.version == record.version {
+                paid.paid - paid.base
             } else {
                 record.uses
             };
             Consent {
-                state: standing(@entity).unwrap_or(judgement.reason),
+                state: standing(@entity).unwrap_or(reason),
                 status: record.status,
                 starts_at: record.starts_at,
                 expires_at: record.expires_at,
@@ -612,50 +619,51 @@ pub mod ConsentRegistryComponent {
         impl Budgets: RewardBudgetsComponent::HasComponent<TContractState>,
         +Drop<TContractState>,
     > of InternalTrait<TContractState> {
-        /// What patient and consent say at second `now` about a query of a registered entity that
-        /// is not suspended; without categories, whatever they are. The order of the checks is the
-        /// order of `Reason`.
-        fn judge(
-            self: @ComponentState<TContractState>, query: @Query, categories: Option<u32>, now: u64,
-        ) -> Judgement {
-            let (patient, purpose) = (*query.patient, *query.purpose);
-            let record_key = consent_key(
-                :patient, grantee: *query.grantee, :purpose, study: *query.study,
-            );
-            let record = self.ConsentRegistry_records.read(record_key);
-            let mut judgement = Judgement {
-                reason: Reason::Granted,
-                record,
-                record_key,
-                paid: PaidUses { version: 0, paid: 0, base: 0, settled: 0 },
-                paid_key: 0,
+        /// The record of a query's consent, and what the query's campaign owes for it.
+        fn look_up(self: @ComponentState<TContractState>, query: @Query) -> (Record, PaidUses) {
+            let key = query.consent_key();
+            let record = self.ConsentRegistry_records.read(key);
+            let paid = if record.rewarded && *query.campaign != 0 {
+                get_dep_component!(self, Budgets).paid_at(paid_key(key, *query.campaign))
+            } else {
+                NOTHING_PAID
             };
-            if record.rewarded && *query.campaign != 0 {
-                let key = paid_key(record_key, *query.campaign);
-                judgement.paid_key = key;
-                judgement.paid = get_dep_component!(self, Budgets).paid_at(key);
+            (record, paid)
+        }
+
+        /// What patient and consent say at second `now` about a query of a registered entity that
+        /// is not suspended; if they permit and the accessor's budget can pay, one use is taken.
+        /// Nobody is called. Also the record that was consulted.
+        fn use_once(
+            ref self: ComponentState<TContractState>,
+            query: @Query,
+            categories: u32,
+            now: u64,
+            ref spending: Spending,
+        ) -> (Reason, Record) {
+            let state = self.ConsentRegistry_patients.read(*query.patient);
+            let key = query.consent_key();
+            let cell = self.ConsentRegistry_records.entry(key);
+            let record = cell.read();
+            let categories = Option::Some(categories);
+            if !record.rewarded || *query.campaign == 0 {
+                let reason = judge(query, @state, @record, @NOTHING_PAID, categories, now);
+                if reason == Reason::Granted {
+                    cell.write(Record { uses: record.uses + 1, ..record });
+                }
+                return (reason, record);
             }
-            let state = self.ConsentRegistry_patients.read(patient);
-            judgement
-                .reason =
-                    if state.refused_purposes != 0
-                        && state.refused_purposes & purpose_bit(purpose) != 0 {
-                        Reason::PurposeRefused
-                    } else if purpose == BREAK_THE_GLASS {
-                        // What a patient said about emergencies is no consent.
-                        Reason::NeverGiven
-                    } else {
-                        match record.status {
-                            ConsentStatus::None => Reason::NeverGiven,
-                            ConsentStatus::Refused => Reason::Refused,
-                            ConsentStatus::Withdrawn => Reason::Withdrawn,
-                            ConsentStatus::Revoked => Reason::Revoked,
-                            ConsentStatus::Given => judge_given(
-                                @judgement, *query.campaign, state.floor, categories, now,
-                            ),
-                        }
-                    };
-            judgement
+            let mut budgets = get_dep_component_mut!(ref self, Budgets);
+            let paid_cell = budgets.RewardBudgets_paid.entry(paid_key(key, *query.campaign));
+            let paid = paid_cell.read();
+            let mut reason = judge(query, @state, @record, @paid, categories, now);
+            if reason == Reason::Granted {
+                reason = budgets.reserve(ref spending, now);
+                if reason == Reason::Granted {
+                    paid_cell.write(PaidUses { paid: paid.paid + 1, ..paid });
+                }
+            }
+            (reason, record)
         }
 
         /// The answer of `verify_consent`.
@@ -669,11 +677,11 @@ pub mod ConsentRegistryComponent {
             if let Option::Some(reason) = standing(entity) {
                 return Verdict { decision: Decision::Deny, reason, version: 0, scoped: false };
             }
-            let judgement = self.judge(query, Option::Some(categories), now);
-            let Record { version, scoped, .. } = judgement.record;
-            Verdict {
-                decision: decision_of(judgement.reason), reason: judgement.reason, version, scoped,
-            }
+            let state = self.ConsentRegistry_patients.read(*query.patient);
+            let (record, paid) = self.look_up(query);
+            let reason = judge(query, @state, @record, @paid, Option::Some(categories), now);
+            let Record { version, scoped, .. } = record;
+            Verdict { decision: decision_of(reason), reason, version, scoped }
         }
 
         /// Whether the patient's choice lets a hospital break the glass.
@@ -700,14 +708,6 @@ pub mod ConsentRegistryComponent {
         /// The record of a consent by its key.
         fn record_at(self: @ComponentState<TContractState>, key: felt252) -> Record {
             self.ConsentRegistry_records.read(key)
-        }
-
-        /// Uses a judged consent without reward once.
-        fn consume(ref self: ComponentState<TContractState>, judgement: @Judgement) {
-            let record = *judgement.record;
-            self
-                .ConsentRegistry_records
-                .write(*judgement.record_key, Record { uses: record.uses + 1, ..record });
         }
 
         /// Gives a consent. The record's new version, and whether it newly names its campaign.
@@ -825,8 +825,7 @@ pub mod ConsentRegistryComponent {
             if is_new {
                 assert(budgets.is_pool(*reward.pool), Errors::NOT_A_POOL);
                 assert(now < *reward.expires_at, Errors::CAMPAIGN_EXPIRED);
-                let left = budgets.budget_at(budget_key(campaign, grantee)).left;
-                assert(left != 0, Errors::CAMPAIGN_UNFUNDED);
+                assert(budgets.left(campaign, grantee) != 0, Errors::CAMPAIGN_UNFUNDED);
             }
             budgets.name_campaign(key, paid, version);
             is_new
@@ -1025,11 +1024,44 @@ pub mod ConsentRegistryComponent {
         }
     }
 
+    /// What patient and consent say at second `now`; without categories, whatever they are. The
+    /// order of the checks is the order of `Reason`.
+    fn judge(
+        query: @Query,
+        state: @PatientState,
+        record: @Record,
+        paid: @PaidUses,
+        categories: Option<u32>,
+        now: u64,
+    ) -> Reason {
+        let refused_purposes = *state.refused_purposes;
+        if refused_purposes != 0 && refused_purposes & purpose_bit(*query.purpose) != 0 {
+            return Reason::PurposeRefused;
+        }
+        // What a patient said about emergencies is no consent.
+        if *query.purpose == BREAK_THE_GLASS {
+            return Reason::NeverGiven;
+        }
+        match *record.status {
+            ConsentStatus::None => Reason::NeverGiven,
+            ConsentStatus::Refused => Reason::Refused,
+            ConsentStatus::Withdrawn => Reason::Withdrawn,
+            ConsentStatus::Revoked => Reason::Revoked,
+            ConsentStatus::Given => {
+                judge_given(record, *paid, *query.campaign, *state.floor, categories, now)
+            },
+        }
+    }
+
     /// What a consent that was given says.
     fn judge_given(
-        judgement: @Judgement, campaign: felt252, floor: u32, categories: Option<u32>, now: u64,
+        record: @Record,
+        paid: PaidUses,
+        campaign: felt252,
+        floor: u32,
+        categories: Option<u32>,
+        now: u64,
     ) -> Reason {
-        let record = judgement.record;
         if *record.generation < floor {
             return Reason::AllRevoked;
         }
@@ -1045,7 +1077,6 @@ pub mod ConsentRegistryComponent {
             }
         }
         let is_exhausted = if *record.rewarded {
-            let paid = *judgement.paid;
             if campaign == 0 || paid.version != *record.version {
                 return Reason::CampaignMismatch;
             }

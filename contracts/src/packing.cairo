@@ -14,7 +14,6 @@ pub const HIGH_BOUND: u128 = 0x8000000000000000000000000000000;
 const TWO_POW_128: felt252 = 0x100000000000000000000000000000000;
 
 /// What a field is multiplied by to stand above that many bits of one half of a cell.
-pub const TWO_POW_1: felt252 = 0x2;
 pub const TWO_POW_8: felt252 = 0x100;
 pub const TWO_POW_9: felt252 = 0x200;
 pub const TWO_POW_16: felt252 = 0x10000;
@@ -22,7 +21,6 @@ pub const TWO_POW_18: felt252 = 0x40000;
 pub const TWO_POW_32: felt252 = 0x100000000;
 pub const TWO_POW_40: felt252 = 0x10000000000;
 pub const TWO_POW_41: felt252 = 0x20000000000;
-pub const TWO_POW_42: felt252 = 0x40000000000;
 pub const TWO_POW_48: felt252 = 0x1000000000000;
 pub const TWO_POW_49: felt252 = 0x2000000000000;
 pub const TWO_POW_64: felt252 = 0x10000000000000000;

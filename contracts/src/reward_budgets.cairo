@@ -10,6 +10,7 @@ pub mod RewardBudgetsComponent {
     use core::num::traits::Zero;
     use medsync_interfaces::campaign::CampaignTerms;
     use medsync_interfaces::reward_budgets::{Budget, Errors, IRewardBudgets, PaidUses, PoolCreated};
+    use medsync_interfaces::vocabulary::Reason;
     use starknet::storage::{
         Map, StorageMapReadAccess, StorageMapWriteAccess, StoragePathEntry,
         StoragePointerReadAccess, StoragePointerWriteAccess,
@@ -29,13 +30,27 @@ pub mod RewardBudgetsComponent {
         /// By Poseidon of campaign id and accessor.
         RewardBudgets_budgets: Map<felt252, Budget>,
         /// By Poseidon of the consent's key and campaign id.
-        RewardBudgets_paid: Map<felt252, PaidUses>,
+        pub RewardBudgets_paid: Map<felt252, PaidUses>,
     }
 
     #[event]
     #[derive(Drop, starknet::Event)]
     pub enum Event {
         PoolCreated: PoolCreated,
+    }
+
+    /// An accessor's budget while requests are decided: read when the first one gets to it, and
+    /// written once.
+    #[derive(Copy, Drop)]
+    pub struct Spending {
+        key: felt252,
+        budget: Option<Budget>,
+        spent: u64,
+    }
+
+    /// Nothing spent yet of an accessor's budget.
+    pub fn spending(campaign: felt252, accessor: ContractAddress) -> Spending {
+        Spending { key: budget_key(campaign, accessor), budget: Option::None, spent: 0 }
     }
 
     #[embeddable_as(RewardBudgetsImpl)]
@@ -161,30 +176,54 @@ pub mod RewardBudgetsComponent {
             self.RewardBudgets_pool_class.write(pool_class);
         }
 
-        /// The budget with this key, as `spend` takes it back.
-        fn budget_at(self: @ComponentState<TContractState>, key: felt252) -> Budget {
-            self.RewardBudgets_budgets.read(key)
+        /// What is left of a budget.
+        fn left(
+            self: @ComponentState<TContractState>, campaign: felt252, accessor: ContractAddress,
+        ) -> u64 {
+            self.RewardBudgets_budgets.read(budget_key(campaign, accessor)).left
         }
 
-        /// Writes what is left of a budget after `uses` of it were spent.
-        fn spend(
-            ref self: ComponentState<TContractState>, key: felt252, budget: Budget, uses: u64,
-        ) {
-            self
-                .RewardBudgets_budgets
-                .write(
-                    key, Budget { left: budget.left - uses, paid: budget.paid + uses, ..budget },
-                );
+        /// Reserves the pay of one permitted access, or says why not.
+        fn reserve(
+            self: @ComponentState<TContractState>, ref spending: Spending, now: u64,
+        ) -> Reason {
+            let budget = match spending.budget {
+                Option::Some(budget) => budget,
+                Option::None => {
+                    let budget = self.RewardBudgets_budgets.read(spending.key);
+                    spending.budget = Option::Some(budget);
+                    budget
+                },
+            };
+            if budget.left == spending.spent {
+                return Reason::RewardUnfunded;
+            }
+            if now >= budget.expires_at {
+                return Reason::CampaignExpired;
+            }
+            spending.spent += 1;
+            Reason::Granted
+        }
+
+        /// Writes what was reserved of a budget.
+        fn charge(ref self: ComponentState<TContractState>, spending: Spending) {
+            let Spending { key, budget, spent } = spending;
+            if spent == 0 {
+                return;
+            }
+            if let Option::Some(budget) = budget {
+                self
+                    .RewardBudgets_budgets
+                    .write(
+                        key,
+                        Budget { left: budget.left - spent, paid: budget.paid + spent, ..budget },
+                    );
+            }
         }
 
         /// What a campaign owes for a consent, by the key of both.
         fn paid_at(self: @ComponentState<TContractState>, key: felt252) -> PaidUses {
             self.RewardBudgets_paid.read(key)
-        }
-
-        /// Counts one more use of a consent for its campaign.
-        fn count_paid(ref self: ComponentState<TContractState>, key: felt252, paid_uses: PaidUses) {
-            self.RewardBudgets_paid.write(key, PaidUses { paid: paid_uses.paid + 1, ..paid_uses });
         }
 
         /// Has the record's new version name the campaign. Only version and base change: a fresh

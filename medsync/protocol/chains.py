@@ -68,6 +68,11 @@ class Chain(Enum):
         """The first felt of every digest of this chain."""
         return encode_short_string(self.value)
 
+    @property
+    def kinds(self) -> tuple[type[ChainEvent], ...]:
+        """The types of its entries, in the order of their kind codes."""
+        return tuple(kind for kind in KINDS if chain_of(kind) is self)
+
 
 #: The kind code of each event that is an entry of a history.
 KINDS: Final[Mapping[type[ChainEvent], int]] = {

@@ -69,7 +69,7 @@ class SignedConsent:
 
     def to_json(self) -> dict[str, Any]:
         """The file's content, as `json.dumps` takes it."""
-        return _envelope(self.patient, self.typed_data(), self.signature)
+        return envelope(self.patient, self.typed_data(), self.signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class SignedRevocation:
 
     def to_json(self) -> dict[str, Any]:
         """The file's content, as `json.dumps` takes it."""
-        return _envelope(self.patient, self.typed_data(), self.signature)
+        return envelope(self.patient, self.typed_data(), self.signature)
 
 
 def sign_consent(
@@ -169,16 +169,16 @@ def signed_from_json(document: Any) -> SignedConsent | SignedRevocation:
     (starknet.js), or as integers (starknet.py): what is signed is the value. Raises InvalidValue, naming the
     member, if it is neither kind of message, or says anything beside what the contract will hash.
     """
-    typed_data = _member(document, "typed_data", dict)
-    signature = _signature(_member(document, "signature", (list, dict)))
-    patient = _number(_member(document, "account"), "account")
+    typed_data = member(document, "typed_data", dict)
+    signature = read_signature(member(document, "signature", (list, dict)))
+    patient = read_number(member(document, "account"), "account")
     check_address(patient, "account")
-    kind = _member(typed_data, "primaryType", str, "typed_data.")
+    kind = member(typed_data, "primaryType", str, "typed_data.")
     if kind not in ("Consent", "RewardedConsent", "Revocation"):
         raise InvalidValue(f"typed_data.primaryType: MedSync knows no message {kind!r}")
-    domain = _member(typed_data, "domain", dict, "typed_data.")
-    chain_id = encode_short_string(_member(domain, "chainId", str, "typed_data.domain."))
-    values = _values(kind, _member(typed_data, "message", dict, "typed_data."), "typed_data.message")
+    domain = member(typed_data, "domain", dict, "typed_data.")
+    chain_id = encode_short_string(member(domain, "chainId", str, "typed_data.domain."))
+    values = _values(kind, member(typed_data, "message", dict, "typed_data."), "typed_data.message")
     check_time(values["deadline"], "typed_data.message.deadline")
     signed: SignedConsent | SignedRevocation
     contract, grantee = values["contract"], values["grantee"]
@@ -213,7 +213,8 @@ def signed_from_json(document: Any) -> SignedConsent | SignedRevocation:
     return signed
 
 
-def _envelope(account: int, typed_data: Mapping[str, Any], signature: Sequence[int]) -> dict[str, Any]:
+def envelope(account: int, typed_data: Mapping[str, Any], signature: Sequence[int]) -> dict[str, Any]:
+    """The content of a file with a signed message, as `json.dumps` takes it."""
     return {
         "account": hex(account),
         "typed_data": dict(typed_data),
@@ -221,7 +222,7 @@ def _envelope(account: int, typed_data: Mapping[str, Any], signature: Sequence[i
     }
 
 
-def _member(document: Any, name: str, kind: type | tuple[type, ...] = object, within: str = "") -> Any:
+def member(document: Any, name: str, kind: type | tuple[type, ...] = object, within: str = "") -> Any:
     """A member of an object, which is called `within` in errors."""
     if not isinstance(document, dict):
         raise InvalidValue("not a signed message: it must be a JSON object")
@@ -236,10 +237,10 @@ def _member(document: Any, name: str, kind: type | tuple[type, ...] = object, wi
 _JSON_NAMES: Final[Mapping[type, str]] = {dict: "an object", list: "a list", str: "text"}
 
 
-def _signature(value: list[Any] | dict[str, Any]) -> tuple[int, ...]:
-    """A signature: a list, or starknet.js's object with r and s."""
-    parts = value if isinstance(value, list) else [_member(value, name, within="signature.") for name in "rs"]
-    return tuple(_number(part, f"signature[{place}]") for place, part in enumerate(parts))
+def read_signature(value: list[Any] | dict[str, Any]) -> tuple[int, ...]:
+    """A signature from JSON: a list, or starknet.js's object with r and s."""
+    parts = value if isinstance(value, list) else [member(value, name, within="signature.") for name in "rs"]
+    return tuple(read_number(part, f"signature[{place}]") for place, part in enumerate(parts))
 
 
 def _values(kind: str, message: Mapping[str, Any], within: str) -> dict[str, Any]:
@@ -248,13 +249,13 @@ def _values(kind: str, message: Mapping[str, Any], within: str) -> dict[str, Any
     for name, inner in SNIP12_TYPES[kind]:
         field = f"{within}.{name}"
         if inner in SNIP12_TYPES:
-            values[name] = _values(inner, _member(message, name, dict, f"{within}."), field)
+            values[name] = _values(inner, member(message, name, dict, f"{within}."), field)
         elif inner == "shortstring":
-            values[name] = _purpose(_member(message, name, str, f"{within}."), field)
+            values[name] = _purpose(member(message, name, str, f"{within}."), field)
         elif inner == "bool":
-            values[name] = _boolean(_member(message, name, within=f"{within}."), field)
+            values[name] = _boolean(member(message, name, within=f"{within}."), field)
         else:
-            values[name] = _number(_member(message, name, within=f"{within}."), field)
+            values[name] = read_number(member(message, name, within=f"{within}."), field)
     if strange := sorted(message.keys() - values.keys()):
         raise InvalidValue(f"{within}.{strange[0]} does not belong there: no contract hashes it")
     return values
@@ -274,13 +275,13 @@ def _boolean(value: Any, field: str) -> bool:
     """A bool as wallets write it: true and false, or the numbers they are hashed as."""
     if isinstance(value, bool):
         return value
-    number = _number(value, field)
+    number = read_number(value, field)
     if number > 1:
         raise InvalidValue(f"{field} must be true or false")
     return number == 1
 
 
-def _number(value: Any, field: str) -> int:
+def read_number(value: Any, field: str) -> int:
     """A felt as wallets write it: hexadecimal or decimal text, or an integer."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _DECIMAL_DIGITS:
         value = int(value)

@@ -148,5 +148,5 @@ def test_a_local_devnet_makes_strk_out_of_nothing(here: Here, monkeypatch: pytes
     funded = here.json("account fund local --amount 10")
     assert (funded["balance"], funded["address"]) == (str(10 * STRK), made["address"])
     assert here.run("account deploy local --json", **secret).ok().json["deployed"] == "now"
-    given = here.run("consent opt-out --account local --json", **secret).ok().json
-    assert given["emergency_opt_out"] is True
+    given = here.run("consent emergency choose nobody --account local --json", **secret).ok().json
+    assert given["emergency"] == "NOBODY"
