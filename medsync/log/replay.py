@@ -461,7 +461,7 @@ class State:
         number = log.until(self._asked(second))
         paid = bisect_right(log.paid[key, campaign], number)
         uses = bisect_right(log.uses[key, version], number) if version else 0
-        settled = self._rewards.settled[campaign, patient, grantee]
+        settled = self._rewards.settled[campaign, patient, key]
         return PaidUses(version=version, paid=paid, base=paid - uses, settled=settled)
 
     @property
@@ -910,7 +910,7 @@ class _Rewards:
         self.campaigns: dict[int, Campaign] = {}
         #: What was granted to accessors of campaigns less what was taken back, in uses.
         self.granted: dict[tuple[int, int], int] = {}
-        self.settled: defaultdict[tuple[int, int, int], int] = defaultdict(int)
+        self.settled: defaultdict[tuple[int, int, Key], int] = defaultdict(int)
         self.custodian_settled: defaultdict[tuple[int, int], int] = defaultdict(int)
         self.claimable: defaultdict[int, int] = defaultdict(int)
         self.withdrawn: defaultdict[int, int] = defaultdict(int)
@@ -992,7 +992,8 @@ class _Rewards:
                     self._credit(event, terms.funder, event.refunded)
             case RewardSettled():
                 _expect(event, "share", event.share == event.uses * patient_share)
-                self.settled[id, event.patient, event.grantee] += event.uses
+                key = event.grantee, terms.purpose, event.study
+                self.settled[id, event.patient, key] += event.uses
                 self._credit(event, event.patient, event.share)
             case CustodianSettled():
                 _expect(event, "share", event.share == event.uses * custodian_share)

@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from starknet_py.net.client_models import ResourceBoundsMapping
@@ -12,12 +12,14 @@ from starknet_py.net.signer.key_pair import KeyPair
 from starknet_py.net.signer.stark_curve_signer import StarkCurveSigner
 
 from medsync.errors import VerificationError
-from medsync.log.completeness import entry_digests, log_faults
+from medsync.log.completeness import history_faults
+from medsync.log.histories import BlockHeader, History
 from medsync.log.replay import replay
-from medsync.protocol.events import ConsentAdded, EntityRegistered, EventLocation, LogEntry
+from medsync.protocol.chains import Chain, ChainEvent, chain_of, entry_digests, subject_of
+from medsync.protocol.events import ConsentAdded, EntityRegistered, LogEntry
 from medsync.protocol.merkle import MerkleLog, verify_inclusion
 from medsync.protocol.poseidon import by_poseidon_py
-from medsync.protocol.types import LogHead
+from medsync.protocol.types import Head
 from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason, Role
 from medsync.starknet.transactions import Account, Invocation, bounds_for
 from scripts.bench.lab import START_TIME, Lab, Metering, open_lab
@@ -27,17 +29,24 @@ _TRANSACTIONS: Final = 100
 _TRANSACTIONS_OF_OTHER_SIGNER: Final = 20
 _ENTRIES: Final = 1_000
 _CONSENTS: Final = 10_000
+_PATIENTS: Final = 1_000
 _DECISIONS: Final = 50_000
 _SNAPSHOTS: Final = 5
 
 _PROOFS: Final = 100
 _TURNS: Final = 5
 
-_SPEED_UP: Final = "log entries proven complete: speed-up by WebAssembly"
+_ENTRY_NAMES: Final = {
+    Chain.REGISTRY: "entries of the registry's history",
+    Chain.CONSENTS: "entries of consent histories",
+    Chain.ACCESSES: "entries of access logs",
+}
 #: What must be reached, by the name of a speed.
-LEAST: Final = {_SPEED_UP: 12}
+LEAST: Final = {f"{name} proven complete: speed-up by WebAssembly": 12 for name in _ENTRY_NAMES.values()}
 
-_CHAIN, _CONTRACT, _PATIENT, _RESEARCHER = 1, 2, 3, 4
+_CHAIN, _CONTRACT, _RESEARCHER, _STUDY = 1, 2, 3, 4
+#: The first of the patients.
+_PATIENT: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ async def _transactions(lab: Lab) -> list[Speed]:
 
 
 def _refusal(lab: Lab, account: Account) -> Invocation[None]:
-    return lab.medsync_as(account).refuse_consent(lab.address("researcher"), Purpose.HRESCH)
+    return lab.medsync_as(account).refuse_consent(lab.address("researcher"), Purpose.HRESCH, _STUDY)
 
 
 async def _one_by_one(invocation: Invocation[Any], times: int, bounds: ResourceBoundsMapping | None) -> float:
@@ -107,35 +116,37 @@ def _snapshots(lab: Lab) -> list[Speed]:
 
 
 def verification() -> list[Speed]:
-    """Proving a log complete, once it was fetched, and how much the WebAssembly module speeds it up."""
-    entries = [
-        LogEntry(
-            patient=_PATIENT,
-            accessor=_RESEARCHER,
-            purpose=Purpose.HRESCH,
-            seq=seq,
-            at=START_TIME + seq,
-            decision=Decision.PERMIT,
-            reason=Reason.GRANTED,
-            version=1,
-            categories=Category.LABORATORY,
-            record=seq,
-            campaign=0,
-            justification=0,
-        )
-        for seq in range(1, _ENTRIES + 1)
-    ]
-    head = LogHead(_ENTRIES, entry_digests(_CHAIN, _CONTRACT, entries)[-1])
+    """Proving histories complete, once they were fetched, and how much the WebAssembly module speeds it up.
+
+    Each history has entries of its most frequent kind.
+    """
+    return [found for number in range(len(Chain)) for found in _verification(number)]
+
+
+def _verification(number: int) -> list[Speed]:
+    events = [_one_of_each(1 + place)[number] for place in range(_ENTRIES)]
+    chain = chain_of(events[0])
+    assert chain is not None
+    head = Head(_ENTRIES, entry_digests(_CHAIN, _CONTRACT, events)[-1])
+    history = History(
+        chain_id=_CHAIN,
+        contract=_CONTRACT,
+        chain=chain,
+        subject=subject_of(events[0]),
+        entries=tuple(events),
+        head=head,
+        block=BlockHeader(_ENTRIES, hash=1, timestamp=START_TIME + _ENTRIES),
+    )
 
     def verify() -> None:
-        if log_faults(_CHAIN, _CONTRACT, _PATIENT, entries, head):
-            raise VerificationError("A complete log was found incomplete.")
+        if history_faults(history):
+            raise VerificationError("A complete history was found incomplete.")
 
     taken, slower = _both_ways(verify)
+    what = f"{_ENTRY_NAMES[chain]} proven complete"
     return [
-        speed("log entries proven complete", _ENTRIES / taken, "1/s"),
-        speed("the same with poseidon-py", _ENTRIES / slower, "1/s"),
-        speed(_SPEED_UP, slower / taken, "times"),
+        speed(what, _ENTRIES / taken, "1/s"),
+        speed(f"{what}: speed-up by WebAssembly", slower / taken, "times"),
     ]
 
 
@@ -185,46 +196,73 @@ def require_speed(speeds: Sequence[Speed]) -> None:
 
 
 def _replay() -> list[Speed]:
-    """Consents of a thousand patients, each renewed, and decisions at moments all over that time."""
-    events: list[EntityRegistered | ConsentAdded] = [
-        EntityRegistered(_RESEARCHER, Role.RESEARCHER, 1, START_TIME, location=_at(0))
-    ]
-    events += [
-        ConsentAdded(
-            patient=1_000 + number % 1_000,
-            grantee=_RESEARCHER,
-            purpose=Purpose.HRESCH,
-            by=1_000 + number % 1_000,
-            version=1 + number // 1_000,
-            epoch=0,
-            categories=Category.LABORATORY,
-            starts_at=START_TIME,
-            expires_at=START_TIME + 10 * _CONSENTS,
-            max_uses=0,
-            campaign=0,
-            terms_commitment=1,
-            location=_at(number),
-        )
-        for number in range(_CONSENTS)
-    ]
+    """Consents of a thousand patients, each renewed and used, and decisions at moments all over that time."""
+    events: list[ChainEvent] = [replace(_one_of_each(1)[0], at=START_TIME)]
+    for number in range(_CONSENTS):
+        _, consent, access = _one_of_each(1 + number // _PATIENTS)
+        patient, at = _PATIENT + number % _PATIENTS, START_TIME + number
+        events += [
+            replace(consent, patient=patient, by=patient, at=at),
+            replace(access, patient=patient, at=at),
+        ]
     taken = seconds(lambda: replay(events, chain_id=_CHAIN, contract=_CONTRACT))
     state = replay(events, chain_id=_CHAIN, contract=_CONTRACT)
 
     def decide() -> None:
         for number in range(_DECISIONS):
+            patient = _PATIENT + number % _PATIENTS
             second = START_TIME + number * 7 % (2 * _CONSENTS)
-            state.decision_at(
-                1_000 + number % 1_000, _RESEARCHER, Purpose.HRESCH, Category.LABORATORY, second
+            state.verify_consent(
+                patient, _RESEARCHER, Purpose.HRESCH, _STUDY, Category.LABORATORY, second=second
             )
 
     return [
-        speed("events replayed", len(events) / taken, "1/s"),
+        speed("entries replayed", len(events) / taken, "1/s"),
         speed("decisions answered by a replayed state", _DECISIONS / seconds(decide), "1/s"),
     ]
 
 
-def _at(number: int) -> EventLocation:
-    return EventLocation(block_number=number, transaction_hash=number, timestamp=START_TIME + number)
+def _one_of_each(seq: int) -> tuple[EntityRegistered, ConsentAdded, LogEntry]:
+    """Entry `seq` of a registry, of a consent history and of an access log, a second after the one before."""
+    at = START_TIME + seq
+    return (
+        EntityRegistered(_RESEARCHER, seq, at, Role.RESEARCHER, profile_commitment=1),
+        ConsentAdded(
+            patient=_PATIENT,
+            grantee=_RESEARCHER,
+            purpose=Purpose.HRESCH,
+            seq=seq,
+            at=at,
+            study=_STUDY,
+            by=_PATIENT,
+            nonce=0,
+            version=seq,
+            generation=1,
+            categories=Category.LABORATORY,
+            starts_at=START_TIME,
+            expires_at=START_TIME + 10 * _CONSENTS,
+            max_uses=0,
+            scoped=False,
+            campaign=0,
+            terms_commitment=1,
+        ),
+        LogEntry(
+            patient=_PATIENT,
+            accessor=_RESEARCHER,
+            purpose=Purpose.HRESCH,
+            seq=seq,
+            at=at,
+            study=_STUDY,
+            decision=Decision.PERMIT,
+            reason=Reason.GRANTED,
+            version=seq,
+            scoped=False,
+            categories=Category.LABORATORY,
+            record=seq,
+            campaign=0,
+            registration=1,
+        ),
+    )
 
 
 def seconds(action: Callable[[], object], times: int = 3) -> float:

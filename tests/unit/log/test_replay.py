@@ -871,6 +871,7 @@ def test_rewards_add_up() -> None:
     assert state.budget(TERMS.id, FUNDER) == Budget(2, 0, TERMS.expires_at, 0)
     assert state.budget(TERMS.id, HOSPITAL) == Budget(0, 0, 0, 0)
     assert state.paid_uses(*KEY, TERMS.id) == PaidUses(1, 2, 0, 2)
+    assert state.paid_uses(*WHO, 0, TERMS.id) == PaidUses(0, 0, 0, 0), "it pays for its own study alone"
     assert state.claimable(PATIENT) == PATIENTS_SHARE - 1
     assert state.withdrawn(PATIENT) == PATIENTS_SHARE + 1
     assert state.accumulated(PATIENT) == 2 * PATIENTS_SHARE
