@@ -194,9 +194,9 @@ def _bought(terms: CampaignTerms, token: Token, uses: int | None, amount: str | 
             return f"{Amount(count * terms.rate, token.decimals, token.symbol)} ({count} uses)"
 
         near = [choice(count) for count in (bought, bought + 1) if count]
-        rate = Amount(terms.rate, token.decimals, token.symbol)
+        paid_in, rate = (Amount(value, token.decimals, token.symbol) for value in (deposit, terms.rate))
         raise InputError(
-            f"--amount: {Amount(deposit, token.decimals, token.symbol)} is no multiple of the rate, {rate}.",
+            f"--amount: {paid_in} is not a multiple of the rate, {rate}.",
             hint=f"Pay {' or '.join(near)}.",
         )
     return bought
