@@ -86,6 +86,10 @@ if TYPE_CHECKING:
     from medsync.starknet.fees import InsufficientBalance as InsufficientBalance
     from medsync.starknet.network import Connection as Connection
     from medsync.starknet.network import connect as connect
+    from medsync.starknet.outside import SignedActs as SignedActs
+    from medsync.starknet.outside import acts_from_json as acts_from_json
+    from medsync.starknet.outside import sign_acts as sign_acts
+    from medsync.starknet.outside import submit_acts as submit_acts
     from medsync.starknet.signer import StarkSigner as StarkSigner
     from medsync.starknet.signing import SignedConsent as SignedConsent
     from medsync.starknet.signing import SignedRevocation as SignedRevocation

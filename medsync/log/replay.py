@@ -107,7 +107,7 @@ Key = tuple[int, Purpose, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class ConsentRecord:
     """What is stored of a consent, apart from its uses, which are counted in the access log."""
 
     status: ConsentStatus
@@ -142,7 +142,7 @@ class EmergencyAccess:
 
 
 _NO_ENTITY: Final = Entity(Role.NONE, suspended=False, registered_at=0, active_since=0, profiled_at=0, seq=0)
-_NO_RECORD: Final = Record(
+_NO_RECORD: Final = ConsentRecord(
     status=ConsentStatus.NONE,
     starts_at=0,
     expires_at=0,
@@ -239,7 +239,7 @@ class _Consents(_Entries[ConsentEvent]):
     def __init__(self) -> None:
         super().__init__()
         self.patient = Timeline(_NEW_PATIENT)
-        self.records: defaultdict[Key, Timeline[Record]] = defaultdict(lambda: Timeline(_NO_RECORD))
+        self.records: defaultdict[Key, Timeline[ConsentRecord]] = defaultdict(lambda: Timeline(_NO_RECORD))
         self.delegations: defaultdict[int, Timeline[Delegation]] = defaultdict(
             lambda: Timeline(_NO_DELEGATION)
         )
@@ -327,7 +327,7 @@ class State:
 
     def record(
         self, patient: int, grantee: int, purpose: Purpose, study: int, second: int | None = None
-    ) -> Record:
+    ) -> ConsentRecord:
         """What is stored of a consent. Its status is NONE if nobody ever decided on it."""
         history = self._consents[patient]
         return history.records[grantee, purpose, study].at(history.until(self._asked(second)))
@@ -461,7 +461,7 @@ class State:
         number = log.until(self._asked(second))
         paid = bisect_right(log.paid[key, campaign], number)
         uses = bisect_right(log.uses[key, version], number) if version else 0
-        settled = self._rewards.settled[campaign, patient, grantee]
+        settled = self._rewards.settled[campaign, patient, key]
         return PaidUses(version=version, paid=paid, base=paid - uses, settled=settled)
 
     @property
@@ -665,7 +665,7 @@ class State:
             now=self.now if second is None else second,
         )
 
-    def _uses(self, patient: int, key: Key, record: Record, second: int | None) -> int:
+    def _uses(self, patient: int, key: Key, record: ConsentRecord, second: int | None) -> int:
         """Permitted accesses since a consent was last given, up to a second."""
         log = self._accesses[patient]
         return bisect_right(log.uses[key, record.given], log.until(second))
@@ -800,7 +800,7 @@ def _add_consent(history: _Consents, event: ConsentAdded) -> None:
         fits = event.nonce == (patient.generation << 32) + patient.counter
         _expect(event, "nonce", by_patient and fits)
         history.patient.change(event.seq, replace(patient, counter=patient.counter + 1))
-    record = Record(
+    record = ConsentRecord(
         status=ConsentStatus.GIVEN,
         starts_at=event.starts_at,
         expires_at=event.expires_at,
@@ -861,8 +861,8 @@ def _refuse_consent(history: _Consents, event: ConsentRefused) -> None:
 
 def _decide(
     event: ConsentAdded | ConsentRevoked | ConsentRefused | EmergencyHospitalSet,
-    timeline: Timeline[Record],
-    record: Record,
+    timeline: Timeline[ConsentRecord],
+    record: ConsentRecord,
 ) -> None:
     """Put a decision into a record: the version that it raises and the generation are in the event."""
     _expect(event, "version", event.version == _raised(timeline.now.version))
@@ -889,7 +889,7 @@ def _expect_delegate(
     _expect(event, "delegate", is_live and power in delegation.powers)
 
 
-def _is_live(record: Record, patient: PatientState, now: int) -> bool:
+def _is_live(record: ConsentRecord, patient: PatientState, now: int) -> bool:
     """Whether a consent stands that a delegate may only end with the power to revoke, started or not."""
     return (
         record.status is ConsentStatus.GIVEN
@@ -910,7 +910,7 @@ class _Rewards:
         self.campaigns: dict[int, Campaign] = {}
         #: What was granted to accessors of campaigns less what was taken back, in uses.
         self.granted: dict[tuple[int, int], int] = {}
-        self.settled: defaultdict[tuple[int, int, int], int] = defaultdict(int)
+        self.settled: defaultdict[tuple[int, int, Key], int] = defaultdict(int)
         self.custodian_settled: defaultdict[tuple[int, int], int] = defaultdict(int)
         self.claimable: defaultdict[int, int] = defaultdict(int)
         self.withdrawn: defaultdict[int, int] = defaultdict(int)
@@ -992,7 +992,8 @@ class _Rewards:
                     self._credit(event, terms.funder, event.refunded)
             case RewardSettled():
                 _expect(event, "share", event.share == event.uses * patient_share)
-                self.settled[id, event.patient, event.grantee] += event.uses
+                key = event.grantee, terms.purpose, event.study
+                self.settled[id, event.patient, key] += event.uses
                 self._credit(event, event.patient, event.share)
             case CustodianSettled():
                 _expect(event, "share", event.share == event.uses * custodian_share)
@@ -1077,7 +1078,7 @@ def replay_patient(patient: PatientHistory, events: Iterable[Event] = ()) -> Sta
 def judge(
     entity: Entity,
     patient: PatientState,
-    record: Record,
+    record: ConsentRecord,
     *,
     purpose: Purpose,
     categories: Category | None,

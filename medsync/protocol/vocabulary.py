@@ -326,7 +326,7 @@ class PayeeKind(_ContractEnum):
     """Whom the spender of a campaign pays."""
 
     ACCOUNT = 0, "an account, by its address"
-    KEY = 1, "whoever holds a key on the STARK curve, by its x coordinate"
+    KEY = 1, "the holder of a key on the STARK curve, by its x coordinate"
 
 
 class CampaignStatus(_ContractEnum):

@@ -97,21 +97,28 @@ def compose(
     results: Mapping[str, Result],
     known: Mapping[str, Reason],
     published: Mapping[str, Any] | None = None,
+    *,
+    partial: bool = False,
 ) -> dict[str, Any]:
-    """Compose the report on a complete run.
+    """Compose the report on a run.
 
     A language without results is taken from the `published` report if that part still holds. Otherwise raises
-    InputError if a mutant has no final result.
+    InputError if a mutant has no final result, unless the report is to be `partial`: then it is of the mutants
+    that have one, and says of how many.
     """
     mutants = all_mutants(root)
     missing = [mutant for mutant in mutants if not _final(results.get(mutant.key))]
     kept = {mutant.language for mutant in missing} & covered(published or {}, root, mutants)
-    if missing := [mutant for mutant in missing if mutant.language not in kept]:
+    missing = [mutant for mutant in missing if mutant.language not in kept]
+    if missing and not partial:
         raise InputError(f"{len(missing)} mutants have no verdict yet.", hint="Run `make mutate` to resume.")
-    verdicts = {mutant.id: results[mutant.key] for mutant in mutants if mutant.language not in kept}
-    generated = [mutant for mutant in mutants if mutant.operator != PREDECESSOR]
+    planned = Counter(mutant.language for mutant in mutants if mutant.operator != PREDECESSOR)
+    untried = {mutant.id for mutant in missing}
+    tried = [mutant for mutant in mutants if mutant.id not in untried]
+    verdicts = {mutant.id: results[mutant.key] for mutant in tried if mutant.language not in kept}
+    generated = [mutant for mutant in tried if mutant.operator != PREDECESSOR]
     parts = {
-        language: {"commit": _commit(root)}
+        language: {"commit": _commit(root), "planned": planned[language]}
         | _summary([m for m in generated if m.language == language], verdicts, known)
         for language in (CAIRO, PYTHON)
         if language not in kept
@@ -124,7 +131,7 @@ def compose(
             "killed": verdicts[mutant.id].verdict in _KILLED,
             "test": verdicts[mutant.id].test,
         }
-        for mutant in mutants
+        for mutant in tried
         if mutant.operator == PREDECESSOR and mutant.language not in kept
     ]
     if published is not None:
@@ -172,6 +179,7 @@ def _summary(
 
 _PART = (
     "commit",
+    "planned",
     "mutants",
     "not_compiling",
     "equivalent",
@@ -278,6 +286,8 @@ def findings_of(
         findings.append("the operators produce different mutants from those reported")
     survivors: dict[str, Mapping[str, Any]] = {}
     for title, part in (("contracts", report), ("log verifier", report["python"])):
+        if not 0 < part["mutants"] <= part["planned"]:
+            findings.append(f"{title}: {part['mutants']} of {part['planned']} mutants cannot be")
         if part["killed"] + len(part["survivors"]) != part["compiling"]:
             findings.append(f"{title}: killed and survivors do not add up to the compiling mutants")
         score = round(100 * part["killed"] / max(part["compiling"], 1), 2)
@@ -316,7 +326,7 @@ counted. The **score** is the share of killed mutants among all others.
 
 {totals}
 
-Only behaviour counts: [tests/contracts](../tests/contracts), [tests/attacks](../tests/attacks) and the Cairo
+{tried}Only behaviour counts: [tests/contracts](../tests/contracts), [tests/attacks](../tests/attacks) and the Cairo
 unit tests run against the contracts, [tests/unit](../tests/unit) against the verifier. Comparisons of
 artifacts, documents and costs are excluded, and so are generated tests: state machines and differential tests
 find defects in addition to these.
@@ -371,6 +381,7 @@ def render(report: Mapping[str, Any]) -> str:
         commit=report["commit"][:12],
         python_commit=python["commit"][:12],
         totals=_totals({"contracts": report, "log verifier": python}, "mutated"),
+        tried="".join(_tried(title, part) for title, part in (("contracts", report), ("verifier", python))),
         predecessor=_table(
             ["Defect", "Reintroduced in", "Killed by"],
             [[defect["defect"], f"`{defect['file']}`", _test(defect)] for defect in report["predecessor"]],
@@ -381,6 +392,16 @@ def render(report: Mapping[str, Any]) -> str:
         python_operators=_totals(python["by_operator"], "operator"),
         python_files=_totals(python["by_file"], "file"),
         scarb=SCARB_VERSION,
+    )
+
+
+def _tried(title: str, part: Mapping[str, Any]) -> str:
+    """What a part leaves out."""
+    if part["mutants"] == part["planned"]:
+        return ""
+    return (
+        f"**Of the {part['planned']:,} mutants of the {title}, {part['mutants']:,} were tried**, chosen at random; the\n"
+        "score estimates that of all. `make mutate` tries the rest.\n\n"
     )
 
 

@@ -5,11 +5,13 @@ The same attacks on the present contracts are in `test_findings.py`, under the s
 
 import pytest
 
+from medsync.starknet.signer import public_key_of
+from tests.attacks import test_findings
 from tests.attacks.first_edition import FirstEdition, declared, prepared
-from tests.harness.cells import address_of
+from tests.harness.cells import address_of, poseidon
 from tests.harness.chain import Chain
-from tests.harness.driver import selector
-from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, GIVE, HRESCH, REVOKE, felt
+from tests.harness.driver import selector, sign
+from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, GIVE, HRESCH, MAX_U64, REVOKE, felt
 
 
 @pytest.fixture
@@ -287,3 +289,56 @@ def test_a_notice_and_no_allowance(first: FirstEdition) -> None:
     assert outcome.error is None
     assert first.ask(campaign=terms).result["reason"] == "AllowanceExceeded"
     first.wait(CLOSE_NOTICE)
+
+
+def test_one_statement_that_uses_an_anchors_sizes_up(first: FirstEdition) -> None:
+    """One node, which must sign alone, attests a log of all sizes there are: accepted, and the anchor can
+    never go on (L8)."""
+    key = 11
+    node = (public_key_of(key), 0x1D)
+    anchor = first.deploy_old("PrivateAnchor", 1, *node, 1)
+    root, state = 0x4007, 0x57A7E
+    tag, chain_id = felt("MEDSYNC/ANCHOR/1"), first.chain.chain_id
+
+    def statement(before: tuple[int, int], size: int) -> dict[str, object]:
+        signed = poseidon(tag, chain_id, anchor.address, 0, *before, size, root, state)
+        r, s = sign(signed, key)
+        return {
+            "statement": {"size": size, "root": root, "state": state, "epoch": 0},
+            "consistency": [],
+            "signatures": [{"node": 0, "r": r, "s": s}],
+        }
+
+    first.send(first.relayer, "anchor", anchor, **statement((0, 0), MAX_U64))
+    again = first.call("anchor", anchor, **statement((MAX_U64, root), MAX_U64))
+    assert first.execute(first.relayer, again).error == "ANCHOR/NOT_LONGER"
+
+
+def test_a_pool_that_had_too_many_deposits(first: FirstEdition) -> None:
+    """What was ever deposited counts for ever, also when the pool owes nothing any more (L10)."""
+    terms = first.campaign(custodian=0, custodian_bps=0, expires_at=first.now + DAY)
+    first.fund(terms, 10_000)
+    first.wait(DAY)
+    first.send(first.funder, "close_campaign", terms=terms)
+    first.send(first.funder, "withdraw", amount=10_000, recipient=first.funder)
+    assert first.read("liabilities") == 0
+    assert first.read("lifetime_deposits") == 10_000
+
+
+def test_an_entity_whose_key_was_stolen(first: FirstEdition) -> None:
+    """There is nothing that it could do itself (L9); and once reinstated it breaks the glass at once."""
+    own = {"suspend_self", "change_profile"}
+    assert not own & set(first.medsync.abi.functions)
+    first.send(first.admin, "suspend_entity", address=first.hospital)
+    first.send(first.admin, "reinstate_entity", address=first.hospital)
+    asked = {"patient": first.patient, "categories": 1, "record": 0, "justification_commitment": 1}
+    receipt = first.send(first.hospital, "request_emergency_access", **asked)
+    assert receipt.result["reason"] == "BreakGlass"
+
+
+def test_every_hole_is_closed_under_its_name() -> None:
+    """Each attack of this file is tried on the present contracts too."""
+    here = {name for name in globals() if name.startswith("test_") and name != "test_findings"}
+    here.remove("test_every_hole_is_closed_under_its_name")
+    assert len(here) > 15
+    assert here <= set(vars(test_findings))

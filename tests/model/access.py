@@ -130,10 +130,10 @@ class Access(Consents):
 
     def _decide(self, caller: int, now: int, request: AccessRequest) -> AccessReceipt:
         patient, purpose, campaign = request.patient, request.purpose, request.campaign
-        require(patient != 0, "ACCESS/ZERO_PATIENT")
         require(purpose in PURPOSES, "ACCESS/BAD_PURPOSE")
         require(0 < request.categories <= ALL_CATEGORIES, "ACCESS/BAD_CATEGORIES")
         self._active(caller)
+        require(patient != 0, "ACCESS/ZERO_PATIENT")
         key = (patient, caller, purpose, request.study)
         verdict = self.verify_consent(now, *key, request.categories, campaign)
         decision, reason = verdict.decision, verdict.reason

@@ -1,4 +1,4 @@
-"""Where the specification says that the contracts keep the model's state: each cell, and what is packed in it."""
+"""Where the specification says that the contracts keep the model's state: the cells, and what is in them."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -23,7 +23,7 @@ from tests.harness.cells import (
 )
 
 from .state import Consent, Entity, Head, Key, Patient, Pool
-from .words import ADMIN_DELAY, CAMPAIGN_STATUSES, CHOICES, REFUSAL_BITS, ROLES, STATUSES
+from .words import ADMIN_DELAY, CAMPAIGN_STATUSES, CHOICES, ROLES, STATUSES, refusal_bits
 from .world import World
 
 
@@ -124,7 +124,7 @@ def entity_cell(entity: Entity) -> int:
 
 
 def patient_cell(patient: Patient) -> int:
-    refused = sum(1 << place for place, p in enumerate(REFUSAL_BITS) if p in patient.refused_purposes)
+    refused = refusal_bits(patient.refused_purposes)
     codes = {"refused_purposes": refused, "emergency": CHOICES.index(patient.emergency)}
     return pack("patient", **vars(patient) | codes)
 

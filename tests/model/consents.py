@@ -20,6 +20,7 @@ from .words import (
     CampaignTerms,
     ConsentTerms,
     Verdict,
+    refusal_bits,
     require,
 )
 
@@ -72,11 +73,11 @@ class Consents(Rewards):
         require(state.generation < U32_MAX, "CONSENT/GENERATION_EXHAUSTED")
         key = (patient, grantee, terms.purpose, terms.study)
         consent = self.consent_record(key)
-        if by != patient:
-            require(self._delegate_may_give(now, consent, state.floor), "CONSENT/PATIENT_DECIDED")
         # The very last version is kept back: a consent can always be revoked.
         version = consent.version + 1
         require(version < U32_MAX, "CONSENT/VERSION_EXHAUSTED")
+        if by != patient:
+            require(self._delegate_may_give(now, consent, state.floor), "CONSENT/PATIENT_DECIDED")
         campaign = 0
         if terms.reward:
             campaign = campaign_id(terms.reward)
@@ -378,6 +379,11 @@ class Consents(Rewards):
 
     def patient(self, patient: int) -> Patient:
         return self.state.patients.get(patient, Patient())
+
+    def patient_state(self, patient: int) -> dict[str, Any]:
+        """What anyone may see of a patient as a whole."""
+        state = self.patient(patient)
+        return vars(state) | {"refused_purposes": refusal_bits(state.refused_purposes)}
 
     def refused_purposes(self, patient: int) -> list[int]:
         return [purpose for purpose in REFUSAL_BITS if purpose in self.patient(patient).refused_purposes]

@@ -54,6 +54,12 @@ REFUSAL_BITS = tuple(
     )
 )
 
+
+def refusal_bits(purposes: frozenset[int]) -> int:
+    """The purposes refused to everyone, as the patient's state shows them."""
+    return sum(1 << place for place, purpose in enumerate(REFUSAL_BITS) if purpose in purposes)
+
+
 ALL_CATEGORIES = 0xFFFF
 
 # Powers a patient can hand to a delegate.

@@ -136,9 +136,9 @@ def _openings(folder: Path | None) -> tuple[Opening, ...]:
     if folder is None:
         return ()
     if not folder.is_dir():
-        raise InputError(f"--openings: {folder} is no folder.")
+        raise InputError(f"--openings: {folder} is not a folder.")
     return tuple(
-        values.read_opening(path, "--openings", Domain.TERMS, "an opening that consent add --terms wrote.")
+        values.read_any_opening(path, "--openings", (Domain.TERMS,))
         for path in sorted(folder.glob("*.opening.json"))
     )
 

@@ -66,7 +66,7 @@ class GivenConsent:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ConsentRefusal:
     """A refusal of one grantee, or of everyone for a purpose, and the event that lifted or replaced it."""
 
     refused: ConsentRefused | PurposeRefused
@@ -107,12 +107,12 @@ def given_consents(events: Sequence[ConsentEvent]) -> list[GivenConsent]:
     return given
 
 
-def refusals(events: Sequence[ConsentEvent]) -> list[Refusal]:
+def refusals(events: Sequence[ConsentEvent]) -> list[ConsentRefusal]:
     """All refusals of one patient, oldest first, each with the event that lifted or replaced it.
 
     `events` must be in the order of the history. Revoking everything lifts no refusal.
     """
-    found: list[Refusal] = []
+    found: list[ConsentRefusal] = []
     standing: dict[tuple[int, Purpose, int] | Purpose, int] = {}
     for event in events:
         match event:
@@ -124,10 +124,10 @@ def refusals(events: Sequence[ConsentEvent]) -> list[Refusal]:
                 continue
         if key in standing:
             index = standing.pop(key)
-            found[index] = Refusal(found[index].refused, event)
+            found[index] = ConsentRefusal(found[index].refused, event)
         if isinstance(event, ConsentRefused | PurposeRefused):
             standing[key] = len(found)
-            found.append(Refusal(event))
+            found.append(ConsentRefusal(event))
     return found
 
 

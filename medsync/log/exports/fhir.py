@@ -22,9 +22,9 @@ from fhir.resources.bundle import Bundle
 from medsync.errors import VerificationError
 from medsync.log.completeness import history_faults
 from medsync.log.exports import (
+    ConsentRefusal,
     ConsentState,
     GivenConsent,
-    Refusal,
     check_whole,
     given_consents,
     refusals,
@@ -154,7 +154,7 @@ def _consent(patient: PatientHistory, given: GivenConsent, as_of: int) -> dict[s
     return resource
 
 
-def _refusal(patient: PatientHistory, refusal: Refusal) -> dict[str, Any]:
+def _refusal(patient: PatientHistory, refusal: ConsentRefusal) -> dict[str, Any]:
     refused = refusal.refused
     if isinstance(refused, ConsentRefused):
         what = (refused.grantee, refused.purpose, refused.study, refused.version)

@@ -93,14 +93,14 @@ class Bridge:
         """`folder` holds the journal and the subfolders `cards`, `tickets`, `requests` and `attestations`.
 
         `contract` is the MedSync contract, `first_block` any block before its first event. `openings` are of
-        the terms of consents with a sealed scope. Whoever gives one has compared the patient's records with
-        it: the bridge makes sure that it is there, and does not interpret it. Raises VerificationError for an
-        opening that does not open its commitment, and InUse if another bridge has the folder.
+        the terms of consents with a sealed scope. Compare the patient's records with an opening before you
+        give it: the bridge makes sure that it is there, and does not interpret it. Raises VerificationError
+        for an opening that does not open its commitment, and InUse if another bridge has the folder.
         """
         for opening in openings:
             opening.verify()
         #: Terms commitments whose opening is here.
-        self._opened = {one.commitment for one in openings if one.domain is Domain.TERMS}
+        self._opened = {opening.commitment for opening in openings if opening.domain is Domain.TERMS}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = Lock(
             folder / "bridge.lock",

@@ -103,15 +103,19 @@ class FirstEdition(World):
         self._setup.append(call)
         return contract
 
+    def deploy_old(self, name: str, *constructor: int) -> Contract:
+        """A further contract of that class of the first edition."""
+        contract = self._old(name, *constructor)
+        self._carry_out(self.relayer)
+        return contract
+
     def execute(self, sender: int, *calls: Call) -> Outcome:
         """One transaction of any calls. Only the second edition has histories to hold it against."""
         return self.chain.execute(*self._from(sender, calls), self.now)
 
     def new_puppet(self) -> Contract:
         """The puppet of the first edition's tests, which could also play a pool."""
-        puppet = self._old("Puppet")
-        self._carry_out(self.relayer)
-        return puppet
+        return self.deploy_old("Puppet")
 
     def terms(self, **changes: Any) -> dict[str, Any]:
         """Consent terms, as of the first edition."""

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-from medsync.log.histories import BlockHeader, History
 from starknet_py.hash.utils import verify_message_signature
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
 from medsync.errors import ContractError, NetworkError
+from medsync.log.histories import BlockHeader, History
 from medsync.protocol import chains
 from medsync.protocol.events import AccessEvent, LogEntry
 from medsync.protocol.types import AnchorHead, AnchorNode, Head, NodeSignature, Statement

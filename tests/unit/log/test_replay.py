@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from medsync.errors import InputError, VerificationError
 from medsync.log.replay import (
-    Record,
+    ConsentRecord,
     State,
     Timeline,
     judge,
@@ -291,7 +291,7 @@ def test_an_entry_after_the_block_is_refused() -> None:
 
 GOOD = Entity(Role.AUDITOR, suspended=False, registered_at=1, active_since=1, profiled_at=1, seq=1)
 PERSON = PatientState(2, 1, 1, 0, 0, EmergencyChoice.EVERY_HOSPITAL)
-RECORD = Record(
+RECORD = ConsentRecord(
     status=ConsentStatus.GIVEN,
     starts_at=10,
     expires_at=20,
@@ -382,7 +382,7 @@ def test_the_first_reason_that_applies_decides(reasons: tuple[Reason, ...]) -> N
         (RECORD, {"purpose": Purpose.BTG}, Reason.NEVER_GIVEN),
     ],
 )
-def test_bounds_of_a_decision(record: Record, changes: dict[str, Any], reason: Reason) -> None:
+def test_bounds_of_a_decision(record: ConsentRecord, changes: dict[str, Any], reason: Reason) -> None:
     case = Case()
     case.record = record
     case.asked.update(changes)
@@ -871,6 +871,7 @@ def test_rewards_add_up() -> None:
     assert state.budget(TERMS.id, FUNDER) == Budget(2, 0, TERMS.expires_at, 0)
     assert state.budget(TERMS.id, HOSPITAL) == Budget(0, 0, 0, 0)
     assert state.paid_uses(*KEY, TERMS.id) == PaidUses(1, 2, 0, 2)
+    assert state.paid_uses(*WHO, 0, TERMS.id) == PaidUses(0, 0, 0, 0), "it pays for its own study alone"
     assert state.claimable(PATIENT) == PATIENTS_SHARE - 1
     assert state.withdrawn(PATIENT) == PATIENTS_SHARE + 1
     assert state.accumulated(PATIENT) == 2 * PATIENTS_SHARE

