@@ -535,7 +535,7 @@ def _record(world: World) -> Record:
     began = datetime.fromtimestamp(NOW - DAY, UTC)
     classes, contracts, pools = {}, {}, []
     for step in _deployed(request):
-        sent = record.IncludedTransaction(transaction=0x5E47, block=9)
+        sent = record.IncludedTransaction(transaction=0x5E47, block=LATEST)
         classes[step.contract] = record.DeclaredClass(
             class_hash=step.artifact.class_hash,
             compiled_class_hash=step.artifact.compiled_class_hash,
