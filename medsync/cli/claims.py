@@ -62,7 +62,7 @@ async def find(contracts: Contracts, patient: int) -> list[Owed]:
 
 
 async def terms_of(contracts: Contracts, wanted: Collection[int]) -> dict[int, CampaignTerms]:
-    """The terms of campaigns by their ids, as their first deposits told them.
+    """The terms of campaigns by their ids, as their first deposits stated them.
 
     A node cannot pass off other terms, because the id is their hash. Raises VerificationError, naming it, for
     a campaign that it does not tell of.

@@ -44,7 +44,7 @@ OwnContractName = Literal["MedSync", "PrivateAnchor"]
 
 _FIRST_EDITION: Final = (
     "It is of the contracts' first edition, which this MedSync does not know: use the release that deployed "
-    "it, or deploy anew under another name (--deployment)."
+    "it, or deploy again under another name (--deployment)."
 )
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

@@ -126,7 +126,7 @@ def _text(felts: Sequence[int]) -> str:
     """A short string, or a ByteArray: a count, that many words of 31 bytes, a rest, and its length.
 
     Empty for anything else, and for what would not be shown as it is (control and invisible characters): it
-    is only shown, and whoever wrote the token chose it.
+    is only shown, and the token's author chose it.
     """
     try:
         if len(felts) == 1:

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from medsync.cli import campaigns, relaying, values
-from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Answer, Hex, Time, members
+from medsync.cli.session import ME
 from medsync.errors import ExitCode, InputError, VerificationError
 from medsync.log.completeness import history_faults
 from medsync.log.exports import csv as csv_export
@@ -277,7 +277,10 @@ async def deletion(
 def _stated(context: Context, statement: str, domain: Domain) -> int:
     committed = context.files.commit(statement, "--statement", domain)
     if committed == 0:
-        raise InputError("--statement cannot be 0x0: a statement that says nothing is none.")
+        raise InputError(
+            "--statement cannot be 0x0, which says nothing.",
+            hint="Write the statement, or give its salted hash.",
+        )
     return committed
 
 

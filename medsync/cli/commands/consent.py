@@ -11,10 +11,10 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec
 import typer
 
 from medsync.cli import campaigns, claims, relaying, values
-from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Amount, Answer, Hex, Time, members
+from medsync.cli.session import ME
 from medsync.errors import ExitCode, InputError
 from medsync.log.replay import replay_patient
 from medsync.protocol.commitments import Domain, Opening, parse_json
@@ -498,16 +498,16 @@ async def study_new(
 ) -> Answer:
     """Make the salted hash that names a study, and the opening that tells what it is. Nothing is sent.
 
-    Hand the file to those who take part and to nobody else: whoever has it learns from the chain who does.
+    Hand the file to those who take part and to nobody else: anyone who has it learns from the chain who does.
 
     Example: medsync consent study new --protocol "asthma cohort" --approval "2026-17" --contact
     office@example.org --output study.json
     """
-    told = dict(zip(_STUDY_MEMBERS, (protocol, approval, contact), strict=True))
-    opening = Opening.of_json(Domain.STUDY, told)
+    members = dict(zip(_STUDY_MEMBERS, (protocol, approval, contact), strict=True))
+    opening = Opening.of_json(Domain.STUDY, members)
     context.files.add(output, f"{opening.to_json()}\n", "--output", private=True)
     context.files.write()
-    return {"study": Hex(opening.commitment), **told, "file": str(output)}
+    return {"study": Hex(opening.commitment), **members, "file": str(output)}
 
 
 @command(study, "show")
@@ -518,10 +518,10 @@ async def study_show(
     """Show what an opening says of a study, once it is known to fit the study's hash. Nobody is asked."""
     opening = values.read_opening(file, "FILE", Domain.STUDY, values.STUDY_HELP)
     try:
-        told = parse_json(opening.value)
+        value = parse_json(opening.value)
     except InvalidValue as error:
         raise InputError(f"FILE: {file} opens a study, but tells nothing of it: {error}.") from None
-    named = told if isinstance(told, dict) else {}
+    named = value if isinstance(value, dict) else {}
     return {
         "study": Hex(opening.commitment),
         **{name: str(named[name]) if name in named else None for name in _STUDY_MEMBERS},
@@ -615,7 +615,7 @@ async def _sign_after(
     for file in files:
         before = _signed(values.read_json(file, "--after"), file, "--after")
         if not isinstance(before, SignedConsent) or before.patient != patient:
-            raise InputError(f"--after: {file} is no consent that this account signed.")
+            raise InputError(f"--after: {file} is not a consent that this account signed.")
         if (before.contract, before.chain_id) != (medsync.address, medsync.account.chain_id):
             raise InputError(f"--after: {file} was signed for another contract or another chain.")
         if before.generation != state.generation or before.counter < state.counter:
@@ -776,7 +776,7 @@ async def _terms(
 
 
 async def _reward(context: Context, terms: ConsentTerms) -> dict[str, Any]:
-    """What a consent pays, for the patient to see. Raises VerificationError for a pool that is none."""
+    """What a consent pays, for the patient to see. Raises VerificationError for a pool not of MedSync's."""
     if terms.reward is None:
         return {}
     pool = await context.pool(terms.reward.pool)

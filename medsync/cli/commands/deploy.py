@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from medsync.cli import values
-from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex, in_strk
+from medsync.cli.session import ME
 from medsync.deployment import deployer
 from medsync.deployment.record import Pool, Request, read_quorum
 from medsync.deployment.token import Token
@@ -65,7 +65,7 @@ async def deploy(
     connection = await context.connection()
     with values.named("--anchor-nodes"):
         anchor = read_quorum(anchor_nodes) if anchor_nodes else None
-    tokens = [await context.address(one, "--token", _TOKEN_HELP) for one in token or ()]
+    tokens = [await context.address(text, "--token", _TOKEN_HELP) for text in token or ()]
     request = Request(
         deployer=account.address,
         admin=await context.address(admin, "--admin"),

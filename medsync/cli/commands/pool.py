@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from medsync.cli import campaigns, claims, relaying, values
-from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Amount, Answer, Hex, Time, members
+from medsync.cli.session import ME
 from medsync.cli.values import Unit
 from medsync.deployment.token import Token, read_token
 from medsync.errors import InputError
@@ -192,7 +192,7 @@ def _bought(terms: CampaignTerms, token: Token, uses: int | None, amount: str | 
         near = [choice(count) for count in (bought, bought + 1) if count]
         rate = Amount(terms.rate, token.decimals, token.symbol)
         raise InputError(
-            f"--amount: {Amount(deposit, token.decimals, token.symbol)} is no multiple of the rate, {rate}.",
+            f"--amount: {Amount(deposit, token.decimals, token.symbol)} is not a multiple of {rate}, the rate.",
             hint=f"Pay {' or '.join(near)}.",
         )
     return bought
