@@ -215,6 +215,7 @@ pub mod ConsentRegistryComponent {
             purpose: felt252,
             study: felt252,
         ) {
+            assert_target(grantee, purpose);
             let context = context();
             let patient = context.caller;
             let key = consent_key(:patient, :grantee, :purpose, :study);
@@ -238,6 +239,7 @@ pub mod ConsentRegistryComponent {
         ) {
             let context = context();
             let state = self.assert_delegate(context, patient, POWER_REVOKE);
+            assert_target(grantee, purpose);
             let key = consent_key(:patient, :grantee, :purpose, :study);
             let record = self.ConsentRegistry_records.read(key);
             assert(record.status != ConsentStatus::None, Errors::NOT_FOUND);
@@ -1156,7 +1158,8 @@ pub mod ConsentRegistryComponent {
         }
     }
 
-    /// What must hold of whom a patient refuses, and for what.
+    /// What must hold of whom a patient revokes or refuses a consent, and for what: what a patient
+    /// said about emergencies is no consent.
     fn assert_target(grantee: ContractAddress, purpose: felt252) {
         assert(grantee.is_non_zero(), Errors::ZERO_ADDRESS);
         assert(is_purpose(purpose), Errors::BAD_PURPOSE);

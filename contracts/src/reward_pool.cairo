@@ -45,6 +45,7 @@ pub fn withdrawn_after(withdrawn: u128, amount: u128) -> u128 {
 
 #[starknet::contract]
 pub mod RewardPool {
+    use core::ec::EcPointTrait;
     use core::ecdsa::check_ecdsa_signature;
     use core::num::traits::Zero;
     use medsync_interfaces::campaign::CampaignTerms;
@@ -59,11 +60,11 @@ pub mod RewardPool {
         RewardSpent, RewardWithdrawn,
     };
     use medsync_interfaces::src5::{ISRC5, ISRC5_ID};
-    use starknet::ContractAddress;
     use starknet::storage::{
         Map, StorageMapReadAccess, StorageMapWriteAccess, StoragePathEntry,
         StoragePointerReadAccess, StoragePointerWriteAccess,
     };
+    use starknet::{ContractAddress, get_contract_address};
     use crate::campaign::CampaignTrait;
     use crate::context::{Context, context};
     use crate::hash::SpongeTrait;
@@ -267,11 +268,11 @@ pub mod RewardPool {
             let (payee_share, custodian_share) = shares(terms.rate, terms.custodian_bps);
             match payee {
                 Payee::Account(account) => {
-                    assert(account.is_non_zero(), Errors::BAD_PAYEE);
+                    assert(account.is_non_zero() && account != this, Errors::BAD_PAYEE);
                     self.credit(account, payee_share);
                 },
                 Payee::Key(key) => {
-                    assert(key.is_non_zero(), Errors::BAD_PAYEE);
+                    assert(EcPointTrait::new_from_x(key).is_some(), Errors::BAD_PAYEE);
                     let cell = self.key_credits.entry(key);
                     let KeyCredit { claimable, nonce } = cell.read();
                     cell.write(KeyCredit { claimable: claimable + payee_share, nonce });
@@ -339,9 +340,10 @@ pub mod RewardPool {
         }
 
         fn unsettled(self: @ContractState, patient: ContractAddress, claims: Array<Claim>) -> u128 {
-            let budgets = self.budgets();
+            let (budgets, this) = (self.budgets(), get_contract_address());
             let mut sum = 0;
             for Claim { grantee, terms } in claims {
+                assert(terms.pool == this, Errors::WRONG_POOL);
                 let CampaignTerms { purpose, study, .. } = terms;
                 let paid = budgets
                     .paid_uses(:patient, :grantee, :purpose, :study, campaign: terms.id());

@@ -159,7 +159,7 @@ def _constructor_of_anchor(quorum: Quorum) -> dict[str, int]:
 
 
 def address_of(class_hash: int, constructor: Mapping[str, int], salt: int) -> int:
-    """The address of a contract that the universal deployer deploys for any account."""
+    """The address of a contract that the universal deployer deploys, for any caller."""
     return int(
         compute_address(class_hash=class_hash, constructor_calldata=list(constructor.values()), salt=salt)
     )

@@ -125,8 +125,8 @@ async def _refuse(client: FullNodeClient, address: int, function: str) -> None:
 def _text(felts: Sequence[int]) -> str:
     """A short string, or a ByteArray: a count, that many words of 31 bytes, a rest, and its length.
 
-    Empty for anything else, and for what would not be shown as it is (control and invisible characters): it
-    is only shown, and the token's author chose it.
+    Empty for anything else, and for text with control or invisible characters: it is only shown, and the
+    token's author chose it.
     """
     try:
         if len(felts) == 1:

@@ -702,7 +702,7 @@ PROVEN: Final = (
             "tests/unit/log/test_completeness.py::test_reordered_entries",
             "tests/unit/log/test_completeness.py::test_renumbered_entries",
             "tests/unit/log/test_completeness.py::test_invented_entries",
-            "tests/unit/log/test_completeness.py::test_wrong_network_contract_or_kind_of_history",
+            "tests/unit/log/test_completeness.py::test_wrong_chain_or_contract",
             "tests/unit/log/test_fetch.py::test_an_altered_entry_is_found",
             "tests/unit/log/test_fetch.py::test_a_false_head_is_found",
             "tests/unit/log/exports/test_json.py::test_four_ways_of_tampering",

@@ -49,6 +49,7 @@ PASSPHRASE_FILE: Final = "passphrase.txt"
 ACCESSOR_KEY: Final = "accessor.json"
 TICKET: Final = "ticket.json"
 CARD: Final = f"{HOSPITAL}/bridge/cards/accessor.card.json"
+OPENINGS: Final = f"{HOSPITAL}/openings"
 REQUEST: Final = f"{HOSPITAL}/bridge/requests/0-2.json"
 ATTESTATION: Final = f"{HOSPITAL}/bridge/attestations/clinic.json"
 PRESENTATION: Final = "presentation.json"
@@ -110,6 +111,7 @@ async def make_homes(work: Path, medsync: int) -> list[AnchorNode]:
         async with home.store() as store:
             identity = node_identity(store.node.kind, store.member)
         nodes.append(AnchorNode(int(home.public(AttestorKey)["stark_key"], 16), identity))
+    (work / OPENINGS).mkdir()
     registered = [{"stark_key": hex(one.stark_key), "identity": hex(one.identity)} for one in nodes]
     for name, ordered in ((NODES, registered), (NEXT_NODES, registered[::-1])):
         (work / name).write_text(json.dumps({"threshold": len(nodes), "nodes": ordered}, indent=2) + "\n")

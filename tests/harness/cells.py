@@ -37,22 +37,12 @@ def peek(world: World, contract: Contract, variable: str, *keys: int) -> int:
 
 def poke(world: World, contract: Contract, value: int, variable: str, *keys: int) -> None:
     """Put something into a cell that would take years to get there."""
-    _apply(world, {contract.address: {address_of(variable, *keys): value}})
-    assert peek(world, contract, variable, *keys) == value
-
-
-def _apply(world: World, diffs: Mapping[int, Mapping[int, int]]) -> None:
-    """Put values into cells, by contract and address."""
-    storage = [
-        {
-            "address": hex(contract),
-            "storage_entries": [{"key": hex(key), "value": hex(value)} for key, value in cells.items()],
-        }
-        for contract, cells in diffs.items()
-    ]
-    world.chain.node.call("devnet_applyStateDiff", state_diff={"storage_diffs": storage})
+    entry = {"key": hex(address_of(variable, *keys)), "value": hex(value)}
+    diff = {"address": hex(contract.address), "storage_entries": [entry]}
+    world.chain.node.call("devnet_applyStateDiff", state_diff={"storage_diffs": [diff]})
     # It takes effect with the next block.
     world.chain.set_clock(world.now)
+    assert peek(world, contract, variable, *keys) == value
 
 
 def packed(*parts: tuple[int, int]) -> int:
@@ -137,14 +127,6 @@ class Cell:
         """Change fields of it; the others stay."""
         values = {name: value for name, value in self.read().items() if name != "set"} | changes
         poke(self.world, self.contract, self.layout.pack(**values), self.variable, *self.keys)
-
-
-def fill(world: World, cells: Mapping[Cell, Mapping[str, int]]) -> None:
-    """Put these values into cells, all at once; what is not named is zero."""
-    diffs: dict[int, dict[int, int]] = {}
-    for cell, values in cells.items():
-        diffs.setdefault(cell.contract.address, {})[cell.address] = cell.layout.pack(**values)
-    _apply(world, diffs)
 
 
 def entity_cell(world: World, address: int) -> Cell:

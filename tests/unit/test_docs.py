@@ -229,7 +229,7 @@ def test_no_file_names_a_path_of_a_machine() -> None:
         (unknown_commands, "`medsync --network sepolia deploy --dry-run`, `medsync = { path = 1 }`", 0),
         (unknown_commands, "`medsync acess log`, `medsync access lug`, `medsync deploy --dry`", 3),
         (unknown_commands, "```console\n$ medsync consent add 0x1 \\\n    --forever\n```", 1),
-        (missing_tests, "`test_docs.py::test_no_file_names_a_path_of_a_machine`, `tests.cairo::times_and_bits`", 0),
+        (missing_tests, "`test_docs.py::test_nothing_is_wrong_with`, `tests.cairo::times_and_bits`", 0),
         (missing_tests, "`test_docs.py::test_none`, `test_none.py::test_it`, `packing/tests.cairo::join`", 3),
         (untested_threats, "| Threat | D | T |\n| --- | --- | --- |\n| a | b | `x.py::y`, `x.py::z` |\n", 0),
         (untested_threats, "| Defect | T |\n| --- | --- |\n| a |  |\n| b | `x.py::y` |\n| c | none |\n", 2),

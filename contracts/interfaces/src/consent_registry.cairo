@@ -231,6 +231,7 @@ pub trait IConsentRegistry<TState> {
     /// submitted.
     ///
     /// Preconditions:
+    /// - `grantee` is not zero, the purpose is known and not `BTG`
     /// - the record is not empty
     ///
     /// Effects:
@@ -241,7 +242,7 @@ pub trait IConsentRegistry<TState> {
     /// - `ConsentRevoked`
     ///
     /// Errors:
-    /// - `CONSENT/NOT_FOUND`, `CONSENT/HISTORY_FULL`
+    /// - `CONSENT/ZERO_ADDRESS`, `CONSENT/BAD_PURPOSE`, `CONSENT/NOT_FOUND`, `CONSENT/HISTORY_FULL`
     ///
     /// Access:
     /// - anyone, as patient, for themselves. It can neither be paused nor blocked.
@@ -251,7 +252,7 @@ pub trait IConsentRegistry<TState> {
     /// `Withdrawn`. Where no consent is live it does nothing.
     ///
     /// Preconditions:
-    /// - the record is not empty
+    /// - as for `revoke_consent`
     ///
     /// Effects:
     /// - if the consent is live, writes the record and appends to the consent history
@@ -260,7 +261,9 @@ pub trait IConsentRegistry<TState> {
     /// - `ConsentRevoked` that names the delegate, if the consent was live
     ///
     /// Errors:
-    /// - `CONSENT/NOT_DELEGATE`, `CONSENT/NOT_FOUND`, `CONSENT/HISTORY_FULL`
+    /// - `CONSENT/NOT_DELEGATE`, `CONSENT/ZERO_ADDRESS`, `CONSENT/BAD_PURPOSE`,
+    /// `CONSENT/NOT_FOUND`,
+    ///   `CONSENT/HISTORY_FULL`
     ///
     /// Access:
     /// - the patient's delegates

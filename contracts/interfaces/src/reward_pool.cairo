@@ -292,7 +292,7 @@ pub trait IRewardPool<TState> {
     /// - the terms name this pool and the caller, which is not zero, as spender
     /// - the terms have not expired
     /// - the campaign has a use left: never more is paid out than was deposited for it
-    /// - the payee is not zero
+    /// - the payee is neither zero nor the pool, and a key is on the curve
     ///
     /// Effects:
     /// - writes the campaign, the payee's credit and the custodian's, each new for the first
@@ -384,6 +384,9 @@ pub trait IRewardPool<TState> {
 
     /// What the campaigns of these claims owe `patient` and nobody has settled yet, in the token's
     /// smallest unit. Name no claim twice.
+    ///
+    /// Errors:
+    /// - `POOL/WRONG_POOL`
     ///
     /// Access:
     /// - anyone (view)
@@ -551,7 +554,7 @@ pub mod Errors {
     pub const NO_CUSTODIAN: felt252 = 'POOL/NO_CUSTODIAN';
     /// The accessor is zero or the funder, who needs no allowance.
     pub const BAD_ACCESSOR: felt252 = 'POOL/BAD_ACCESSOR';
-    /// The payee is zero.
+    /// The payee is zero or the pool, or a key that is on no curve.
     pub const BAD_PAYEE: felt252 = 'POOL/BAD_PAYEE';
     /// The terms have expired.
     pub const CAMPAIGN_EXPIRED: felt252 = 'POOL/CAMPAIGN_EXPIRED';

@@ -65,7 +65,7 @@ async def deploy(
     connection = await context.connection()
     with values.named("--anchor-nodes"):
         anchor = read_quorum(anchor_nodes) if anchor_nodes else None
-    tokens = [await context.address(text, "--token", _TOKEN_HELP) for text in token or ()]
+    tokens = [await context.address(address, "--token", _TOKEN_HELP) for address in token or ()]
     request = Request(
         deployer=account.address,
         admin=await context.address(admin, "--admin"),

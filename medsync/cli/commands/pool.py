@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from starknet_py.net.client_models import Call
 
 from medsync.cli import campaigns, claims, relaying, values
 from medsync.cli.command import command
@@ -19,6 +22,7 @@ from medsync.protocol.commitments import new_salt
 from medsync.protocol.events import PoolCreated
 from medsync.protocol.types import CampaignTerms
 from medsync.starknet.clients import DEPOSIT_GAS, Erc20Client, RewardPoolClient
+from medsync.starknet.transactions import RETRY_WINDOW, Invocation
 from medsync.storage.files import is_there
 
 app = typer.Typer(no_args_is_help=True, help="Fund campaigns, allow accessors, settle and draw rewards.")
@@ -190,9 +194,9 @@ def _bought(terms: CampaignTerms, token: Token, uses: int | None, amount: str | 
             return f"{Amount(count * terms.rate, token.decimals, token.symbol)} ({count} uses)"
 
         near = [choice(count) for count in (bought, bought + 1) if count]
-        rate = Amount(terms.rate, token.decimals, token.symbol)
+        given, rate = (Amount(units, token.decimals, token.symbol) for units in (deposit, terms.rate))
         raise InputError(
-            f"--amount: {Amount(deposit, token.decimals, token.symbol)} is not a multiple of {rate}, the rate.",
+            f"--amount: {given} is not a multiple of the rate, {rate}.",
             hint=f"Pay {' or '.join(near)}.",
         )
     return bought
@@ -389,6 +393,11 @@ async def withdraw(
     chosen = found[: claims.MAX_CLAIMS]
     credit = await client.claimable(owner) + sum(owed.share for owed in chosen)
     drawn = credit if amount == "all" else values.amount(amount, "AMOUNT", token.decimals, unit)
+    recipient = await context.address(to, "--to")
+    act = client.withdraw(drawn, recipient, [owed.claim for owed in chosen])
+    if earlier := _earlier_draw(act, recipient, None if amount == "all" else drawn):
+        drawn = earlier.calldata[0]
+        act = replace(act, call=earlier)
     if drawn == 0:
         raise InputError(
             f"There is no credit to draw: the pool owes {owner:#x} nothing."
@@ -396,8 +405,6 @@ async def withdraw(
             else "AMOUNT cannot be 0.",
             hint="`medsync pool status` shows the credit of an account.",
         )
-    recipient = await context.address(to, "--to")
-    act = client.withdraw(drawn, recipient, [owed.claim for owed in chosen])
     if sign is not None:
         return await relaying.signed(context, sign, act)
     result = await context.send(act)
@@ -410,6 +417,21 @@ async def withdraw(
         "claimable": Amount(await client.claimable(owner), token.decimals, token.symbol),
         **paid(result),
     }
+
+
+def _earlier_draw(act: Invocation[None], recipient: int, drawn: int | None) -> Call | None:
+    """The same draw (`drawn` of None: of everything) that was sent before, if its outcome is not known.
+
+    What it settled is not found a second time. Without it the same command would make another call, which
+    nobody takes for a second try, and draw twice.
+    """
+    target = act.call.to_addr, act.call.selector, recipient
+    for sent in act.account.unsettled.values():
+        for call in sent.calls:
+            same = (call.to_addr, call.selector, *call.calldata[1:2]) == target
+            if same and drawn in (None, call.calldata[0]) and sent.at > time.time() - RETRY_WINDOW:
+                return call
+    return None
 
 
 async def _chosen(context: Context, pool: str) -> int | None:

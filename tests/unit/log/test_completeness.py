@@ -223,7 +223,7 @@ def test_false_count_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("chain", Chain)
-def test_wrong_network_contract_or_kind_of_history(chain: Chain) -> None:
+def test_wrong_chain_or_contract(chain: Chain) -> None:
     history = HISTORIES[chain]
     for change in ({"chain_id": history.chain_id + 1}, {"contract": history.contract + 1}):
         found = history_faults(replace(history, **change))
@@ -239,7 +239,7 @@ def test_wrong_network_contract_or_kind_of_history(chain: Chain) -> None:
     st.lists(st.integers(0, len(ENTRIES) - 1), max_size=2),
     st.booleans(),
 )
-def test_only_the_history_itself_passes(
+def test_only_the_log_itself_passes(
     order: list[int], dropped: set[int], doubled: list[int], with_digests: bool
 ) -> None:
     entries = [ENTRIES[index] for index in (*order, *doubled) if index not in dropped]
