@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from medsync.cli.session import Session
+from medsync.cli.chain import ChainAccess
 from medsync.deployment import record as records
 from medsync.deployment.token import Token, describe_token
 from medsync.errors import InputError, VerificationError
@@ -30,7 +30,7 @@ from medsync.starknet.rpc import is_deployed, newest_block
 E = TypeVar("E", bound=Event)
 
 
-class Contracts(Session):
+class Contracts(ChainAccess):
     """The deployment that the options name, on the node's chain."""
 
     #: Whether the recorded contracts were found on a devnet, which may have been restarted since.

@@ -161,8 +161,9 @@ def _overwrites(lab: Lab, transaction: Mapping[str, Any], simulation: Simulation
     blind = 0
     poked: dict[tuple[int, int], int] = {}
     for cell in cells:
-        before = simulation.touched[cell]
-        lab.poke(poked | {cell: before + 1})
+        before, after = simulation.touched[cell], simulation.changed[cell]
+        # A value that the transaction writes would not be a change any more.
+        lab.poke(poked | {cell: before + (2 if after == before + 1 else 1)})
         poked = {cell: before}
         try:
             again = lab.simulate(transaction)

@@ -4,7 +4,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starknet_py.net.client_models import ResourceBoundsMapping
@@ -61,7 +61,7 @@ class Speed:
 async def measure_speeds() -> list[Speed]:
     """Measure everything, transactions on a devnet of their own."""
     async with open_lab(Metering.STEPS) as lab:
-        return [*await _transactions(lab), *_snapshots(lab), *verification(), *inclusion(), *_replay()]
+        return [*await _transactions(lab), *_snapshots(lab), *verification(), *inclusion(), *replaying()]
 
 
 async def _transactions(lab: Lab) -> list[Speed]:
@@ -120,22 +120,26 @@ def verification() -> list[Speed]:
 
     Each history has entries of its most frequent kind.
     """
-    return [found for number in range(len(Chain)) for found in _verification(number)]
+    seqs = range(1, _ENTRIES + 1)
+    histories: list[list[ChainEvent]] = [
+        [_registration(seq) for seq in seqs],
+        [_consent(_PATIENT, seq, START_TIME + seq) for seq in seqs],
+        [_access(_PATIENT, seq, START_TIME + seq) for seq in seqs],
+    ]
+    return [found for entries in histories for found in _verification(entries)]
 
 
-def _verification(number: int) -> list[Speed]:
-    events = [_one_of_each(1 + place)[number] for place in range(_ENTRIES)]
-    chain = chain_of(events[0])
+def _verification(entries: Sequence[ChainEvent]) -> list[Speed]:
+    chain = chain_of(entries[0])
     assert chain is not None
-    head = Head(_ENTRIES, entry_digests(_CHAIN, _CONTRACT, events)[-1])
     history = History(
         chain_id=_CHAIN,
         contract=_CONTRACT,
         chain=chain,
-        subject=subject_of(events[0]),
-        entries=tuple(events),
-        head=head,
-        block=BlockHeader(_ENTRIES, hash=1, timestamp=START_TIME + _ENTRIES),
+        subject=subject_of(entries[0]),
+        entries=tuple(entries),
+        head=Head(len(entries), entry_digests(_CHAIN, _CONTRACT, entries)[-1]),
+        block=BlockHeader(1, hash=1, timestamp=entries[-1].at),
     )
 
     def verify() -> None:
@@ -145,7 +149,7 @@ def _verification(number: int) -> list[Speed]:
     taken, slower = _both_ways(verify)
     what = f"{_ENTRY_NAMES[chain]} proven complete"
     return [
-        speed(what, _ENTRIES / taken, "1/s"),
+        speed(what, len(entries) / taken, "1/s"),
         speed(f"{what}: speed-up by WebAssembly", slower / taken, "times"),
     ]
 
@@ -186,25 +190,21 @@ def _cpu_time(action: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def require_speed(speeds: Sequence[Speed]) -> None:
-    """Raise VerificationError if something is slower than it must be."""
-    for found in speeds:
-        if found.value < LEAST.get(found.name, 0):
-            raise VerificationError(
-                f"{found.name}: {found.value:g} {found.unit}, where {LEAST[found.name]} is the least."
-            )
+def missed(speeds: Sequence[Speed]) -> list[str]:
+    """What is slower than it must be."""
+    return [
+        f"{found.name}: {found.value:g} {found.unit}, where {LEAST[found.name]} is the least"
+        for found in speeds
+        if found.value < LEAST.get(found.name, 0)
+    ]
 
 
-def _replay() -> list[Speed]:
+def replaying() -> list[Speed]:
     """Consents of a thousand patients, each renewed and used, and decisions at moments all over that time."""
-    events: list[ChainEvent] = [replace(_one_of_each(1)[0], at=START_TIME)]
+    events: list[ChainEvent] = [_registration(1)]
     for number in range(_CONSENTS):
-        _, consent, access = _one_of_each(1 + number // _PATIENTS)
-        patient, at = _PATIENT + number % _PATIENTS, START_TIME + number
-        events += [
-            replace(consent, patient=patient, by=patient, at=at),
-            replace(access, patient=patient, at=at),
-        ]
+        patient, seq, at = _PATIENT + number % _PATIENTS, 1 + number // _PATIENTS, START_TIME + 1 + number
+        events += [_consent(patient, seq, at), _access(patient, seq, at)]
     taken = seconds(lambda: replay(events, chain_id=_CHAIN, contract=_CONTRACT))
     state = replay(events, chain_id=_CHAIN, contract=_CONTRACT)
 
@@ -222,46 +222,48 @@ def _replay() -> list[Speed]:
     ]
 
 
-def _one_of_each(seq: int) -> tuple[EntityRegistered, ConsentAdded, LogEntry]:
-    """Entry `seq` of a registry, of a consent history and of an access log, a second after the one before."""
-    at = START_TIME + seq
-    return (
-        EntityRegistered(_RESEARCHER, seq, at, Role.RESEARCHER, profile_commitment=1),
-        ConsentAdded(
-            patient=_PATIENT,
-            grantee=_RESEARCHER,
-            purpose=Purpose.HRESCH,
-            seq=seq,
-            at=at,
-            study=_STUDY,
-            by=_PATIENT,
-            nonce=0,
-            version=seq,
-            generation=1,
-            categories=Category.LABORATORY,
-            starts_at=START_TIME,
-            expires_at=START_TIME + 10 * _CONSENTS,
-            max_uses=0,
-            scoped=False,
-            campaign=0,
-            terms_commitment=1,
-        ),
-        LogEntry(
-            patient=_PATIENT,
-            accessor=_RESEARCHER,
-            purpose=Purpose.HRESCH,
-            seq=seq,
-            at=at,
-            study=_STUDY,
-            decision=Decision.PERMIT,
-            reason=Reason.GRANTED,
-            version=seq,
-            scoped=False,
-            categories=Category.LABORATORY,
-            record=seq,
-            campaign=0,
-            registration=1,
-        ),
+def _registration(seq: int) -> EntityRegistered:
+    return EntityRegistered(_RESEARCHER, seq, START_TIME + seq, Role.RESEARCHER, profile_commitment=1)
+
+
+def _consent(patient: int, seq: int, at: int) -> ConsentAdded:
+    return ConsentAdded(
+        patient=patient,
+        grantee=_RESEARCHER,
+        purpose=Purpose.HRESCH,
+        seq=seq,
+        at=at,
+        study=_STUDY,
+        by=patient,
+        nonce=0,
+        version=seq,
+        generation=1,
+        categories=Category.LABORATORY,
+        starts_at=START_TIME,
+        expires_at=START_TIME + 10 * _CONSENTS,
+        max_uses=0,
+        scoped=False,
+        campaign=0,
+        terms_commitment=1,
+    )
+
+
+def _access(patient: int, seq: int, at: int) -> LogEntry:
+    return LogEntry(
+        patient=patient,
+        accessor=_RESEARCHER,
+        purpose=Purpose.HRESCH,
+        seq=seq,
+        at=at,
+        study=_STUDY,
+        decision=Decision.PERMIT,
+        reason=Reason.GRANTED,
+        version=seq,
+        scoped=False,
+        categories=Category.LABORATORY,
+        record=seq,
+        campaign=0,
+        registration=1,
     )
 
 

@@ -400,7 +400,7 @@ class Plan:
         categories: Category = Category.OBSERVATION,
         paid: bool = True,
     ) -> AccessRequest:
-        """A request for a patient's observation, for the study and at its cost unless said otherwise."""
+        """A request for a patient's observation, for the study and at its cost by default."""
         return AccessRequest(
             patient.address,
             purpose,

@@ -35,12 +35,12 @@ class Rewards(Budgets, Tokens):
         require(amount != 0, "POOL/ZERO_AMOUNT")
         require(terms.purpose in PURPOSES, "POOL/BAD_PURPOSE")
         require(terms.rate != 0, "POOL/ZERO_RATE")
-        require(amount % terms.rate == 0, "POOL/NOT_A_MULTIPLE")
         require(terms.custodian_bps <= BPS_WHOLE, "POOL/BAD_BPS")
         has_share = terms.custodian_bps > 0
         require((terms.custodian != 0) == has_share and terms.custodian != pool, "POOL/BAD_CUSTODIAN")
         require(now < terms.expires_at, "POOL/CAMPAIGN_EXPIRED")
         require(terms.expires_at <= TIME_MAX, "POOL/TIME_RANGE")
+        require(amount % terms.rate == 0, "POOL/NOT_A_MULTIPLE")
         require(campaign.status != "Closed", "POOL/CAMPAIGN_CLOSED")
         uses = amount // terms.rate
         require(campaign.granted + uses <= U64_MAX, "POOL/TOO_MANY_USES")
@@ -67,8 +67,8 @@ class Rewards(Budgets, Tokens):
     ) -> None:
         _, key, campaign = self._own_campaign(caller, pool, terms)
         require(terms.spender == 0, "POOL/OTHER_SPENDER")
-        require(campaign.status == "Open", "POOL/NOT_OPEN")
         require(accessor not in (0, caller), "POOL/BAD_ACCESSOR")
+        require(campaign.status == "Open", "POOL/NOT_OPEN")
         require(uses != 0, "POOL/ZERO_AMOUNT")
         self.take_back(pool, terms, caller, uses)
         self.grant(pool, terms, accessor, uses)
@@ -78,8 +78,8 @@ class Rewards(Budgets, Tokens):
     def decrease_allowance(
         self, caller: int, now: int, pool: int, terms: CampaignTerms, accessor: int, uses: int
     ) -> None:
-        campaign = self._campaign_to_take_from(caller, pool, terms, accessor)
         require(uses != 0, "POOL/ZERO_AMOUNT")
+        campaign = self._campaign_to_take_from(caller, pool, terms, accessor)
         self._take_from(caller, pool, terms, campaign, accessor, uses)
 
     @operation
@@ -91,8 +91,8 @@ class Rewards(Budgets, Tokens):
     def _campaign_to_take_from(self, caller: int, pool: int, terms: CampaignTerms, accessor: int) -> Campaign:
         _, _, campaign = self._own_campaign(caller, pool, terms)
         require(terms.spender == 0, "POOL/OTHER_SPENDER")
-        require(campaign.status != "None", "POOL/NOT_FUNDED")
         require(accessor not in (0, caller), "POOL/BAD_ACCESSOR")
+        require(campaign.status != "None", "POOL/NOT_FUNDED")
         return campaign
 
     def _take_from(

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from medsync.cli import values
+from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import STRK_DECIMALS, Answer, Hex, in_strk
 from medsync.cli.passphrase import passphrase
-from medsync.cli.session import ME
 from medsync.errors import InputError
 from medsync.starknet import account_deployment, account_files, accounts
 from medsync.starknet.account_deployment import account_state

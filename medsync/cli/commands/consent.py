@@ -11,10 +11,10 @@ from typing import Annotated, Any, Concatenate, Final, ParamSpec
 import typer
 
 from medsync.cli import campaigns, claims, relaying, values
+from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Amount, Answer, Hex, Time, members
-from medsync.cli.session import ME
 from medsync.errors import ExitCode, InputError
 from medsync.log.replay import replay_patient
 from medsync.protocol.commitments import Domain, Opening, parse_json
@@ -503,11 +503,11 @@ async def study_new(
     Example: medsync consent study new --protocol "asthma cohort" --approval "2026-17" --contact
     office@example.org --output study.json
     """
-    members = dict(zip(_STUDY_MEMBERS, (protocol, approval, contact), strict=True))
-    opening = Opening.of_json(Domain.STUDY, members)
+    described = dict(zip(_STUDY_MEMBERS, (protocol, approval, contact), strict=True))
+    opening = Opening.of_json(Domain.STUDY, described)
     context.files.add(output, f"{opening.to_json()}\n", "--output", private=True)
     context.files.write()
-    return {"study": Hex(opening.commitment), **members, "file": str(output)}
+    return {"study": Hex(opening.commitment), **described, "file": str(output)}
 
 
 @command(study, "show")
@@ -518,10 +518,10 @@ async def study_show(
     """Show what an opening says of a study, once it is known to fit the study's hash. Nobody is asked."""
     opening = values.read_opening(file, "FILE", Domain.STUDY, values.STUDY_HELP)
     try:
-        value = parse_json(opening.value)
+        described = parse_json(opening.value)
     except InvalidValue as error:
         raise InputError(f"FILE: {file} opens a study, but tells nothing of it: {error}.") from None
-    named = value if isinstance(value, dict) else {}
+    named = described if isinstance(described, dict) else {}
     return {
         "study": Hex(opening.commitment),
         **{name: str(named[name]) if name in named else None for name in _STUDY_MEMBERS},
@@ -776,7 +776,7 @@ async def _terms(
 
 
 async def _reward(context: Context, terms: ConsentTerms) -> dict[str, Any]:
-    """What a consent pays, for the patient to see. Raises VerificationError for a pool not of MedSync's."""
+    """What a consent pays, for the patient to see. Raises as `Contracts.pool`."""
     if terms.reward is None:
         return {}
     pool = await context.pool(terms.reward.pool)

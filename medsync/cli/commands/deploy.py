@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 import typer
 
 from medsync.cli import values
+from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex, in_strk
-from medsync.cli.session import ME
 from medsync.deployment import deployer
 from medsync.deployment.record import Pool, Request, read_quorum
 from medsync.deployment.token import Token

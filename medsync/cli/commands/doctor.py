@@ -13,10 +13,10 @@ import typer
 
 from medsync import artifacts
 from medsync._version import __version__
+from medsync.cli.chain import node_url
 from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.cli.output import Amount, Answer, discreet
-from medsync.cli.session import node_url
 from medsync.deployment import devnet, record, toolchain
 from medsync.errors import ContractError, ExitCode, InputError, MedSyncError, NetworkError, VerificationError
 from medsync.protocol.felt import decode_short_string

@@ -11,10 +11,10 @@ import typer
 from starknet_py.net.client_models import Call
 
 from medsync.cli import campaigns, claims, relaying, values
+from medsync.cli.chain import ME
 from medsync.cli.command import command
 from medsync.cli.context import Context, paid
 from medsync.cli.output import Amount, Answer, Hex, Time, members
-from medsync.cli.session import ME
 from medsync.cli.values import Unit
 from medsync.deployment.token import Token, read_token
 from medsync.errors import InputError
@@ -194,9 +194,9 @@ def _bought(terms: CampaignTerms, token: Token, uses: int | None, amount: str | 
             return f"{Amount(count * terms.rate, token.decimals, token.symbol)} ({count} uses)"
 
         near = [choice(count) for count in (bought, bought + 1) if count]
-        given, rate = (Amount(units, token.decimals, token.symbol) for units in (deposit, terms.rate))
+        paid_in, rate = (Amount(value, token.decimals, token.symbol) for value in (deposit, terms.rate))
         raise InputError(
-            f"--amount: {given} is not a multiple of the rate, {rate}.",
+            f"--amount: {paid_in} is not a multiple of the rate, {rate}.",
             hint=f"Pay {' or '.join(near)}.",
         )
     return bought
