@@ -206,6 +206,10 @@ def _definitions(tree: ast.Module) -> _Definitions:
     return known
 
 
+_CALLS = ("read", "call", "View", "deploy", "declared")
+"""What reads a view, calls any function, or deploys a contract."""
+
+
 def _words(test: ast.AST, known: _Definitions) -> set[str]:
     words: set[str] = set()
     seen: set[int] = set()
@@ -220,14 +224,7 @@ def _words(test: ast.AST, known: _Definitions) -> set[str]:
         for part in parts:
             if isinstance(part, ast.Constant) and isinstance(part.value, str) and id(part) not in docstrings:
                 words.add(part.value)
-            elif isinstance(part, ast.Call) and _called(part) in (
-                "read",
-                "call",
-                "refuses",
-                "View",
-                "deploy",
-                "declared",
-            ):
+            elif isinstance(part, ast.Call) and _called(part) in _CALLS:
                 words |= {_called_by(one.value) for one in part.args if isinstance(one, ast.Constant)}
             elif isinstance(part, ast.Name):
                 remaining += known.get(part.id, [])
