@@ -10,29 +10,36 @@ import pytest
 
 from medsync.deployment.devnet import Devnet
 from medsync.errors import ContractError, InputError, NetworkError
-from medsync.log.fetch import fetch_events, fetch_log, prove_complete
-from medsync.log.replay import replay
 from medsync.protocol import events as ev
-from medsync.protocol.events import ConsentAdded, LogEntry, events_of
+from medsync.protocol.messages import draw_message
 from medsync.protocol.src5 import interface_id
 from medsync.protocol.types import (
     AccessReceipt,
     AccessRequest,
+    Budget,
     Campaign,
     CampaignTerms,
+    Claim,
     ConsentTerms,
     Delegation,
+    Emergency,
     Entity,
-    Judgement,
-    LogHead,
+    Head,
+    KeyCredit,
+    PaidUses,
     PatientState,
+    Payee,
     PendingAdmin,
+    Subject,
+    Verdict,
 )
 from medsync.protocol.vocabulary import (
     CampaignStatus,
     Category,
     ConsentStatus,
     Decision,
+    EmergencyChoice,
+    PayeeKind,
     Power,
     Purpose,
     Reason,
@@ -43,16 +50,18 @@ from medsync.starknet.accounts import create_keystore, load_account, predeployed
 from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.network import STRK_TOKEN, Connection, connect
+from medsync.starknet.signer import StarkSigner
 from medsync.starknet.signing import SignedConsent, signed_from_json
 from medsync.starknet.transactions import Account, bounds_for
 from tests.harness.abi_types import MEDSYNC
 from tests.harness.chain import Call
-from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY
+from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, EMERGENCY_DELAY, PROFILE_DELAY
 from tests.harness.world import PROFILE, World
 
 ASKED = Category.LABORATORY
 RATE = 1000
 MONEY = 10_000
+STUDY = 0x57D7
 
 
 @dataclass
@@ -72,25 +81,42 @@ class Stage:
     def pool(self, sender: int) -> RewardPoolClient:
         return RewardPoolClient(self.world.pool.address, self.accounts[sender])
 
-    @property
-    def names(self) -> dict[int, str]:
-        return {self.world.medsync.address: "MedSync", self.world.pool.address: "RewardPool"}
-
-    def campaign(self, salt: int = 1) -> CampaignTerms:
+    def campaign(self, spender: int = 0) -> CampaignTerms:
         world = self.world
-        expires_at = self.begun + 30 * DAY
         return CampaignTerms(
-            world.pool.address, world.funder, Purpose.HRESCH, RATE, world.hospital, 1500, expires_at, salt
+            pool=world.pool.address,
+            funder=world.funder,
+            purpose=Purpose.HRESCH,
+            study=STUDY,
+            rate=RATE,
+            custodian=world.hospital,
+            custodian_bps=1500,
+            expires_at=self.begun + 30 * DAY,
+            spender=spender,
+            salt=1,
         )
 
     def terms(self, reward: CampaignTerms | None = None, max_uses: int = 0) -> ConsentTerms:
         return ConsentTerms(
-            Purpose.HRESCH, ASKED | Category.IMAGING, self.begun, self.begun + DAY, max_uses, reward, 0x7E45
+            purpose=Purpose.HRESCH,
+            study=STUDY,
+            categories=ASKED | Category.IMAGING,
+            starts_at=self.begun,
+            expires_at=self.begun + DAY,
+            max_uses=max_uses,
+            scoped=True,
+            reward=reward,
+            terms_commitment=0x7E45,
         )
 
-    def request(self, reward: CampaignTerms | None = None, patient: int | None = None) -> AccessRequest:
-        patient = self.world.patient if patient is None else patient
-        return AccessRequest(patient, Purpose.HRESCH, ASKED, 0x2EC, reward)
+    def request(self, reward: CampaignTerms | None = None) -> AccessRequest:
+        campaign = reward.id if reward else 0
+        return AccessRequest(self.world.patient, Purpose.HRESCH, STUDY, ASKED, 0x2EC, campaign)
+
+    @property
+    def who(self) -> tuple[int, int, Purpose, int]:
+        """Which consent most tests are about."""
+        return self.world.patient, self.world.researcher, Purpose.HRESCH, STUDY
 
 
 @pytest.fixture
@@ -119,23 +145,27 @@ async def test_entities(stage: Stage) -> None:
     assert isinstance(event, ev.EntityRegistered)
     assert (event.entity, event.role, event.profile_commitment) == (world.stranger, Role.AUDITOR, PROFILE)
     assert await medsync.entity(world.stranger) == Entity(
-        Role.AUDITOR, suspended=False, registered_at=event.at
+        Role.AUDITOR,
+        suspended=False,
+        registered_at=event.at,
+        active_since=event.at,
+        profiled_at=event.at,
+        seq=event.seq,
     )
-    assert (result.value, result.l2_gas > 10**6, result.l1_data_gas > 0, result.fee > 0) == (
-        None,
-        True,
-        True,
-        True,
-    )
+    costs = (result.value, result.l2_gas > 10**6, result.l1_data_gas > 0, result.fee > 0)
+    assert costs == (None, True, True, True)
 
-    suspended = await medsync.suspend_entity(world.stranger)
+    (suspended,) = (await medsync.suspend_entity(world.stranger)).events
     assert (await medsync.entity(world.stranger)).suspended
-    reinstated = await medsync.reinstate_entity(world.stranger)
-    assert not (await medsync.entity(world.stranger)).suspended
-    assert [type(one) for one in suspended.events + reinstated.events] == [
-        ev.EntitySuspended,
-        ev.EntityReinstated,
-    ]
+    await medsync.reinstate_entity(world.stranger)
+    stage.devnet.increase_time(PROFILE_DELAY)
+    (changed,) = (await stage.medsync(world.stranger).change_profile(7)).events
+    (own,) = (await stage.medsync(world.stranger).suspend_self()).events
+    assert isinstance(suspended, ev.EntitySuspended)
+    assert isinstance(changed, ev.ProfileChanged)
+    assert isinstance(own, ev.EntitySuspended)
+    assert (suspended.by, own.by) == (world.admin, world.stranger)
+    assert (await medsync.registry_head()).count == own.seq
     assert (await medsync.entity(0xBEEF)).role is Role.NONE
 
 
@@ -146,19 +176,25 @@ async def test_the_administration_is_handed_over(stage: Stage) -> None:
     await medsync.cancel_admin_transfer()
     (begun,) = (await medsync.begin_admin_transfer(world.successor)).events
     assert isinstance(begun, ev.AdminTransferBegun)
-    assert await medsync.pending_admin() == PendingAdmin(world.successor, begun.ready_at)
+    assert await medsync.pending_admin() == PendingAdmin(world.successor, begun.ready_at, begun.lapses_at)
     with pytest.raises(ContractError, match="ENTITY/TRANSFER_NOT_READY"):
         await stage.medsync(world.successor).accept_admin_transfer()
     stage.devnet.increase_time(ADMIN_DELAY)
     await stage.medsync(world.successor).accept_admin_transfer()
     assert (await medsync.admin(), await medsync.pending_admin()) == (world.successor, None)
+    await stage.medsync(world.successor).announce_successor(0x5CC)
+    assert await medsync.successor() == 0x5CC
 
 
-async def test_interfaces_are_asked_for(stage: Stage) -> None:
+async def test_the_contracts_say_what_they_are(stage: Stage) -> None:
     world = stage.world
+    medsync, pool = stage.medsync(world.admin), stage.pool(world.admin)
     access_log = interface_id(MEDSYNC, "IAccessLog")
-    assert await stage.medsync(world.admin).supports_interface(access_log)
-    assert not await stage.pool(world.admin).supports_interface(access_log)
+    assert await medsync.supports_interface(access_log)
+    assert not await pool.supports_interface(access_log)
+    assert await medsync.edition() == "MedSync/2"
+    assert await medsync.is_published()
+    assert await medsync.pool_class_hash() == world.chain.declared("RewardPool").hash
 
 
 # --- consents -----------------------------------------------------------------------------------------------
@@ -167,85 +203,111 @@ async def test_interfaces_are_asked_for(stage: Stage) -> None:
 async def test_a_consents_life(stage: Stage) -> None:
     world = stage.world
     patient = stage.medsync(world.patient)
-    who = (world.patient, world.researcher, Purpose.HRESCH)
-    assert (await patient.consent(*who)).status is ConsentStatus.NONE
-    assert await patient.verify_consent(*who, ASKED) == Judgement(Decision.NO_CONSENT, Reason.NEVER_GIVEN, 0)
+    unknown = await patient.consent(*stage.who)
+    assert (unknown.status, unknown.state) == (ConsentStatus.NONE, Reason.NEVER_GIVEN)
+    never = Verdict(Decision.NO_CONSENT, Reason.NEVER_GIVEN, version=0, scoped=False)
+    assert await patient.verify_consent(*stage.who, ASKED) == never
 
     given = await patient.add_consent(world.researcher, stage.terms(max_uses=3))
     assert given.value == 1
     (event,) = given.events
-    assert isinstance(event, ConsentAdded)
-    assert (event.by, event.version, event.categories) == (world.patient, 1, ASKED | Category.IMAGING)
-    assert await patient.verify_consent(*who, ASKED) == Judgement(Decision.PERMIT, Reason.GRANTED, 1)
+    assert isinstance(event, ev.ConsentAdded)
+    assert (event.by, event.version, event.study, event.scoped) == (world.patient, 1, STUDY, True)
+    granted = Verdict(Decision.PERMIT, Reason.GRANTED, version=1, scoped=True)
+    assert await patient.verify_consent(*stage.who, ASKED) == granted
+    several = await patient.verify_consents([world.patient, world.neighbour], *stage.who[1:], ASKED)
+    assert several == [granted, never]
     assert (await patient.add_consent(world.researcher, stage.terms())).value == 2
 
-    await patient.revoke_consent(world.researcher, Purpose.HRESCH)
-    await patient.revoke_consent(world.researcher, Purpose.HRESCH)
-    record = await patient.consent(*who)
-    assert (record.status, record.version, record.campaign) == (ConsentStatus.WITHDRAWN, 4, 0)
+    await patient.revoke_consent(*stage.who[1:])
+    await patient.revoke_consent(*stage.who[1:])
+    record = await patient.consent(*stage.who)
+    assert (record.status, record.version, record.rewarded) == (ConsentStatus.WITHDRAWN, 4, False)
+    await patient.refuse_consent(*stage.who[1:])
+    assert (await patient.consent(*stage.who)).state is Reason.REFUSED
 
+
+async def test_what_concerns_a_patient_as_a_whole(stage: Stage) -> None:
+    world, patient = stage.world, stage.medsync(stage.world.patient)
     await patient.revoke_all()
+    await patient.revoke_all(dismiss_delegates=True)
+    await patient.dismiss_delegates()
     await patient.cancel_signatures()
-    await patient.set_emergency_opt_out(True)
-    assert await patient.patient_state(world.patient) == PatientState(1, 2, emergency_opt_out=True)
+    await patient.set_emergency_choice(EmergencyChoice.NAMED_HOSPITALS)
+    await patient.refuse_purpose(Purpose.TREAT)
+    await patient.refuse_purpose(Purpose.HRESCH)
+    await patient.allow_purpose(Purpose.HRESCH)
+    state = await patient.patient_state(world.patient)
+    assert state == PatientState(
+        generation=4,
+        counter=1,
+        floor=3,
+        delegate_epoch=2,
+        refused_purposes=1 << 2,
+        emergency=EmergencyChoice.NAMED_HOSPITALS,
+    )
+    assert state.refused == (Purpose.TREAT,)
+    assert await patient.refused_purposes(world.patient) == [Purpose.TREAT]
+    assert (await patient.history_head(world.patient)).count == 8
+    await patient.account.send(
+        patient.assert_generation(world.patient, 4), patient.allow_emergency(world.hospital)
+    )
+    named = await patient.emergency_naming(world.patient, world.hospital)
+    await patient.forbid_emergency(world.hospital)
+    forbidden = await patient.emergency_naming(world.patient, world.hospital)
+    assert (named, forbidden) == (ConsentStatus.GIVEN, ConsentStatus.REFUSED)
+    with pytest.raises(ContractError, match="CONSENT/BAD_GENERATION"):
+        await patient.assert_generation(world.patient, 3)
 
 
 async def test_delegates_act_for_a_patient(stage: Stage) -> None:
     world = stage.world
     everything = Power.GIVE | Power.REVOKE | Power.REFUSE
-    await stage.medsync(world.patient).set_delegate(world.delegate, everything, stage.begun + DAY)
+    until = stage.begun + DAY
+    await stage.medsync(world.patient).set_delegate(world.delegate, everything, until)
     delegate = stage.medsync(world.delegate)
-    assert await delegate.delegation(world.patient, world.delegate) == Delegation(
-        everything, stage.begun + DAY
-    )
+    named = await delegate.delegation(world.patient, world.delegate)
+    assert named == Delegation(everything, until, epoch=0)
     assert (await delegate.add_consent_for(world.patient, world.researcher, stage.terms())).value == 1
-    await delegate.revoke_consent_for(world.patient, world.researcher, Purpose.HRESCH)
+    await delegate.revoke_consent_for(*stage.who)
+    record = await delegate.consent(*stage.who)
+    assert (record.status, record.by_delegate) == (ConsentStatus.REVOKED, True)
     await delegate.revoke_all_for(world.patient)
-    (refused,) = (await delegate.refuse_consent_for(world.patient, world.partner, Purpose.TREAT)).events
+    (refused,) = (await delegate.refuse_consent_for(world.patient, world.partner, Purpose.TREAT, 0)).events
     assert isinstance(refused, ev.ConsentRefused)
     assert refused.by == world.delegate
-    record = await delegate.consent(world.patient, world.researcher, Purpose.HRESCH)
-    assert record.status is ConsentStatus.REVOKED
 
 
-async def test_requests_and_refusals_are_events(stage: Stage) -> None:
-    world = stage.world
-    terms = stage.terms(stage.campaign())
-    (asked,) = (await stage.medsync(world.researcher).request_consent(world.patient, terms)).events
+async def test_requests_are_events(stage: Stage) -> None:
+    world, terms = stage.world, stage.terms(stage.campaign())
+    researcher = stage.medsync(world.researcher)
+    (asked,) = (await researcher.request_consent(world.patient, terms, stage.begun + DAY)).events
     assert isinstance(asked, ev.ConsentRequested)
     assert (asked.patient, asked.reward, asked.categories) == (world.patient, terms.reward, terms.categories)
-    (refused,) = (await stage.medsync(world.patient).refuse_consent(world.researcher, Purpose.HRESCH)).events
-    assert isinstance(refused, ev.ConsentRefused)
+    assert (asked.open_until, asked.study) == (stage.begun + DAY, STUDY)
 
 
 async def test_a_signed_consent_travels_as_a_file_and_is_good_once(stage: Stage) -> None:
-    world = stage.world
-    await stage.pool(world.funder).fund(stage.campaign(), RATE)
+    world, campaign = stage.world, stage.campaign()
+    await stage.pool(world.funder).fund(campaign, RATE)
+    await stage.pool(world.funder).increase_allowance(campaign, world.researcher, 1)
     patient, relayer = stage.medsync(world.patient), stage.medsync(world.relayer)
-    terms = stage.terms(stage.campaign())
-    signed = await patient.sign_consent(world.researcher, terms, deadline=stage.begun + DAY)
+    signed = await patient.sign_consent(world.researcher, stage.terms(campaign), deadline=stage.begun + DAY)
     received = signed_from_json(json.loads(json.dumps(signed.to_json())))
     assert isinstance(received, SignedConsent)
     result = await relayer.submit(received)
     assert result.value == 1
-    record = await relayer.consent(world.patient, world.researcher, Purpose.HRESCH)
-    assert record.campaign == stage.campaign().id
+    assert (await relayer.consent(*stage.who, campaign.id)).state is Reason.GRANTED
     with pytest.raises(ContractError) as replayed:
         await relayer.submit(received)
     assert replayed.value.code == "CONSENT/BAD_NONCE"
     assert "used or voided" in replayed.value.hint
 
-    revocation = await patient.sign_revocation(world.researcher, Purpose.HRESCH, deadline=stage.begun + DAY)
+    revocation = await patient.sign_revocation(*stage.who[1:], deadline=stage.begun + DAY)
     assert (await relayer.submit(revocation)).value is None
-    assert not await _permits(stage)
-    assert (await relayer.patient_state(world.patient)).nonce == 2
-
-
-async def _permits(stage: Stage) -> bool:
-    world = stage.world
-    medsync = stage.medsync(world.admin)
-    judgement = await medsync.verify_consent(world.patient, world.researcher, Purpose.HRESCH, ASKED)
-    return judgement.decision is Decision.PERMIT
+    assert (await relayer.consent(*stage.who)).state is Reason.WITHDRAWN
+    state = await relayer.patient_state(world.patient)
+    assert (state.generation, state.counter) == (2, 1)
 
 
 # --- accesses and rewards -----------------------------------------------------------------------------------
@@ -259,8 +321,8 @@ async def test_receipts_are_what_the_contract_answered(stage: Stage) -> None:
     assert refused.value == AccessReceipt(Decision.NO_CONSENT, Reason.NEVER_GIVEN, 1, head.head)
     assert head.count == 1
     await stage.medsync(world.patient).add_consent(world.researcher, stage.terms(max_uses=1))
-    requests = [stage.request(), stage.request(patient=world.neighbour), stage.request()]
-    batch = await researcher.request_access_batch(requests)
+    subjects = [Subject(world.patient, 1), Subject(world.neighbour, 2), Subject(world.patient, 3)]
+    batch = await researcher.request_access_batch(Purpose.HRESCH, STUDY, ASKED, subjects)
     outcomes = [(receipt.decision, receipt.reason, receipt.seq) for receipt in batch.value]
     assert outcomes == [
         (Decision.PERMIT, Reason.GRANTED, 2),
@@ -268,30 +330,41 @@ async def test_receipts_are_what_the_contract_answered(stage: Stage) -> None:
         (Decision.DENY, Reason.USES_EXHAUSTED, 3),
     ]
     assert batch.value[2].digest == (await researcher.log_head(world.patient)).head
-    assert batch.value[1].digest == (await researcher.log_head(world.neighbour)).head
-    assert [type(event) for event in batch.events] == [LogEntry] * 3
+    assert await researcher.log_head(world.neighbour) == Head(1, batch.value[1].digest)
+    assert [type(event) for event in batch.events] == [ev.LogEntry] * 3
+    (deleted,) = (await researcher.state_deletion(world.patient, Purpose.HRESCH, STUDY, 9)).events
+    assert isinstance(deleted, ev.DeletionStated)
+    assert (deleted.statement, deleted.version) == (9, 1)
 
 
 async def test_the_glass_is_broken(stage: Stage) -> None:
     world = stage.world
-    result = await stage.medsync(world.hospital).request_emergency_access(
-        world.patient, Category.ALL, 0, 0x7E5
-    )
+    stage.devnet.increase_time(EMERGENCY_DELAY)
+    hospital = stage.medsync(world.hospital)
+    result = await hospital.request_emergency_access(world.patient, Category.ALL, 0)
     assert (result.value.decision, result.value.reason) == (Decision.EMERGENCY, Reason.BREAK_GLASS)
-    assert [type(event) for event in result.events] == [LogEntry, ev.EmergencyAccessed]
-    denied = await stage.medsync(world.researcher).request_emergency_access(world.patient, ASKED, 0, 1)
+    (entry,) = result.events
+    assert isinstance(entry, ev.LogEntry)
+    (justified,) = (await hospital.justify_emergency(world.patient, entry.seq, 5)).events
+    contest = stage.medsync(world.patient).contest_emergency(world.hospital, entry.seq)
+    (contested,) = (await contest).events
+    assert (type(justified), type(contested)) == (ev.EmergencyJustified, ev.EmergencyContested)
+    emergency = await hospital.emergency(world.patient, entry.seq, world.hospital)
+    assert emergency == Emergency(entry.at, justified=True, contested=True)
+    denied = await stage.medsync(world.researcher).request_emergency_access(world.patient, ASKED, 0)
     assert denied.value.reason is Reason.NOT_HOSPITAL
 
 
 async def test_a_campaign_from_deposit_to_close(stage: Stage) -> None:
     world, terms = stage.world, stage.campaign()
+    medsync = stage.medsync(world.researcher)
     funder, token = stage.pool(world.funder), Erc20Client(world.token.address, stage.accounts[world.funder])
-    assert (await funder.token(), await funder.log()) == (world.token.address, world.medsync.address)
-    before = await funder.campaign(terms)
-    assert before == Campaign(terms.id, world.medsync.address, CampaignStatus.NONE, 0, 0, 0)
+    assert (await funder.token(), await funder.medsync()) == (world.token.address, world.medsync.address)
+    nothing = Campaign(terms.id, CampaignStatus.NONE, granted=0, taken=0, spent=0, closing_at=0)
+    assert await funder.campaign(terms) == nothing
 
     with pytest.raises(InsufficientBalance, match="The deposit needs a balance of") as beyond:
-        await funder.fund(terms, MONEY + 1)
+        await funder.fund(terms, MONEY + RATE)
     assert (beyond.value.balance, beyond.value.token) == (MONEY, world.token.address)
     funded = await funder.fund(terms, 3 * RATE)
     assert [type(event) for event in funded.events] == [ev.CampaignOpened, ev.RewardDeposited]
@@ -300,38 +373,74 @@ async def test_a_campaign_from_deposit_to_close(stage: Stage) -> None:
     assert await token.allowance(world.funder, world.pool.address) == 0
     await funder.account.send(token.approve(world.pool.address, RATE), funder.deposit(terms, RATE))
 
-    await funder.set_allowance(terms, world.researcher, RATE)
-    assert await funder.allowance(terms.id, world.researcher) == RATE
+    await funder.increase_allowance(terms, world.researcher, 3)
+    await funder.decrease_allowance(terms, world.researcher, 1)
     await stage.medsync(world.patient).add_consent(world.researcher, stage.terms(terms))
-    access = await stage.medsync(world.researcher).request_access(stage.request(terms))
+    access = await medsync.request_access(stage.request(terms))
     assert access.value.reason is Reason.GRANTED
-    assert [type(event) for event in access.events] == [LogEntry]
-    accrued, logged = events_of(access.receipt, stage.names)
-    assert isinstance(accrued, ev.RewardAccrued)
-    assert isinstance(logged, LogEntry)
-    assert (accrued.patient_share, accrued.custodian_share) == (850, 150)
-    second = await stage.medsync(world.researcher).request_access(stage.request(terms))
-    assert second.value.reason is Reason.ALLOWANCE_EXCEEDED
+    assert [type(event) for event in access.events] == [ev.LogEntry]
+    left = await medsync.budget(terms.id, world.researcher)
+    assert left == Budget(left=1, paid=1, expires_at=terms.expires_at, custodian_settled=0)
+    assert (await funder.revoke_allowance(terms, world.researcher)).value == 1
+    second = await medsync.request_access(stage.request(terms))
+    assert second.value.reason is Reason.REWARD_UNFUNDED
+    owed = await medsync.paid_uses(*stage.who, terms.id)
+    assert owed == PaidUses(version=1, paid=1, base=0, settled=0)
 
     patient = stage.pool(world.patient)
-    await patient.withdraw(800, world.neighbour)
+    claim = Claim(world.researcher, terms)
+    assert await patient.unsettled(world.patient, [claim]) == 850
+    assert (await patient.settle(world.patient, world.researcher, terms)).value == 1
+    assert (await patient.settle_custodian(terms, world.researcher)).value == 1
+    assert await patient.unsettled(world.patient, [claim]) == 0
+    await patient.withdraw(800, world.neighbour, [claim])
     assert await token.balance_of(world.neighbour) == 800
     owner = world.patient
     credit = [await view(owner) for view in (patient.claimable, patient.withdrawn, patient.accumulated)]
     assert credit == [50, 800, 850]
-    assert (await patient.liabilities(), await patient.lifetime_deposits()) == (4 * RATE - 800, 4 * RATE)
+    assert await patient.liabilities() == 4 * RATE - 800
 
+    assert await funder.accepts_consents(terms.id)
     (announced,) = (await funder.announce_close(terms)).events
     assert isinstance(announced, ev.CampaignCloseAnnounced)
+    assert not await funder.accepts_consents(terms.id)
     stage.devnet.increase_time(CLOSE_NOTICE)
     await funder.close_campaign(terms)
-    after = await funder.campaign(terms)
-    assert after == Campaign(
-        terms.id, world.medsync.address, CampaignStatus.CLOSED, 0, 1, announced.closing_at
+    assert await funder.campaign(terms) == Campaign(
+        terms.id, CampaignStatus.CLOSED, granted=4, taken=3, spent=0, closing_at=announced.closing_at
     )
     assert await funder.claimable(world.funder) == 3 * RATE
     assert (await token.transfer(world.stranger, 1)).value is True
     assert await token.balance_of(world.stranger) == 1
+
+
+async def test_a_spender_pays_a_key_that_draws(stage: Stage) -> None:
+    world, terms = stage.world, stage.campaign(spender=stage.world.partner)
+    await stage.pool(world.funder).fund(terms, 2 * RATE)
+    signer = StarkSigner(0x4E7, stage.connection.chain_id)
+    key, spender = signer.public_key, stage.pool(world.partner)
+    for payee in (Payee(PayeeKind.KEY, key), Payee(PayeeKind.ACCOUNT, world.patient)):
+        (spent,) = (await spender.spend(terms, payee)).events
+        assert isinstance(spent, ev.RewardSpent)
+        assert (spent.payee, spent.payee_share, spent.custodian_share) == (payee, 850, 150)
+    assert await spender.key_credit(key) == KeyCredit(claimable=850, nonce=0)
+    message = draw_message(stage.connection.chain_id, world.pool.address, key, 800, world.stranger, nonce=0)
+    r, s = signer.sign_hash(message)
+    (drawn,) = (await spender.withdraw_by_key(key, 800, world.stranger, (r, s))).events
+    assert isinstance(drawn, ev.KeyCreditWithdrawn)
+    assert (drawn.amount, drawn.nonce) == (800, 0)
+    assert await spender.key_credit(key) == KeyCredit(claimable=50, nonce=1)
+
+
+async def test_a_pool_is_made(stage: Stage) -> None:
+    world = stage.world
+    medsync = stage.medsync(world.stranger)
+    made = await medsync.create_pool(world.token.address, 7)
+    (event,) = made.events
+    assert isinstance(event, ev.PoolCreated)
+    assert (event.pool, event.creator, event.salt) == (made.value, world.stranger, 7)
+    assert await medsync.is_pool(made.value)
+    assert not await medsync.is_pool(world.token.address)
 
 
 async def test_the_real_token_is_an_erc20(stage: Stage) -> None:
@@ -348,12 +457,12 @@ async def test_a_refusal_has_one_code_however_it_is_found_out(stage: Stage) -> N
     bounds = await bounds_for(stage.connection.client, l2_gas=20_000_000)
     medsync = stage.medsync(world.patient)
     with pytest.raises(ContractError) as estimated:
-        await medsync.revoke_consent(world.researcher, Purpose.HRESCH)
+        await medsync.revoke_consent(*stage.who[1:])
     with pytest.raises(ContractError) as reverted:
-        await medsync.revoke_consent(world.researcher, Purpose.HRESCH).send(bounds=bounds)
+        await medsync.revoke_consent(*stage.who[1:]).send(bounds=bounds)
     for error in (estimated.value, reverted.value):
         assert (error.code, error.function) == ("CONSENT/NOT_FOUND", "MedSync.revoke_consent")
-        assert "No consent was ever given" in error.hint
+        assert "Nobody ever decided" in error.hint
     assert "was reverted; its fee was paid" in reverted.value.hint
     assert "fee was paid" not in estimated.value.hint
 
@@ -386,10 +495,10 @@ async def test_views_of_what_is_not_there_are_named(stage: Stage) -> None:
 async def test_raw_calldata_reaches_the_contract_as_it_is(stage: Stage) -> None:
     medsync = stage.medsync(stage.world.patient)
     with pytest.raises(ContractError) as refused:
-        await medsync.invoke("refuse_consent", [stage.world.researcher, 0x1])
+        await medsync.invoke("refuse_consent", [stage.world.researcher, 0x1, 0])
     assert refused.value.code == "CONSENT/BAD_PURPOSE"
-    answer = await medsync.view("verify_consent", [1, 2, 3, 0], Judgement)
-    assert answer == Judgement(Decision.DENY, Reason.ENTITY_UNKNOWN, 0)
+    answer = await medsync.view("verify_consent", [1, 2, 3, 0, 0, 0], Verdict)
+    assert answer == Verdict(Decision.DENY, Reason.ENTITY_UNKNOWN, version=0, scoped=False)
 
 
 async def test_bounds_that_are_too_low_are_refused(stage: Stage) -> None:
@@ -419,7 +528,7 @@ async def test_an_account_used_elsewhere_too_recovers(stage: Stage) -> None:
     assert second is not first
     for account in (first, second, first, first, second):
         await MedSyncClient(world.medsync.address, account).revoke_all()
-    assert (await stage.medsync(world.patient).patient_state(world.patient)).epoch == 5
+    assert (await stage.medsync(world.patient).patient_state(world.patient)).generation == 6
 
 
 async def test_an_account_survives_a_devnets_revert(stage: Stage) -> None:
@@ -430,7 +539,7 @@ async def test_an_account_survives_a_devnets_revert(stage: Stage) -> None:
         with stage.devnet.restored():
             await patient.revoke_all()
         await patient.revoke_all().send(bounds=None if estimate else bounds)
-    assert (await patient.patient_state(stage.world.patient)).epoch == 3
+    assert (await patient.patient_state(stage.world.patient)).generation == 4
 
 
 async def test_a_keystore_signs_for_its_account(
@@ -453,92 +562,3 @@ async def test_a_devnets_accounts_are_numbered(stage: Stage) -> None:
 
 def _name(stage: Stage, address: int) -> str:
     return f"devnet:{list(stage.accounts).index(address)}"
-
-
-# --- logs and replay ----------------------------------------------------------------------------------------
-
-
-async def test_a_log_is_fetched_page_by_page_and_proven(stage: Stage) -> None:
-    world = stage.world
-    researcher = stage.medsync(world.researcher)
-    await researcher.request_access_batch([stage.request(), stage.request(patient=world.neighbour)] * 3)
-    await stage.medsync(world.hospital).request_emergency_access(world.patient, ASKED, 0, 1)
-    client = stage.connection.client
-    for chunk_size in (1, 2, 100):
-        history = await fetch_log(client, world.medsync.address, world.patient, chunk_size=chunk_size)
-        assert [entry.seq for entry in history.entries] == [1, 2, 3, 4]
-        assert history.head == await researcher.log_head(world.patient)
-        prove_complete(history, history.head)
-    silent = await fetch_log(client, world.medsync.address, world.stranger)
-    assert (silent.entries, silent.head) == ((), LogHead(0, 0))
-
-
-async def test_events_alone_rebuild_everything(stage: Stage) -> None:
-    """A busy month, then every view of everybody against the state replayed, now and as it was."""
-    world, terms = stage.world, stage.campaign()
-    patient, neighbour = stage.medsync(world.patient), stage.medsync(world.neighbour)
-    researcher, hospital = stage.medsync(world.researcher), stage.medsync(world.hospital)
-    admin, funder = stage.medsync(world.admin), stage.pool(world.funder)
-    who = (world.patient, world.researcher, Purpose.HRESCH)
-    seen: list[tuple[int, Judgement]] = []
-
-    async def remember() -> None:
-        judgement = await patient.verify_consent(*who, ASKED)
-        seen.append((stage.devnet.latest_time(), judgement))
-        stage.devnet.increase_time(100)
-
-    await funder.fund(terms, 5 * RATE)
-    await funder.set_allowance(terms, world.researcher, 3 * RATE)
-    await remember()
-    await patient.add_consent(world.researcher, stage.terms(terms, max_uses=2))
-    await neighbour.add_consent(world.researcher, stage.terms())
-    await remember()
-    for _ in range(3):
-        await researcher.request_access(stage.request(terms))
-    await remember()
-    await researcher.request_access_batch([stage.request(patient=world.neighbour), stage.request()])
-    await hospital.request_emergency_access(world.neighbour, Category.ALL, 0, 5)
-    await patient.add_consent(world.researcher, stage.terms(terms))
-    await remember()
-    await admin.suspend_entity(world.researcher)
-    await researcher.request_access(stage.request(terms))
-    await remember()
-    await admin.reinstate_entity(world.researcher)
-    await patient.set_delegate(world.delegate, Power.REVOKE, 2**40 - 1)
-    await stage.medsync(world.delegate).revoke_consent_for(*who)
-    await remember()
-    signed = await patient.sign_consent(world.researcher, stage.terms(), deadline=stage.begun + DAY)
-    await stage.medsync(world.relayer).submit(signed)
-    await neighbour.set_emergency_opt_out(True)
-    await remember()
-    await patient.cancel_signatures()
-    await patient.revoke_all()
-    await remember()
-    await stage.pool(world.patient).withdraw(100, world.patient)
-    await funder.announce_close(terms)
-    await admin.begin_admin_transfer(world.successor)
-    stage.devnet.increase_time(CLOSE_NOTICE)
-    await funder.close_campaign(terms)
-    await stage.medsync(world.successor).accept_admin_transfer()
-    await remember()
-
-    events = await fetch_events(stage.connection.client, stage.names, chunk_size=7)
-    state = replay(events, chain_id=stage.connection.chain_id, contract=world.medsync.address)
-    assert [state.decision_at(*who, ASKED, second) for second, _ in seen] == [one for _, one in seen]
-    assert len({judgement.reason for _, judgement in seen}) >= 6
-
-    assert (state.admin(), state.pending_admin()) == (await admin.admin(), await admin.pending_admin())
-    for one in stage.accounts:
-        assert state.entity(one) == await admin.entity(one)
-        assert state.log_head(one) == await admin.log_head(one)
-        held = PatientState(state.epoch(one), state.nonce(one), state.emergency_opt_out(one))
-        assert held == await admin.patient_state(one)
-        assert state.delegation(world.patient, one) == await admin.delegation(world.patient, one)
-        assert state.consent(one, *who[1:]) == await admin.consent(one, *who[1:])
-        assert state.allowance(terms.id, one) == await funder.allowance(terms.id, one)
-        assert state.claimable(one) == await funder.claimable(one)
-        assert state.withdrawn(one) == await funder.withdrawn(one)
-        assert state.accumulated(one) == await funder.accumulated(one)
-    assert state.campaign(terms.id) == await funder.campaign(terms)
-    assert state.liabilities() == await funder.liabilities()
-    assert state.lifetime_deposits() == await funder.lifetime_deposits()

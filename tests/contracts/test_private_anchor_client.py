@@ -67,7 +67,7 @@ async def test_a_log_is_anchored_and_proven(scene: Scene) -> None:
         head = await client.head()
         for value in log(size)[len(tree) :]:
             tree.append(value)
-        statement = Statement(size, tree.root(), 0x57A7E, head.epoch)
+        statement = Statement(size, tree.root(), 0x57A7E, head.epoch, commitment=0xC0117)
         signatures = scene.sign(head, statement)
         for signature in signatures:
             node = await client.node(signature.node)
@@ -77,7 +77,9 @@ async def test_a_log_is_anchored_and_proven(scene: Scene) -> None:
         result = await client.anchor(statement, tree.consistency_path(head.size), signatures)
         (event,) = result.events
         assert isinstance(event, Anchored)
-        assert event == Anchored(tree.root(), 0, size, 0x57A7E, event.at, 0b110, location=event.location)
+        assert event == Anchored(
+            tree.root(), 0, size, 0x57A7E, 0xC0117, event.at, 0b110, location=event.location
+        )
         # Devnet may date a block some seconds after its transactions.
         assert 0 <= (await newest_block(client.client)).timestamp - event.at < 60
         assert await client.head() == AnchorHead(size, tree.root(), 0, 2, 3, event.at)
