@@ -237,6 +237,10 @@ def test_what_is_owed_and_not_settled_is_answered(world: World) -> None:
     assert world.read("unsettled", **view) == 10
     assert world.read("unsettled", patient=world.neighbour, claims=claims) == 0
     assert world.read("unsettled", patient=world.patient, claims=[]) == 0
+    # Whatever another pool owes is not answered here.
+    foreign = claim(world, terms | {"pool": world.medsync.address})
+    arguments = {"patient": world.patient, "claims": [*claims, foreign]}
+    world.refuses("POOL/WRONG_POOL", world.stranger, "unsettled", **arguments)
     # `accumulated` counts what is settled; the two together are all that was earned.
     assert credit(world, world.patient) == (1800, 0, 1800)
 
