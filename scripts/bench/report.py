@@ -234,13 +234,13 @@ accept such a change, run `make bench`, which shows the same table, and commit w
   result; **calls** are the calls that the contracts make. **data gas** is L1 data gas.
 - *First* cases pay for new storage cells, {{new_cells}} each, once per patient, consent, campaign and so on;
   the other cases show the cost from then on. Purposes are the most frequent ones; a rare one costs up to
-  3,000 more.
+  1,500 more, and 14,000 to 38,000 more for a patient who refuses everyone for another purpose.
 - Requests of unknown and of suspended entities revert. They have no effects, are logged nowhere, and are not
   measured.
 """
 
-_PROMISES: Final = """\
-## Bars
+_LIMITS: Final = """\
+## Limits
 
 `make bench` fails if one of these is exceeded, or if an operation costs more than its goal without a
 [reason](#above-the-goal). The transfer is one of STRK to an account that has some, sent by the same smallest
@@ -298,10 +298,10 @@ def page(costs: Costs, speeds: Sequence[Speed]) -> str:
     blocks = [
         _INTRODUCTION.format(new_cells=f"{costs.prices.new_cells:,}"),
         f"![L2 gas of each operation and what it is made of]({Path(CHART).name})\n",
-        _PROMISES,
+        _LIMITS,
         _table(
             ("what", "measured", "at most"),
-            [(bar.what, bar.show(bar.measured), bar.show(bar.most)) for bar in bars(costs)],
+            [(limit.what, limit.show(limit.measured), limit.show(limit.most)) for limit in limits(costs)],
         ),
         _LIFETIME,
         _table(("uses settled together", "settled, then paid out", "in one transaction"), _lifetimes(costs)),
@@ -327,7 +327,7 @@ def page(costs: Costs, speeds: Sequence[Speed]) -> str:
 
 
 @dataclass(frozen=True)
-class Bar:
+class Limit:
     """A number that must not be exceeded."""
 
     what: str
@@ -339,15 +339,15 @@ class Bar:
         return f"{number:,}" if isinstance(number, int) else f"{number:.4f}"
 
 
-def bars(costs: Costs) -> list[Bar]:
-    """The costs that are promised."""
+def limits(costs: Costs) -> list[Limit]:
+    """What single costs must not exceed."""
     return [
-        Bar(
+        Limit(
             "a warm paid access, against a transfer of STRK",
             _gas(costs, *_PAID) / _gas(costs, *_TRANSFER),
             1.25,
         ),
-        Bar("each further paid request of a batch, L2 gas", _gas(costs, *_FURTHER), 600_000),
+        Limit("each further paid request of a batch, L2 gas", _gas(costs, *_FURTHER), 600_000),
     ]
 
 
@@ -357,11 +357,11 @@ def goal(row: Row) -> float:
 
 
 def missed(costs: Costs) -> list[str]:
-    """What costs more than it may: above its bar, or above its goal without a reason."""
+    """What costs more than it may: above its limit, or above its goal without a reason."""
     findings = [
-        f"{bar.what}: {bar.show(bar.measured)}, where {bar.show(bar.most)} is allowed"
-        for bar in bars(costs)
-        if bar.measured > bar.most
+        f"{limit.what}: {limit.show(limit.measured)}, where {limit.show(limit.most)} is allowed"
+        for limit in limits(costs)
+        if limit.measured > limit.most
     ]
     findings += [
         f"{', '.join(filter(None, row.name))}: {row.ratio} of its floor, the goal is {goal(row)}"

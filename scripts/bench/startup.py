@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from medsync.deployment.devnet import Devnet
+from medsync.errors import VerificationError
 from medsync.starknet.network import DEVNET_URL_VARIABLE
 from scripts.bench.speed import Speed, speed
 
@@ -92,8 +93,10 @@ def _ratio(bar: Bar, environment: Mapping[str, str]) -> float:
 
 
 def _cpu(arguments: list[str], environment: Mapping[str, str]) -> float:
-    """Seconds of CPU that a Python of its own takes."""
+    """Seconds of CPU that a Python of its own takes. Raises VerificationError if it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise VerificationError(f"python {' '.join(arguments)} failed: {done.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -218,17 +218,18 @@ async def campaign(
     terms = await claims.resolve(context, campaign, "CAMPAIGN")
     pool, token = await _pool(context, terms.pool)
     state = await pool.campaign(terms)
-    if output:
-        context.files.add(output, campaigns.dumps(terms), "--output")
-        context.files.write()
-    return {
+    answer = {
         **campaigns.shown(terms, token.decimals, token.symbol),
         **_token(token),
         "spender": Hex(terms.spender) if terms.spender else None,
         **{name: value for name, value in members(state).items() if name != "id"},
         "accepts_consents": await pool.accepts_consents(terms.id),
-        **({"terms": str(output)} if output else {}),
     }
+    if output:
+        answer["terms"] = str(output)
+        context.files.add(output, campaigns.dumps(terms), "--output")
+        context.files.write()
+    return answer
 
 
 @command(app, "budget")
