@@ -184,9 +184,17 @@ def test_a_closed_campaign_is_named_no_more(world: World, reward: dict[str, Any]
 # --- narrowing ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["expired", "announced", "closed", "budget empty"])
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("expired", "CONSENT/CAMPAIGN_EXPIRED"),
+        ("announced", "CONSENT/CAMPAIGN_CLOSING"),
+        ("closed", "CONSENT/CAMPAIGN_CLOSING"),
+        ("budget empty", "CONSENT/CAMPAIGN_UNFUNDED"),
+    ],
+)
 def test_a_consent_is_narrowed_whatever_became_of_its_campaign(
-    world: World, reward: dict[str, Any], state: str
+    world: World, reward: dict[str, Any], state: str, error: str
 ) -> None:
     """The campaign stays the same, so nothing of it is asked; another one is."""
     give(world, reward, expires_at=world.now + 90 * DAY)
@@ -205,8 +213,7 @@ def test_a_consent_is_narrowed_whatever_became_of_its_campaign(
         assert world.ask(campaign=id_of(reward), categories=1).result["decision"] == "Permit"
     # After a withdrawal it would be named anew, so it must be able to pay.
     world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH, study=BROAD)
-    error = {"expired": "EXPIRED", "budget empty": "UNFUNDED"}.get(state, "CLOSING")
-    is_refused(world, f"CONSENT/CAMPAIGN_{error}", reward)
+    is_refused(world, error, reward)
 
 
 # --- what renewals keep -------------------------------------------------------------------------------------
