@@ -1,7 +1,7 @@
 """The reward pools: prepaid uses by campaign, a fixed price per permitted access, credits of their owners."""
 
 from .budgets import Budgets
-from .hashes import campaign_id, draw_message
+from .hashes import campaign_id, draw_message, is_on_curve
 from .state import Campaign, Credit, KeyCredit, Pool, operation
 from .tokens import Tokens
 from .words import (
@@ -205,7 +205,8 @@ class Rewards(Budgets, Tokens):
         at, key = self.state.pools[pool], campaign_id(terms)
         campaign = at.campaigns.get(key, Campaign())
         require(campaign.granted > campaign.taken + campaign.spent, "POOL/NOTHING_LEFT")
-        require(payee.value != 0, "POOL/BAD_PAYEE")
+        can_draw = is_on_curve(payee.value) if payee.kind == "Key" else payee.value not in (0, pool)
+        require(can_draw, "POOL/BAD_PAYEE")
         campaign.spent += 1
         payee_share, custodian_share = shares(terms.rate, terms.custodian_bps)
         if payee.kind == "Key":
@@ -253,9 +254,9 @@ class Rewards(Budgets, Tokens):
         """What the campaigns of this pool owe a patient for these consents."""
         total = 0
         for grantee, terms in ((claim.grantee, claim.terms) for claim in claims):
-            if terms.pool == pool:
-                cell = self.paid_uses((patient, grantee, terms.purpose, terms.study), campaign_id(terms))
-                total += (cell.paid - cell.settled) * shares(terms.rate, terms.custodian_bps)[0]
+            require(terms.pool == pool, "POOL/WRONG_POOL")
+            cell = self.paid_uses((patient, grantee, terms.purpose, terms.study), campaign_id(terms))
+            total += (cell.paid - cell.settled) * shares(terms.rate, terms.custodian_bps)[0]
         return total
 
     def _own_campaign(self, caller: int, pool: int, terms: CampaignTerms) -> tuple[Pool, int, Campaign]:
