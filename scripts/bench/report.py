@@ -226,7 +226,8 @@ accept such a change, run `make bench`, which shows the same table, and commit w
   column **in steps**, plus about 200,000 for devnet's larger accounts. On Starknet, this metering applies if
   the sender's account has an older class.
 - **floor** is the minimal cost of the same effects (see [below](#floors)), **ratio** is cost divided by
-  floor. The goal is at most {GOAL:.2f}, and {BATCH_GOAL:.2f} for batches, whose requests share one transaction.
+  floor. The goal is at most {GOAL:.2f}, and {BATCH_GOAL:.2f} for batches, whose requests share one
+  transaction.
 - **cells** are storage cells of MedSync, RewardPool and PrivateAnchor: read / changed / new. A cell counts as
   read if the transaction depends on it: the node reports the cells it needed (`RETURN_INITIAL_READS`), and
   each changed cell is set to a different value in an experiment; if no effect of the transaction depends on
