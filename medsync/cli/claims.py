@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from medsync.cli import campaigns, values
+from medsync.cli.contracts import Contracts
 from medsync.errors import InputError, VerificationError
 from medsync.protocol.events import LogEntry, PoolCreated
 from medsync.protocol.types import CampaignTerms, Claim
 from medsync.protocol.vocabulary import Decision
-
-if TYPE_CHECKING:
-    from medsync.cli.contracts import Contracts
 
 #: Most claims that one withdrawal settles.
 MAX_CLAIMS: Final = 50
@@ -62,7 +60,7 @@ async def find(contracts: Contracts, patient: int) -> list[Owed]:
 
 
 async def terms_of(contracts: Contracts, wanted: Collection[int]) -> dict[int, CampaignTerms]:
-    """The terms of campaigns by their ids, as their first deposits told them.
+    """The terms of campaigns by their ids, as their first deposits state them.
 
     A node cannot pass off other terms, because the id is their hash. Raises VerificationError, naming it, for
     a campaign that it does not tell of.

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from medsync.cli.chain import Chain
+from medsync.cli.chain import ChainAccess
 from medsync.deployment import record as records
 from medsync.deployment.token import Token, describe_token
 from medsync.errors import InputError, VerificationError
 from medsync.log.fetch import fetch_events, fetch_patient, fetch_registry
 from medsync.log.histories import Checkpoint, History, PatientHistory
-from medsync.protocol.chains import Chain as HistoryChain
+from medsync.protocol.chains import Chain
 from medsync.protocol.events import (
     CampaignCloseAnnounced,
     CampaignOpened,
@@ -30,7 +30,7 @@ from medsync.starknet.rpc import is_deployed, newest_block
 E = TypeVar("E", bound=Event)
 
 
-class Contracts(Chain):
+class Contracts(ChainAccess):
     """The deployment that the options name, on the node's chain."""
 
     #: Whether the recorded contracts were found on a devnet, which may have been restarted since.
@@ -106,9 +106,7 @@ class Contracts(Chain):
         )
         return [cast("E", event) for event in found]
 
-    async def history(
-        self, patient: int, known: Mapping[HistoryChain, Checkpoint] | None = None
-    ) -> PatientHistory:
+    async def history(self, patient: int, known: Mapping[Chain, Checkpoint] | None = None) -> PatientHistory:
         """A patient's consents and accesses, and the registry, proven complete as of the newest block.
 
         With `known`, only what follows these checkpoints. Where several nodes are given, all must answer the

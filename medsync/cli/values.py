@@ -176,7 +176,7 @@ def emergency_choice(text: str) -> EmergencyChoice:
 
 
 def study(text: str, name: str = "--study") -> int:
-    """A study by its felt, or by an opening that whoever runs it hands out. Zero is a broad consent.
+    """A study by its felt, or by an opening that those who run it hand out. Zero is a broad consent.
 
     Everybody who takes part must name the same felt: no new commitment is made here.
     """

@@ -410,7 +410,7 @@ def _other(record: Record, request: Request, chain_id: str) -> str:
     ours, theirs = set(known.tokens), set(request.tokens)
     if not (ours <= theirs or theirs <= ours):
         asked, recorded = (", ".join(map(hex, tokens)) for tokens in (request.tokens, known.tokens))
-        differing.append(f"its pools are for {recorded}, not {asked} (name all of them to add one)")
+        differing.append(f"its pools are for {recorded}, not {asked} (name every token to add one)")
     # While it is not deployed, other nodes may still be named.
     if PRIVATE_ANCHOR in record.contracts and request.anchor not in (None, known.anchor):
         differing.append("its PrivateAnchor began with other nodes")

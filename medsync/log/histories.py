@@ -20,7 +20,11 @@ _TITLES: Final[Mapping[Chain, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class BlockHeader:
-    """The block as of which heads were read: what an answer is true for, and no later one."""
+    """The block as of which heads were read: what an answer is true for, and no later one.
+
+    >>> BlockHeader(12, hash=0xB10C, timestamp=1_767_225_600).number
+    12
+    """
 
     number: int
     hash: int
@@ -39,6 +43,9 @@ class Checkpoint:
 
     Keep it only from accepted blocks. The block's hash tells a reorganisation of the chain from a false
     answer.
+
+    >>> Checkpoint(seq=0, head=0, block_hash=0xB10C).seq  # of an empty history
+    0
     """
 
     #: Number of the last entry that is known; zero for an empty history.
@@ -103,7 +110,20 @@ class History(Generic[E_co]):
 
 @dataclass(frozen=True, slots=True)
 class PatientHistory:
-    """A patient's consents and accesses and the registry they were judged by, as of the same block."""
+    """A patient's consents and accesses and the registry they were judged by, as of the same block.
+
+    >>> heads = Heads(
+    ...     chain_id=0x534E5F5345504F4C4941, contract=5, patient=7, of={chain: Head(0, 0) for chain in Chain},
+    ...     block=BlockHeader(12, hash=0xB10C, timestamp=1_767_225_600),
+    ... )
+    >>> history = PatientHistory(
+    ...     consents=heads.history(Chain.CONSENTS, ()),
+    ...     accesses=heads.history(Chain.ACCESSES, ()),
+    ...     registry=heads.history(Chain.REGISTRY, ()),
+    ... )
+    >>> hex(history.patient), len(history.entries)
+    ('0x7', 0)
+    """
 
     consents: History[ConsentEvent]
     accesses: History[AccessEvent]
@@ -173,7 +193,15 @@ class PatientHistory:
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The heads of a patient's histories and of the registry's, read from the contract as of one block."""
+    """The heads of a patient's histories and of the registry's, read from the contract as of one block.
+
+    >>> heads = Heads(
+    ...     chain_id=0x534E5F5345504F4C4941, contract=5, patient=7, of={Chain.REGISTRY: Head(0, 0)},
+    ...     block=BlockHeader(12, hash=0xB10C, timestamp=1_767_225_600),
+    ... )
+    >>> heads.history(Chain.REGISTRY, entries=()).title
+    'The history of the registry'
+    """
 
     chain_id: int
     contract: int

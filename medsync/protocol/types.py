@@ -221,7 +221,15 @@ class Consent:
 
 @dataclass(frozen=True, slots=True)
 class PatientState:
-    """What the contract keeps per patient beside the consents."""
+    """What the contract keeps per patient beside the consents.
+
+    >>> state = PatientState(
+    ...     generation=1, counter=1, floor=1, delegate_epoch=1, refused_purposes=0b1,
+    ...     emergency=EmergencyChoice.EVERY_HOSPITAL,
+    ... )
+    >>> [str(purpose) for purpose in state.refused]
+    ['HRESCH']
+    """
 
     #: Messages that give a consent must name it; raised by revocations of everything, signed withdrawals and
     #: cancelled signatures. From 1.
@@ -334,7 +342,11 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose data, and which record, one request of a batch is for."""
+    """Whose data, and which record, one request of a batch is for.
+
+    >>> Subject(patient=7, record=0).patient
+    7
+    """
 
     patient: int
     #: Salted commitment to the record asked for; zero for no record in particular.
@@ -433,7 +445,15 @@ class Campaign:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A consent, by its grantee and the campaign's terms, whose unsettled uses are asked for."""
+    """A consent, by its grantee and the campaign's terms, whose unsettled uses are asked for.
+
+    >>> terms = CampaignTerms(
+    ...     pool=3, funder=5, purpose=Purpose.HRESCH, study=0, rate=2 * 10**18, custodian=9,
+    ...     custodian_bps=2_500, expires_at=1_798_761_600, spender=0, salt=11,
+    ... )
+    >>> Claim(grantee=7, terms=terms).terms.id == terms.id
+    True
+    """
 
     grantee: int
     terms: CampaignTerms

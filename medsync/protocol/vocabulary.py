@@ -323,7 +323,11 @@ class EmergencyChoice(_ContractEnum):
 
 
 class PayeeKind(_ContractEnum):
-    """Whom the spender of a campaign pays."""
+    """Whom the spender of a campaign pays.
+
+    >>> PayeeKind.ACCOUNT.variant
+    'Account'
+    """
 
     ACCOUNT = 0, "an account, by its address"
     KEY = 1, "the holder of a key on the STARK curve, by its x coordinate"

@@ -400,7 +400,7 @@ class Plan:
         categories: Category = Category.OBSERVATION,
         paid: bool = True,
     ) -> AccessRequest:
-        """A request for a patient's observation, for the study and at its cost unless told otherwise."""
+        """A request for a patient's observation, for the study and at its cost by default."""
         return AccessRequest(
             patient.address,
             purpose,
@@ -768,11 +768,11 @@ async def _prove(narrator: Narrator, plan: Plan, before_withdrawal: int) -> None
     heads = await fetch_heads(client, contract, patient.address, to_block=history.block.number)
     document = json_export.dumps(history)
     verified = json_export.verify_export(document, heads)
-    counts = [one.head.count for one in history.histories]
+    counts = [part.head.count for part in history.histories]
     narrator.check(
         f"the export is complete: {counts[0]} entries of the registry, {counts[1]} decisions, {counts[2]} "
         "entries of the log, included and append-only up to the heads",
-        (verified.anchored, [len(one.entries) for one in verified.history.histories]),
+        (verified.anchored, [len(part.entries) for part in verified.history.histories]),
         (True, counts),
     )
     for how, tampered in _tamperings(history):
@@ -782,7 +782,7 @@ async def _prove(narrator: Narrator, plan: Plan, before_withdrawal: int) -> None
     narrator.check(
         "replaying the histories gives the same heads",
         [state.registry_head(), state.history_head(patient.address), state.log_head(patient.address)],
-        [one.head for one in history.histories],
+        [part.head for part in history.histories],
     )
     question = (
         patient.address,

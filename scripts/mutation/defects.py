@@ -95,8 +95,8 @@ DEFECTS = (
     Defect(
         "the log keeps one entry per pair",
         LOG,
-        "self.AccessLog_heads.write(patient, head);",
-        "if seq == 1 { self.AccessLog_heads.write(patient, head); }",
+        "            cell.write(head);",
+        "            if seq == 1 {\n                cell.write(head);\n            }",
     ),
     Defect(
         "the log does not keep the time",

@@ -103,8 +103,8 @@ def compose(
     """Compose the report on a run.
 
     A language without results is taken from the `published` report if that part still holds. Otherwise raises
-    InputError if a mutant has no final result, unless the report is to be `partial`: then it is of the mutants
-    that have one, and says of how many.
+    InputError if a mutant has no final result, unless the report is to be `partial`: then it is of the
+    mutants that have one, and says of how many.
     """
     mutants = all_mutants(root)
     missing = [mutant for mutant in mutants if not _final(results.get(mutant.key))]
@@ -326,8 +326,8 @@ counted. The **score** is the share of killed mutants among all others.
 
 {totals}
 
-{tried}Only behaviour counts: [tests/contracts](../tests/contracts), [tests/attacks](../tests/attacks) and the Cairo
-unit tests run against the contracts, [tests/unit](../tests/unit) against the verifier. Comparisons of
+{tried}Only behaviour counts: [tests/contracts](../tests/contracts), [tests/attacks](../tests/attacks) and the
+Cairo unit tests run against the contracts, [tests/unit](../tests/unit) against the verifier. Comparisons of
 artifacts, documents and costs are excluded, and so are generated tests: state machines and differential tests
 find defects in addition to these.
 
@@ -400,8 +400,8 @@ def _tried(title: str, part: Mapping[str, Any]) -> str:
     if part["mutants"] == part["planned"]:
         return ""
     return (
-        f"**Of the {part['planned']:,} mutants of the {title}, {part['mutants']:,} were tried**, chosen at random; the\n"
-        "score estimates that of all. `make mutate` tries the rest.\n\n"
+        f"**Of the {part['planned']:,} mutants of the {title}, {part['mutants']:,} were tried**, chosen at "
+        "random; the\nscore estimates that of all. `make mutate` tries the rest.\n\n"
     )
 
 

@@ -186,7 +186,7 @@ def error_table(reference: Reference) -> dict[str, dict[str, Any]]:
 def failing(reference: Reference, contract: Contract, error: Error) -> list[str]:
     """The names of the functions that can fail with a contract's code, its own first."""
     others = (other for other in reference.contracts if other != contract)
-    functions = (function for one in (contract, *others) for function in one.functions)
+    functions = (function for owner in (contract, *others) for function in owner.functions)
     return [function.name for function in functions if error.code in function.errors]
 
 
@@ -308,7 +308,7 @@ def _assert_owned(modules: Mapping[str, str], contracts: Iterable[Contract]) -> 
     for module, source in modules.items():
         defined = {
             "Errors": ({error.code for error in _errors(source)}, codes),
-            "events": ({one.name for one in _structures(source, "struct", "starknet::Event")}, events),
+            "events": ({event.name for event in _structures(source, "struct", "starknet::Event")}, events),
             "interfaces": ({match["name"] for match in _TRAIT.finditer(source)}, interfaces | called),
         }
         for what, (here, owned) in defined.items():
@@ -382,7 +382,7 @@ def _sections(name: str, lines: list[str]) -> tuple[str, dict[str, str]]:
         if heading := _HEADING.fullmatch(line):
             current = found.setdefault(heading[1], [])
         elif line and current is not summary and not current and not line.startswith("- "):
-            raise SourceError(f"{name} has a section that is no list: {line!r}")
+            raise SourceError(f"{name} has a section that is not a list: {line!r}")
         else:
             current.append(line)
     return _prose(summary), {heading: _prose(part) for heading, part in found.items()}

@@ -394,7 +394,7 @@ def entry_fields(entry: ChainEvent, previous: int) -> dict[str, int]:
     assert chain is not None
     first = dict(zip(("tag", "chain_id", "contract", "subject"), _prefix(chain, subject), strict=True))
     left_out = {"location", "seq", "at"} | ({"patient"} if subject else set())
-    rest = (one.name for one in fields(entry) if one.name not in left_out)
+    rest = (field.name for field in fields(entry) if field.name not in left_out)
     felts = zip(("seq", "at", "kind", *rest), chains.entry_felts(entry), strict=True)
     return first | {"previous": previous} | dict(felts)
 

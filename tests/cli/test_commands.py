@@ -386,7 +386,7 @@ def test_rewards(here: Here, registered: None) -> None:
     assert here.json(f"pool fund {terms} --uses 2 {as_funder}")["deposited"] == "14"
     odd = here.run(f"pool fund {terms} --amount 20 --unit smallest {as_funder}")
     assert odd.code == ExitCode.BAD_INPUT
-    assert "is no multiple of the rate" in odd.err
+    assert "is not a multiple of the rate" in odd.err
     assert "(2 uses) or" in odd.err
     changed = here.run(f"pool fund {terms} {new} --amount 1 {as_funder}")
     assert changed.code == ExitCode.BAD_INPUT

@@ -324,6 +324,18 @@ def test_what_was_never_given_cannot_be_withdrawn(world: World, change: str) -> 
     assert world.verdict()[0] == "Permit"
 
 
+def test_errors_of_a_withdrawal_come_in_order(world: World) -> None:
+    arguments = {"grantee": 0, "purpose": BTG, "study": BROAD}
+    for error, repair in (
+        ("CONSENT/ZERO_ADDRESS", {}),
+        ("CONSENT/BAD_PURPOSE", {"grantee": world.researcher}),
+        ("CONSENT/BAD_PURPOSE", {"purpose": felt("HMARKT")}),
+        ("CONSENT/NOT_FOUND", {"purpose": HRESCH}),
+    ):
+        arguments |= repair
+        world.refuses(error, world.patient, "revoke_consent", **arguments)
+
+
 @pytest.mark.parametrize(
     "state", ["expired", "not started", "all revoked", "exhausted", "grantee suspended", "refused"]
 )

@@ -39,7 +39,7 @@ async def test_pools_are_added_to_a_finished_deployment(account: Account, tmp_pa
     # They stay, whichever of them are named again, in whatever order.
     for tokens in ([STRK_TOKEN], [ETH_TOKEN, STRK_TOKEN], []):
         assert await deploy(account, path, tokens=tokens) == after
-    with pytest.raises(InputError, match=rf"its pools are for .*, not {0x70CE4:#x} \(name all of them"):
+    with pytest.raises(InputError, match=rf"its pools are for .*, not {0x70CE4:#x} \(name every token"):
         await deploy(account, path, tokens=[0x70CE4])
     with pytest.raises(InputError, match="A token is named twice"):
         await deploy(account, path, tokens=[STRK_TOKEN, STRK_TOKEN])

@@ -107,6 +107,8 @@ TERMS_FILE: Final = "terms.json"
 KEYSTORE: Final = "keystore.json"
 ACCOUNT: Final = "account.json"
 CONSENT_FILE: Final = "signed-consent.json"
+#: Signed by the account that runs the commands.
+OWN_CONSENT_FILE: Final = "own-consent.json"
 REVOCATION_FILE: Final = "signed-revocation.json"
 ACTS_FILE: Final = "signed-acts.json"
 BATCH: Final = "batch.json"
@@ -535,7 +537,7 @@ def _record(world: World) -> Record:
     began = datetime.fromtimestamp(NOW - DAY, UTC)
     classes, contracts, pools = {}, {}, []
     for step in _deployed(request):
-        sent = record.IncludedTransaction(transaction=0x5E47, block=9)
+        sent = record.IncludedTransaction(transaction=0x5E47, block=LATEST)
         classes[step.contract] = record.DeclaredClass(
             class_hash=step.artifact.class_hash,
             compiled_class_hash=step.artifact.compiled_class_hash,
@@ -604,6 +606,8 @@ def _make_samples(work: Path, world: World, history: PatientHistory, hidden: Seq
     terms = replace(CONSENT_TERMS, study=STUDY, reward=TERMS)
     consent = sign_consent(signer, PATIENT, terms=terms, version=5, counter=1, **ends)
     put(CONSENT_FILE, consent.to_json())
+    own = sign_consent(signer, world.deployer, terms=terms, version=2, counter=1, **ends)
+    put(OWN_CONSENT_FILE, own.to_json())
     put(
         REVOCATION_FILE,
         sign_revocation(signer, PATIENT, purpose=terms.purpose, study=STUDY, **ends).to_json(),

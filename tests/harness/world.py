@@ -264,6 +264,16 @@ class World:
         self.send(self.patient, "add_consent", grantee=grantee or self.researcher, terms=terms)
         return terms
 
+    def mint(self, owner: int, amount: int, approved: int | None = None) -> None:
+        """Have the owner hold tokens, and let the pool take them, or as many as are approved."""
+        allowed = amount if approved is None else approved
+        outcome = self.execute(
+            owner,
+            self.call("mint", self.token, recipient=owner, amount=amount),
+            self.call("approve", self.token, spender=self.pool.address, amount=allowed),
+        )
+        assert outcome.error is None, outcome.reason
+
     def fund(self, terms: Mapping[str, Any], amount: int) -> None:
         """Give the campaign's funder `amount`, a multiple of the rate, and have it deposited."""
         pool = self._contracts[terms["pool"]]

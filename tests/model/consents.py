@@ -154,6 +154,7 @@ class Consents(Rewards):
 
     @operation
     def revoke_consent(self, caller: int, now: int, grantee: int, purpose: int, study: int) -> None:
+        self._check_target(grantee, purpose)
         key = (caller, grantee, purpose, study)
         require(self.consent_record(key).status != "None", "CONSENT/NOT_FOUND")
         self._decide_no(now, key, caller, "Withdrawn", nonce=0)
@@ -163,6 +164,7 @@ class Consents(Rewards):
         self, caller: int, now: int, patient: int, grantee: int, purpose: int, study: int
     ) -> None:
         self._only_delegate(caller, now, patient, REVOKE)
+        self._check_target(grantee, purpose)
         key = (patient, grantee, purpose, study)
         require(self.consent_record(key).status != "None", "CONSENT/NOT_FOUND")
         if self._is_live(now, key):  # a delegate has nothing to add to what says no already
@@ -181,8 +183,7 @@ class Consents(Rewards):
         deadline: int,
         signed: int,
     ) -> None:
-        require(grantee != 0, "CONSENT/ZERO_ADDRESS")
-        require(purpose in PURPOSES, "CONSENT/BAD_PURPOSE")
+        self._check_target(grantee, purpose)
         require(now <= deadline, "CONSENT/SIGNATURE_EXPIRED")
         key, state = (patient, grantee, purpose, study), self._own(patient)
         decided = self.consent_record(key).generation
@@ -195,6 +196,11 @@ class Consents(Rewards):
             self.chain_id, self.medsync, patient, grantee, purpose, study, generation, deadline
         )
         require(signed == message, "CONSENT/BAD_SIGNATURE")
+
+    def _check_target(self, grantee: int, purpose: int) -> None:
+        """Whom a no is about, and for what; what is said about emergencies is no consent."""
+        require(grantee != 0, "CONSENT/ZERO_ADDRESS")
+        require(purpose in PURPOSES, "CONSENT/BAD_PURPOSE")
 
     def _decide_no(self, now: int, key: Key, by: int, status: str, **more: Any) -> None:
         """Write a no into the record: the patient's own word, or a delegate's."""
@@ -280,8 +286,7 @@ class Consents(Rewards):
 
     @operation
     def refuse_consent(self, caller: int, now: int, grantee: int, purpose: int, study: int) -> None:
-        require(grantee != 0, "CONSENT/ZERO_ADDRESS")
-        require(purpose in PURPOSES, "CONSENT/BAD_PURPOSE")
+        self._check_target(grantee, purpose)
         self._decide_no(now, (caller, grantee, purpose, study), caller, "Refused")
 
     @operation
@@ -289,8 +294,7 @@ class Consents(Rewards):
         self, caller: int, now: int, patient: int, grantee: int, purpose: int, study: int
     ) -> None:
         self._only_delegate(caller, now, patient, REFUSE)
-        require(grantee != 0, "CONSENT/ZERO_ADDRESS")
-        require(purpose in PURPOSES, "CONSENT/BAD_PURPOSE")
+        self._check_target(grantee, purpose)
         key = (patient, grantee, purpose, study)
         if self._is_live(now, key):
             self._only_delegate(caller, now, patient, REVOKE)

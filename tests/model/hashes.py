@@ -10,9 +10,10 @@ from typing import Any
 from eth_hash.auto import keccak
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from .words import CHOICES, DECISIONS, REASONS, ROLES, CampaignTerms, ConsentTerms, short
+from .words import CHOICES, DECISIONS, FELT_PRIME, REASONS, ROLES, CampaignTerms, ConsentTerms, short
 
 HEAD_BITS = 219
+CURVE_BETA = 3141592653589793238462643383279502884197169399375105820974944592307816406665
 CONSENTS, ACCESSES, REGISTRY = map(short, ("MEDSYNC/CONSENTS/2", "MEDSYNC/ACCESSES/2", "MEDSYNC/REGISTRY/2"))
 KINDS = {
     "ConsentAdded": 1,
@@ -130,6 +131,12 @@ def snip12_message(chain_id: int, account: int, struct: int) -> int:
 def draw_message(chain_id: int, pool: int, key: int, amount: int, recipient: int, nonce: int) -> int:
     """What the holder of a key signs to draw part of its credit."""
     return poseidon(short("MEDSYNC/DRAW/1"), chain_id, pool, key, amount, recipient, nonce)
+
+
+def is_on_curve(x: int) -> bool:
+    """Whether some point of the STARK curve, y^2 = x^3 + x + beta, has this x coordinate."""
+    square = (x**3 + x + CURVE_BETA) % FELT_PRIME
+    return pow(square, (FELT_PRIME - 1) // 2, FELT_PRIME) <= 1
 
 
 def entry_digest(

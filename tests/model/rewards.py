@@ -1,7 +1,7 @@
 """The reward pools: prepaid uses by campaign, a fixed price per permitted access, credits of their owners."""
 
 from .budgets import Budgets
-from .hashes import campaign_id, draw_message
+from .hashes import campaign_id, draw_message, is_on_curve
 from .state import Campaign, Credit, KeyCredit, Pool, operation
 from .tokens import Tokens
 from .words import (
@@ -35,12 +35,12 @@ class Rewards(Budgets, Tokens):
         require(amount != 0, "POOL/ZERO_AMOUNT")
         require(terms.purpose in PURPOSES, "POOL/BAD_PURPOSE")
         require(terms.rate != 0, "POOL/ZERO_RATE")
-        require(amount % terms.rate == 0, "POOL/NOT_A_MULTIPLE")
         require(terms.custodian_bps <= BPS_WHOLE, "POOL/BAD_BPS")
         has_share = terms.custodian_bps > 0
         require((terms.custodian != 0) == has_share and terms.custodian != pool, "POOL/BAD_CUSTODIAN")
         require(now < terms.expires_at, "POOL/CAMPAIGN_EXPIRED")
         require(terms.expires_at <= TIME_MAX, "POOL/TIME_RANGE")
+        require(amount % terms.rate == 0, "POOL/NOT_A_MULTIPLE")
         require(campaign.status != "Closed", "POOL/CAMPAIGN_CLOSED")
         uses = amount // terms.rate
         require(campaign.granted + uses <= U64_MAX, "POOL/TOO_MANY_USES")
@@ -67,8 +67,8 @@ class Rewards(Budgets, Tokens):
     ) -> None:
         _, key, campaign = self._own_campaign(caller, pool, terms)
         require(terms.spender == 0, "POOL/OTHER_SPENDER")
-        require(campaign.status == "Open", "POOL/NOT_OPEN")
         require(accessor not in (0, caller), "POOL/BAD_ACCESSOR")
+        require(campaign.status == "Open", "POOL/NOT_OPEN")
         require(uses != 0, "POOL/ZERO_AMOUNT")
         self.take_back(pool, terms, caller, uses)
         self.grant(pool, terms, accessor, uses)
@@ -78,8 +78,8 @@ class Rewards(Budgets, Tokens):
     def decrease_allowance(
         self, caller: int, now: int, pool: int, terms: CampaignTerms, accessor: int, uses: int
     ) -> None:
-        campaign = self._campaign_to_take_from(caller, pool, terms, accessor)
         require(uses != 0, "POOL/ZERO_AMOUNT")
+        campaign = self._campaign_to_take_from(caller, pool, terms, accessor)
         self._take_from(caller, pool, terms, campaign, accessor, uses)
 
     @operation
@@ -91,8 +91,8 @@ class Rewards(Budgets, Tokens):
     def _campaign_to_take_from(self, caller: int, pool: int, terms: CampaignTerms, accessor: int) -> Campaign:
         _, _, campaign = self._own_campaign(caller, pool, terms)
         require(terms.spender == 0, "POOL/OTHER_SPENDER")
-        require(campaign.status != "None", "POOL/NOT_FUNDED")
         require(accessor not in (0, caller), "POOL/BAD_ACCESSOR")
+        require(campaign.status != "None", "POOL/NOT_FUNDED")
         return campaign
 
     def _take_from(
@@ -205,7 +205,8 @@ class Rewards(Budgets, Tokens):
         at, key = self.state.pools[pool], campaign_id(terms)
         campaign = at.campaigns.get(key, Campaign())
         require(campaign.granted > campaign.taken + campaign.spent, "POOL/NOTHING_LEFT")
-        require(payee.value != 0, "POOL/BAD_PAYEE")
+        can_draw = is_on_curve(payee.value) if payee.kind == "Key" else payee.value not in (0, pool)
+        require(can_draw, "POOL/BAD_PAYEE")
         campaign.spent += 1
         payee_share, custodian_share = shares(terms.rate, terms.custodian_bps)
         if payee.kind == "Key":
@@ -253,9 +254,9 @@ class Rewards(Budgets, Tokens):
         """What the campaigns of this pool owe a patient for these consents."""
         total = 0
         for grantee, terms in ((claim.grantee, claim.terms) for claim in claims):
-            if terms.pool == pool:
-                cell = self.paid_uses((patient, grantee, terms.purpose, terms.study), campaign_id(terms))
-                total += (cell.paid - cell.settled) * shares(terms.rate, terms.custodian_bps)[0]
+            require(terms.pool == pool, "POOL/WRONG_POOL")
+            cell = self.paid_uses((patient, grantee, terms.purpose, terms.study), campaign_id(terms))
+            total += (cell.paid - cell.settled) * shares(terms.rate, terms.custodian_bps)[0]
         return total
 
     def _own_campaign(self, caller: int, pool: int, terms: CampaignTerms) -> tuple[Pool, int, Campaign]:

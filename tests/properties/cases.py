@@ -209,7 +209,7 @@ class Draws:
         for terms in (scene.terms, scene.other):
             paid = self._one((0, 1, U64_MAX - 1))
             state.budgets[campaign_id(terms), CALLER] = Budget(
-                left=self._one((0, 1, 1, 2, U64_MAX - paid)),
+                left=min(self._one((0, 1, 1, 2, U64_MAX)), U64_MAX - paid),
                 paid=paid,
                 expires_at=min(TIME_MAX, self._often(TIME_MAX, 0.5, self._around(scene.now))),
                 custodian_settled=self._one((0, paid)),

@@ -127,7 +127,8 @@ RULES = (
     Base.enter_history, Base.enter_log, Entities._registered, Entities._active,
     Consents._reason, Consents.verify_consent, Consents._names, Consents.uses, Consents._is_live,
     Consents._only_delegate, Consents._delegate_may_give, Consents._give, Consents._decide_no,
-    Consents.revoke_consent_for, Consents.refuse_consent_for, Consents._raise_generation,
+    Consents._check_target, Consents.revoke_consent_for, Consents.refuse_consent_for,
+    Consents._raise_generation,
     Access._decide, Access._lets_break, Access.request_emergency_access, Access.justify_emergency,
     Access.state_deletion,
 )  # fmt: skip

@@ -54,10 +54,8 @@ class Decided:
 class Witness:
     """What anyone knows who saw every event so far."""
 
-    entries: dict[int, list[Raised]] = field(
-        default_factory=lambda: {CONSENTS: [], ACCESSES: [], REGISTRY: []}
-    )
-    """By kind of history: all entries, in order."""
+    seen: list[Raised] = field(default_factory=list)
+    """All events, in order."""
     counts: Counter[tuple[int, int]] = field(default_factory=Counter)
     """By kind of history and whose it is: how many entries."""
     consents: dict[tuple[int, ...], Decided] = field(default_factory=dict)
@@ -101,8 +99,8 @@ class Witness:
 
     def remember(self, event: Raised) -> None:
         about, kind = event.keys | event.data, history_of(event)
+        self.seen.append(event)
         if kind is not None:
-            self.entries[kind].append(event)
             self.counts[kind, about.get("patient", 0) if kind != REGISTRY else 0] += 1
         match event.name:
             case "ConsentAdded":

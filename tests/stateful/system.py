@@ -20,7 +20,7 @@ from scripts import repository
 from tests.harness.cells import poseidon
 from tests.harness.driver import Chain, Contract, Raised, Receipt, Snapshot, View, selector, sign
 from tests.model.cells import Cell, cells, key_of, place_of
-from tests.model.hashes import ACCESSES, CONSENTS, REGISTRY, campaign_id, draw_message, entry_digest
+from tests.model.hashes import campaign_id, draw_message
 from tests.model.rewards import shares
 from tests.model.state import Delegation, HostileToken, Key, KeyCredit, Pool, Token
 from tests.model.words import (
@@ -38,6 +38,7 @@ from tests.model.words import (
 )
 from tests.model.world import World
 
+from . import replaying
 from .invariants import OF_BOOKS, Witness
 
 ROOT = repository.root()
@@ -546,25 +547,8 @@ class System:
         answers = self.chain.read([view for view, _ in expected], now=self.now)
         differences = self._view_differences(expected, answers)
         assert not differences, "\n".join(["at the end", *differences])
-        self._replay_histories()
-
-    def _replay_histories(self) -> None:
-        """The heads follow from the events alone."""
-        state, medsync = self.world.state, self.medsync.address
-        for tag, heads in (
-            (CONSENTS, state.histories),
-            (ACCESSES, state.logs),
-            (REGISTRY, {0: state.registry}),
-        ):
-            replayed: dict[int, tuple[int, int]] = {}
-            for event in self.witness.entries[tag]:
-                fields = event.keys | event.data
-                subject = 0 if tag == REGISTRY else fields["patient"]
-                count, head = replayed.get(subject, (0, 0))
-                assert fields["seq"] == count + 1
-                digest = entry_digest(self.chain.chain_id, medsync, tag, head, event.name, fields)
-                replayed[subject] = (count + 1, digest)
-            assert replayed == {subject: (head.count, head.head) for subject, head in heads.items()}
+        differences = replaying.differences(self, self.witness.seen)
+        assert not differences, "\n".join(["from the events alone", *differences])
 
     def _books(self, pool: int) -> Pool:
         return self.world.state.pools[pool]

@@ -62,6 +62,7 @@ LIVENESS_EVERY = 16  # steps
 KEPT = 8  # signed messages that a relayer may still submit
 STUDY = 0x57D1
 HOLDER = public_key_of(KEY)
+OFF_CURVE = 5  # no point of the STARK curve has this x coordinate
 
 # What this machine cannot reach, and who does.
 BY_POOLS = "only pools may; deposits, allowances and settlements reach it from the inside"
@@ -244,7 +245,7 @@ class MedSyncMachine(RuleBasedStateMachine):
         order=st.integers(0, 2**32),
     )
     def things_begin(self, rate: int, bps: int, uses: int, order: int) -> None:
-        """A campaign, a paid and an unpaid consent and a guardian: what most steps are about."""
+        """Campaigns of MedSync and of a spender, a paid and an unpaid consent and a guardian."""
         self.order = Random(order)
         pool, month = self.system.pool.address, 30 * DAY
         self.open(pool, "researcher", "HRESCH", 0, rate, bps, 10 * month, uses, "")
@@ -254,6 +255,9 @@ class MedSyncMachine(RuleBasedStateMachine):
         paid = Draft("HRESCH", 0xFFFF, 0, 12 * month, 0).terms(self.now, reward)
         for patient, grantee in (("patient", "researcher"), ("second_patient", "second_researcher")):
             self.do("add_consent", patient, grantee=self.who(grantee), terms=paid)
+        self.open(pool, "researcher", "HRESCH", 0, rate, bps, 10 * month, uses, "stranger")
+        key = Payee("Key", HOLDER)
+        self.do("spend", "stranger", pool=pool, terms=self.offers[-1], payee=key)
         care = Draft("TREAT", 0b11, 0, 12 * month, 2).terms(self.now)
         self.do("add_consent", "patient", grantee=self.who("hospital"), terms=care)
         guardian = {"delegate": self.who("guardian"), "powers": 7, "expires_at": self.now + 2 * month}
@@ -332,13 +336,14 @@ class MedSyncMachine(RuleBasedStateMachine):
     def change_profile(self, who: str, waits: bool, profile: int) -> None:
         if waits:
             self.system.now = max(self.now, self.world().entity(self.who(who)).profiled_at + PROFILE_DELAY)
-        self.do("change_profile", who, profile_commitment=profile)
+        for _ in range(2 if waits else 1):
+            self.do("change_profile", who, profile_commitment=profile)
 
     @rule(
         to=st.sampled_from(["successor", "successor", "administrator", "guardian", "hospital"]),
         how=st.sampled_from(
             [
-                *("begin", "accept", "cancel", "finish", "finish", "call off", "intrude", "lapse"),
+                *("begin", "accept", "cancel", "finish", "finish", "call off", "intrude", "lapse", "lapse"),
                 *("not admin", "nobody"),
             ]
         ),
@@ -470,7 +475,7 @@ class MedSyncMachine(RuleBasedStateMachine):
         delegate=st.sampled_from(["guardian", "guardian", "second_patient"]),
         powers=st.sampled_from([7, 7, 1, 2, 4, 0]),
         length=st.sampled_from([500 * DAY, 500 * DAY, 50]),
-        defect=st.sampled_from(["", "", "", "", "nobody", "self", "powers", "range"]),
+        defect=st.sampled_from(["", "", "", "", "nobody", "self", "powers", "powers", "range"]),
     )
     def name_delegate(self, patient: str, delegate: str, powers: int, length: int, defect: str) -> None:
         self.do(
@@ -496,9 +501,12 @@ class MedSyncMachine(RuleBasedStateMachine):
     def act_for_patient(
         self, patient: str, delegate: str, grantee: str, draft: Draft, acts: list[str], pick: int
     ) -> None:
-        """A sequence of a delegate's acts, most of them about the same consent."""
-        entitled = [pair for pair, power in self.world().state.delegations.items() if power.powers]
-        if pick % 4 and entitled:
+        """A sequence of a delegate's acts, all of them about the same consent."""
+        if pick % 4:
+            if not self.delegates():
+                all_powers = {"powers": 7, "expires_at": self.now + 500 * DAY}
+                self.do("set_delegate", patient, delegate=self.who("guardian"), **all_powers)
+            entitled = self.delegates()
             patient, delegate = (self.system.names[one] for one in entitled[pick % len(entitled)])
         key = (self.who(patient), self.who(grantee), short(draft.purpose), draft.study)
         given = [known for known in self.consents() if known[0] == key[0]]
@@ -520,18 +528,32 @@ class MedSyncMachine(RuleBasedStateMachine):
                 case "revoke all":
                     self.do("revoke_all_for", delegate, patient=key[0])
 
+    def delegates(self) -> list[tuple[int, int]]:
+        """Patient and delegate of each delegation that holds now."""
+        return [
+            (patient, delegate)
+            for (patient, delegate), set_to in self.world().state.delegations.items()
+            if set_to.powers
+            and self.now < set_to.expires_at
+            and set_to.epoch == self.world().patient(patient).delegate_epoch
+        ]
+
     @rule(
         patient=PATIENT,
         grantee=GRANTEE,
         purpose=PURPOSE,
         study=STUDIES,
-        what=st.sampled_from(["a consent", "a consent", "a consent", "anything", "all", "all and dismiss"]),
+        what=st.sampled_from(
+            ["a consent", "a consent", "a consent", "anything", "all", "all and dismiss", "glass"]
+        ),
         pick=PICK,
     )
     def take_back(self, patient: str, grantee: str, purpose: str, study: int, what: str, pick: int) -> None:
         key = (self.who(patient), self.who(grantee), short(purpose), study)
         if what == "a consent" and self.consents():
             key = self.consents()[pick % len(self.consents())]
+        if what == "glass":
+            key = (self.who(patient), self.who("hospital"), BREAK_THE_GLASS, 0)
         if what.startswith("all"):
             self.do("revoke_all", patient, dismiss_delegates=what == "all and dismiss")
         else:
@@ -860,12 +882,20 @@ class MedSyncMachine(RuleBasedStateMachine):
         who=st.sampled_from(["hospital", "hospital", "hospital", "hospital", "researcher"]),
         patient=PATIENT,
         refused=st.booleans(),
+        fresh=st.sampled_from(["", "", "", "just reinstated", "a second too early", "just in time"]),
         defect=st.sampled_from(["", "", "", "", "", "", "patient", "categories", "caller"]),
     )
-    def break_the_glass(self, who: str, patient: str, refused: bool, defect: str) -> None:
+    def break_the_glass(self, who: str, patient: str, refused: bool, fresh: str, defect: str) -> None:
         for address, state in self.world().state.patients.items():
             if refused and state.emergency != "EveryHospital":
                 patient = self.system.names[address]
+        hospital = self.who("hospital")
+        if fresh:
+            if not self.world().entity(hospital).suspended:
+                self.do("suspend_entity", self.admin(), address=hospital)
+            self.do("reinstate_entity", self.admin(), address=hospital)
+        if fresh and fresh != "just reinstated":
+            self.system.now += EMERGENCY_DELAY - (fresh == "a second too early")
         self.do(
             "request_emergency_access",
             "relayer" if defect == "caller" else who,
@@ -876,20 +906,21 @@ class MedSyncMachine(RuleBasedStateMachine):
 
     @rule(
         pick=PICK,
-        act=st.sampled_from(["justify", "justify", "contest", "contest"]),
-        defect=st.sampled_from(["", "", "", "again", "statement", "other entry", "late", "early"]),
+        acts=st.lists(st.sampled_from(["justify", "justify", "contest"]), min_size=1, max_size=3),
+        defect=st.sampled_from(["", "", "", "", "statement", "other entry", "other entry", "late", "early"]),
     )
-    def answer_an_emergency(self, pick: int, act: str, defect: str) -> None:
+    def answer_an_emergency(self, pick: int, acts: list[str], defect: str) -> None:
         """The hospital says why, or the patient says no, to an emergency access of before."""
-        emergencies = list(self.world().state.emergencies)
-        if not emergencies:
-            return
+        if not self.world().state.emergencies:
+            about = {"patient": self.who("patient"), "categories": 1, "record": 0}
+            self.do("request_emergency_access", "hospital", **about)
+        emergencies = list(self.world().state.emergencies) or [(self.who("patient"), 1, self.who("hospital"))]
         patient, entry, hospital = emergencies[-1 - pick % min(3, len(emergencies))]
         if defect in ("late", "early"):
             last = self.world().emergency(patient, entry, hospital).at + JUSTIFY_WITHIN
             self.system.now = max(self.now, last + (defect == "late"))
         entry += defect == "other entry"
-        for _ in range(2 if defect == "again" else 1):
+        for act in acts:
             if act == "justify":
                 statement = 0 if defect == "statement" else 0x5A1D
                 about = {"patient": patient, "emergency": entry, "statement": statement}
@@ -899,7 +930,7 @@ class MedSyncMachine(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------- rewards
 
-    @precondition(lambda self: len(self.offers) < 7)
+    @precondition(lambda self: len(self.offers) < 8)
     @rule(
         second_pool=st.booleans(),
         funder=st.sampled_from(["researcher", "second_researcher"]),
@@ -1026,16 +1057,24 @@ class MedSyncMachine(RuleBasedStateMachine):
         uses=st.sampled_from([1, 1, 2, 5, 0]),
         act=st.sampled_from(["increase", "increase", "decrease", "revoke"]),
         defect=st.sampled_from(
-            ["", "", "", "", "", "", "pool", "funder", "nobody", "itself", "never funded"]
+            ["", "", "", "", "", "", "pool", "funder", "nobody", "itself", "never funded", "never funded"]
         ),
     )
     def move_allowance(self, pick: int, accessor: str, uses: int, act: str, defect: str) -> None:
-        terms = self.offer(pick)
+        terms, given = self.offer(pick), self.who(accessor)
+        allowed = [
+            (campaign, who)
+            for (campaign, who), budget in self.world().state.budgets.items()
+            if budget.left and who != self.system.campaigns[campaign].funder
+        ]
+        if act != "increase" and allowed:
+            campaign, given = allowed[pick % len(allowed)]
+            terms = self.system.campaigns[campaign]
         terms = replace(terms, salt=99) if defect == "never funded" else terms
         about: dict[str, Any] = {
             "pool": self.system.stray_pool.address if defect == "pool" else terms.pool,
             "terms": terms,
-            "accessor": {"nobody": 0, "itself": terms.funder}.get(defect, self.who(accessor)),
+            "accessor": {"nobody": 0, "itself": terms.funder}.get(defect, given),
         }
         about |= {} if act == "revoke" else {"uses": uses}
         self.do(f"{act}_allowance", "stranger" if defect == "funder" else terms.funder, **about)
@@ -1049,7 +1088,7 @@ class MedSyncMachine(RuleBasedStateMachine):
     @rule(
         pick=PICK,
         by_funder=st.sampled_from([True, True, True, False]),
-        how=st.sampled_from(["now", "at expiry", "after notice", "after notice", "too late"]),
+        how=st.sampled_from(["now", "at expiry", "after notice", "after notice", "too late", "too late"]),
         early=st.sampled_from([0, 0, 1]),
         takes_back=st.booleans(),
     )
@@ -1122,7 +1161,7 @@ class MedSyncMachine(RuleBasedStateMachine):
 
     @rule(
         pick=PICK,
-        to=st.sampled_from(["key", "key", "patient", "hospital", "nobody"]),
+        to=st.sampled_from(["key", "key", "patient", "hospital", "nobody", "pool", "no key"]),
         defect=st.sampled_from(["", "", "", "", "caller", "pool"]),
         times=st.integers(1, 3),
     )
@@ -1130,8 +1169,12 @@ class MedSyncMachine(RuleBasedStateMachine):
         """The spender that a campaign names pays an account or a key."""
         others = [terms for terms in self.offers if terms.spender] or self.offers
         terms = others[pick % len(others)]
+        keys = {"key": HOLDER, "no key": OFF_CURVE}
+        accounts = {"nobody": 0, "pool": terms.pool}
         payee = (
-            Payee("Key", HOLDER) if to == "key" else Payee("Account", 0 if to == "nobody" else self.who(to))
+            Payee("Key", keys[to])
+            if to in keys
+            else Payee("Account", accounts[to] if to in accounts else self.who(to))
         )
         pool = self.system.stray_pool.address if defect == "pool" else terms.pool
         caller = "relayer" if defect == "caller" else "stranger"
@@ -1140,7 +1183,7 @@ class MedSyncMachine(RuleBasedStateMachine):
 
     @rule(
         pick=PICK,
-        part=st.sampled_from(["all", "all", "one too many", "none"]),
+        part=st.sampled_from(["all", "all", "all", "one too many", "none"]),
         to=st.sampled_from(["relayer", "relayer", "relayer", "nobody"]),
         signed=st.sampled_from(["well", "well", "well", "by another", "for another nonce"]),
         again=st.booleans(),

@@ -169,7 +169,8 @@ def _rows(file: Path) -> list[tuple[str, str]]:
     if text.lstrip().startswith("["):
         entries = values.read_json(file, "FILE")
     else:
-        entries = list(tables.DictReader(io.StringIO(text), restkey="more"))
+        table = tables.DictReader(io.StringIO(text), restkey="more", skipinitialspace=True)
+        entries = list(table)
     rows = []
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not {"patient"} <= entry.keys() <= {"patient", "record"}:
@@ -180,7 +181,7 @@ def _rows(file: Path) -> list[tuple[str, str]]:
         record = entry.get("record") or "0x0"
         if not (isinstance(entry["patient"], str) and isinstance(record, str)):
             raise InputError(f"FILE: request {number} of {file}: patient and record must be text.")
-        rows.append((entry["patient"].strip(), record.strip()))
+        rows.append((entry["patient"], record))
     if not 1 <= len(rows) <= MAX_BATCH:
         raise InputError(
             f"FILE: {file} holds {len(rows)} requests; one transaction takes 1 to {MAX_BATCH}.",
@@ -277,7 +278,7 @@ async def deletion(
 def _stated(context: Context, statement: str, domain: Domain) -> int:
     committed = context.files.commit(statement, "--statement", domain)
     if committed == 0:
-        raise InputError("--statement cannot be 0x0: a statement that says nothing is none.")
+        raise InputError("--statement cannot be 0x0: name the statement.")
     return committed
 
 

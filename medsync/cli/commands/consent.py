@@ -498,16 +498,16 @@ async def study_new(
 ) -> Answer:
     """Make the salted hash that names a study, and the opening that tells what it is. Nothing is sent.
 
-    Hand the file to those who take part and to nobody else: whoever has it learns from the chain who does.
+    Hand the file to those who take part and to nobody else: anyone who has it learns from the chain who does.
 
     Example: medsync consent study new --protocol "asthma cohort" --approval "2026-17" --contact
     office@example.org --output study.json
     """
-    told = dict(zip(_STUDY_MEMBERS, (protocol, approval, contact), strict=True))
-    opening = Opening.of_json(Domain.STUDY, told)
+    described = dict(zip(_STUDY_MEMBERS, (protocol, approval, contact), strict=True))
+    opening = Opening.of_json(Domain.STUDY, described)
     context.files.add(output, f"{opening.to_json()}\n", "--output", private=True)
     context.files.write()
-    return {"study": Hex(opening.commitment), **told, "file": str(output)}
+    return {"study": Hex(opening.commitment), **described, "file": str(output)}
 
 
 @command(study, "show")
@@ -518,10 +518,10 @@ async def study_show(
     """Show what an opening says of a study, once it is known to fit the study's hash. Nobody is asked."""
     opening = values.read_opening(file, "FILE", Domain.STUDY, values.STUDY_HELP)
     try:
-        told = parse_json(opening.value)
+        described = parse_json(opening.value)
     except InvalidValue as error:
         raise InputError(f"FILE: {file} opens a study, but tells nothing of it: {error}.") from None
-    named = told if isinstance(told, dict) else {}
+    named = described if isinstance(described, dict) else {}
     return {
         "study": Hex(opening.commitment),
         **{name: str(named[name]) if name in named else None for name in _STUDY_MEMBERS},
@@ -615,7 +615,7 @@ async def _sign_after(
     for file in files:
         before = _signed(values.read_json(file, "--after"), file, "--after")
         if not isinstance(before, SignedConsent) or before.patient != patient:
-            raise InputError(f"--after: {file} is no consent that this account signed.")
+            raise InputError(f"--after: {file} is not a consent that this account signed.")
         if (before.contract, before.chain_id) != (medsync.address, medsync.account.chain_id):
             raise InputError(f"--after: {file} was signed for another contract or another chain.")
         if before.generation != state.generation or before.counter < state.counter:
@@ -776,7 +776,7 @@ async def _terms(
 
 
 async def _reward(context: Context, terms: ConsentTerms) -> dict[str, Any]:
-    """What a consent pays, for the patient to see. Raises VerificationError for a pool that is none."""
+    """What a consent pays, for the patient to see. Raises as `Contracts.pool`."""
     if terms.reward is None:
         return {}
     pool = await context.pool(terms.reward.pool)

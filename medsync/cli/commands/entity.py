@@ -199,8 +199,8 @@ async def successor_retract(context: Context) -> Answer:
 def _announced(context: Context, address: int) -> Answer:
     if address:
         context.say(
-            "Never follow it on this word alone: whoever stole the administrator's key could name anything. "
-            "Ask the administrator another way before you use it."
+            "Never follow it on this word alone: anyone who stole the administrator's key could name "
+            "anything. Ask the administrator another way before you use it."
         )
     return {"successor": Hex(address) if address else None}
 

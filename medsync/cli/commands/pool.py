@@ -194,9 +194,9 @@ def _bought(terms: CampaignTerms, token: Token, uses: int | None, amount: str | 
             return f"{Amount(count * terms.rate, token.decimals, token.symbol)} ({count} uses)"
 
         near = [choice(count) for count in (bought, bought + 1) if count]
-        rate = Amount(terms.rate, token.decimals, token.symbol)
+        paid_in, rate = (Amount(value, token.decimals, token.symbol) for value in (deposit, terms.rate))
         raise InputError(
-            f"--amount: {Amount(deposit, token.decimals, token.symbol)} is no multiple of the rate, {rate}.",
+            f"--amount: {paid_in} is not a multiple of the rate, {rate}.",
             hint=f"Pay {' or '.join(near)}.",
         )
     return bought
@@ -218,17 +218,18 @@ async def campaign(
     terms = await claims.resolve(context, campaign, "CAMPAIGN")
     pool, token = await _pool(context, terms.pool)
     state = await pool.campaign(terms)
-    if output:
-        context.files.add(output, campaigns.dumps(terms), "--output")
-        context.files.write()
-    return {
+    answer = {
         **campaigns.shown(terms, token.decimals, token.symbol),
         **_token(token),
         "spender": Hex(terms.spender) if terms.spender else None,
         **{name: value for name, value in members(state).items() if name != "id"},
         "accepts_consents": await pool.accepts_consents(terms.id),
-        **({"terms": str(output)} if output else {}),
     }
+    if output:
+        answer["terms"] = str(output)
+        context.files.add(output, campaigns.dumps(terms), "--output")
+        context.files.write()
+    return answer
 
 
 @command(app, "budget")

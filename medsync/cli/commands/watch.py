@@ -44,7 +44,7 @@ POLL_INTERVAL: Final = 2.0
 CLOSE_WINDOW: Final = 30 * 86_400
 
 _SUCCESSOR: Final = (
-    "a successor of this deployment is announced; never follow it on this word alone: whoever stole the "
+    "a successor of this deployment is announced; never follow it on this word alone: anyone who stole the "
     "administrator's key could name anything"
 )
 

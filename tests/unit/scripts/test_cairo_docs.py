@@ -275,7 +275,7 @@ def test_an_interface_that_is_called_belongs_to_the_caller(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("file", "old", "new", "complaint"),
     [
-        ("interfaces/src/part.cairo", "/// - `TINY/ONE`", "/// `TINY/ONE`", "section that is no list"),
+        ("interfaces/src/part.cairo", "/// - `TINY/ONE`", "/// `TINY/ONE`", "section that is not a list"),
         ("src/part/inner.cairo", "    /// The second.\n", "", "TINY/TWO has no documentation"),
         (
             "src/part/inner.cairo",
@@ -293,7 +293,7 @@ def test_an_interface_that_is_called_belongs_to_the_caller(tmp_path: Path) -> No
             "interfaces/src/part.cairo",
             "    /// - `TINY/ONE`",
             "    /// `TINY/ONE`",
-            "section that is no list",
+            "section that is not a list",
         ),
     ],
 )

@@ -165,7 +165,7 @@ def test_every_interface_id_is_the_sources() -> None:
 
 
 def test_every_storage_variable_and_packed_struct_is_there() -> None:
-    variables = re.findall(r"^        (\w+): Map<", SOURCES, re.M)
+    variables = re.findall(r"^        (?:pub )?(\w+): Map<", SOURCES, re.M)
     assert len(variables) == 14
     assert set(variables) <= set(re.findall(r"^\| `(\w+)` \| `\S+.*` \|", SPEC, re.M))
     packed = re.findall(r"of StorePacking<(\w+),", SOURCES)
