@@ -36,6 +36,11 @@ class Case:
         return self.operation, self.case
 
     @property
+    def title(self) -> str:
+        """The name for people."""
+        return ", ".join(filter(None, self.name))
+
+    @property
     def ratio(self) -> float:
         """The ratio of cost to floor."""
         return round(self.l2_gas / self.floor, 3)
