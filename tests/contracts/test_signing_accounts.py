@@ -1,4 +1,4 @@
-"""Accounts of another kind: the account decides what a signature is, is asked last, and may misbehave then."""
+"""Accounts of another kind: the account decides what a signature is, is asked last, and may misbehave."""
 
 from typing import Any
 
