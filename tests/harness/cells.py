@@ -138,10 +138,6 @@ def admin_cell(world: World, name: str) -> Cell:
     return Cell(world, world.medsync, PLAIN, f"EntityRegistry_{name}")
 
 
-def registry_head_cell(world: World) -> Cell:
-    return Cell(world, world.medsync, HEAD, "EntityRegistry_head")
-
-
 def consent_key(world: World, patient: int, grantee: int, purpose: int, study: int) -> int:
     """Key of a consent's record; of the researcher's broad one for health research unless named."""
     return poseidon(patient or world.patient, grantee or world.researcher, purpose, study)
@@ -170,10 +166,6 @@ def delegation_cell(world: World, patient: int = 0, delegate: int = 0) -> Cell:
 
 def history_head_cell(world: World, patient: int = 0) -> Cell:
     return Cell(world, world.medsync, HEAD, "ConsentRegistry_heads", (patient or world.patient,))
-
-
-def log_head_cell(world: World, patient: int = 0) -> Cell:
-    return Cell(world, world.medsync, HEAD, "AccessLog_heads", (patient or world.patient,))
 
 
 def emergency_cell(world: World, seq: int, hospital: int = 0, patient: int = 0) -> Cell:
