@@ -14,13 +14,9 @@ import pytest
 from medsync import artifacts
 from medsync.deployment.devnet import Devnet
 from medsync.errors import ContractError, InputError, NetworkError
-<<<<<<< HEAD
-from medsync.protocol import events as ev
-=======
 from medsync.log.fetch import fetch_log, prove_complete
 from medsync.protocol import events as ev
 from medsync.protocol.felt import encode_short_string
->>>>>>> e2-client
 from medsync.protocol.messages import draw_message
 from medsync.protocol.src5 import interface_id
 from medsync.protocol.types import (
@@ -30,10 +26,7 @@ from medsync.protocol.types import (
     Campaign,
     CampaignTerms,
     Claim,
-<<<<<<< HEAD
-=======
     Consent,
->>>>>>> e2-client
     ConsentTerms,
     Delegation,
     Emergency,
@@ -65,14 +58,6 @@ from medsync.starknet.clients import ContractClient, Erc20Client, MedSyncClient,
 from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.network import STRK_TOKEN, Connection, connect
 from medsync.starknet.signer import StarkSigner
-<<<<<<< HEAD
-from medsync.starknet.signing import SignedConsent, signed_from_json
-from medsync.starknet.transactions import Account, bounds_for
-from tests.harness.abi_types import MEDSYNC
-from tests.harness.chain import Call
-from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, EMERGENCY_DELAY, PROFILE_DELAY
-from tests.harness.world import PROFILE, World
-=======
 from medsync.starknet.signing import SignedConsent, SignedRevocation, signed_from_json
 from medsync.starknet.transactions import Account, TransactionResult, bounds_for, max_fee
 from tests.harness.abi_types import MEDSYNC
@@ -81,19 +66,14 @@ from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, EMERGENCY_DELAY
 from tests.harness.world import World
 
 E = TypeVar("E")
->>>>>>> e2-client
 
 ASKED = Category.LABORATORY
 COVERED = ASKED | Category.IMAGING
 STUDY = 0x57D7
 RATE = 1000
 MONEY = 10_000
-<<<<<<< HEAD
-STUDY = 0x57D7
-=======
 #: L2 gas that is enough for every transaction here.
 ENOUGH_GAS = 20_000_000
->>>>>>> e2-client
 
 
 @dataclass
@@ -113,11 +93,6 @@ class Stage:
     def pool_of(self, sender: int) -> RewardPoolClient:
         return RewardPoolClient(self.world.pool.address, self.accounts[sender])
 
-<<<<<<< HEAD
-    def campaign(self, spender: int = 0) -> CampaignTerms:
-        world = self.world
-        return CampaignTerms(
-=======
     def token_of(self, sender: int) -> Erc20Client:
         return Erc20Client(self.world.token.address, self.accounts[sender])
 
@@ -128,7 +103,6 @@ class Stage:
     def campaign_terms(self, **changes: Any) -> CampaignTerms:
         world = self.world
         terms = CampaignTerms(
->>>>>>> e2-client
             pool=world.pool.address,
             funder=world.funder,
             purpose=Purpose.HRESCH,
@@ -137,27 +111,11 @@ class Stage:
             custodian=world.hospital,
             custodian_bps=1500,
             expires_at=self.begun + 30 * DAY,
-<<<<<<< HEAD
-            spender=spender,
-=======
             spender=0,
->>>>>>> e2-client
             salt=1,
         )
         return replace(terms, **changes)
 
-<<<<<<< HEAD
-    def terms(self, reward: CampaignTerms | None = None, max_uses: int = 0) -> ConsentTerms:
-        return ConsentTerms(
-            purpose=Purpose.HRESCH,
-            study=STUDY,
-            categories=ASKED | Category.IMAGING,
-            starts_at=self.begun,
-            expires_at=self.begun + DAY,
-            max_uses=max_uses,
-            scoped=True,
-            reward=reward,
-=======
     def consent_terms(self, **changes: Any) -> ConsentTerms:
         terms = ConsentTerms(
             purpose=Purpose.HRESCH,
@@ -168,25 +126,13 @@ class Stage:
             max_uses=0,
             scoped=False,
             reward=None,
->>>>>>> e2-client
             terms_commitment=0x7E45,
         )
         return replace(terms, **changes)
 
-<<<<<<< HEAD
-    def request(self, reward: CampaignTerms | None = None) -> AccessRequest:
-        campaign = reward.id if reward else 0
-        return AccessRequest(self.world.patient, Purpose.HRESCH, STUDY, ASKED, 0x2EC, campaign)
-
-    @property
-    def who(self) -> tuple[int, int, Purpose, int]:
-        """Which consent most tests are about."""
-        return self.world.patient, self.world.researcher, Purpose.HRESCH, STUDY
-=======
     def request(self, **changes: Any) -> AccessRequest:
         request = AccessRequest(self.world.patient, Purpose.HRESCH, STUDY, ASKED, 0x2EC)
         return replace(request, **changes)
->>>>>>> e2-client
 
 
 @pytest.fixture
@@ -215,37 +161,6 @@ def only(result: TransactionResult[Any], kind: type[E]) -> E:
 # --- entities -----------------------------------------------------------------------------------------------
 
 
-<<<<<<< HEAD
-async def test_entities(stage: Stage) -> None:
-    world, medsync = stage.world, stage.medsync(stage.world.admin)
-    result = await medsync.register_entity(world.stranger, Role.AUDITOR, PROFILE)
-    (event,) = result.events
-    assert isinstance(event, ev.EntityRegistered)
-    assert (event.entity, event.role, event.profile_commitment) == (world.stranger, Role.AUDITOR, PROFILE)
-    assert await medsync.entity(world.stranger) == Entity(
-        Role.AUDITOR,
-        suspended=False,
-        registered_at=event.at,
-        active_since=event.at,
-        profiled_at=event.at,
-        seq=event.seq,
-    )
-    costs = (result.value, result.l2_gas > 10**6, result.l1_data_gas > 0, result.fee > 0)
-    assert costs == (None, True, True, True)
-
-    (suspended,) = (await medsync.suspend_entity(world.stranger)).events
-    assert (await medsync.entity(world.stranger)).suspended
-    await medsync.reinstate_entity(world.stranger)
-    stage.devnet.increase_time(PROFILE_DELAY)
-    (changed,) = (await stage.medsync(world.stranger).change_profile(7)).events
-    (own,) = (await stage.medsync(world.stranger).suspend_self()).events
-    assert isinstance(suspended, ev.EntitySuspended)
-    assert isinstance(changed, ev.ProfileChanged)
-    assert isinstance(own, ev.EntitySuspended)
-    assert (suspended.by, own.by) == (world.admin, world.stranger)
-    assert (await medsync.registry_head()).count == own.seq
-    assert (await medsync.entity(0xBEEF)).role is Role.NONE
-=======
 async def test_entities_are_registered_and_suspended(stage: Stage) -> None:
     world, medsync = stage.world, stage.medsync_of(stage.world.admin)
     assert (await medsync.entity(world.stranger)).role is Role.NONE
@@ -282,19 +197,11 @@ async def test_entities_look_after_themselves(stage: Stage) -> None:
     stopped = only(await researcher.suspend_self(), ev.EntitySuspended)
     assert (stopped.entity, stopped.by) == (world.researcher, world.researcher)
     assert (await researcher.entity(world.researcher)).suspended
->>>>>>> e2-client
 
 
 async def test_the_administration_is_handed_over(stage: Stage) -> None:
     world, medsync = stage.world, stage.medsync_of(stage.world.admin)
     assert (await medsync.admin(), await medsync.pending_admin()) == (world.admin, None)
-<<<<<<< HEAD
-    await medsync.begin_admin_transfer(world.successor)
-    await medsync.cancel_admin_transfer()
-    (begun,) = (await medsync.begin_admin_transfer(world.successor)).events
-    assert isinstance(begun, ev.AdminTransferBegun)
-    assert await medsync.pending_admin() == PendingAdmin(world.successor, begun.ready_at, begun.lapses_at)
-=======
     await medsync.begin_admin_transfer(world.stranger)
     cancelled = only(await medsync.cancel_admin_transfer(), ev.AdminTransferCancelled)
     assert (cancelled.new_admin, await medsync.pending_admin()) == (world.stranger, None)
@@ -302,27 +209,13 @@ async def test_the_administration_is_handed_over(stage: Stage) -> None:
     waiting = PendingAdmin(world.successor, begun.ready_at, begun.lapses_at)
     assert await medsync.pending_admin() == waiting
     assert begun.at < begun.ready_at < begun.lapses_at
->>>>>>> e2-client
     with pytest.raises(ContractError, match="ENTITY/TRANSFER_NOT_READY"):
         await stage.medsync_of(world.successor).accept_admin_transfer()
     stage.devnet.increase_time(ADMIN_DELAY)
     await stage.medsync_of(world.successor).accept_admin_transfer()
     assert (await medsync.admin(), await medsync.pending_admin()) == (world.successor, None)
-    await stage.medsync(world.successor).announce_successor(0x5CC)
-    assert await medsync.successor() == 0x5CC
 
 
-<<<<<<< HEAD
-async def test_the_contracts_say_what_they_are(stage: Stage) -> None:
-    world = stage.world
-    medsync, pool = stage.medsync(world.admin), stage.pool(world.admin)
-    access_log = interface_id(MEDSYNC, "IAccessLog")
-    assert await medsync.supports_interface(access_log)
-    assert not await pool.supports_interface(access_log)
-    assert await medsync.edition() == "MedSync/2"
-    assert await medsync.is_published()
-    assert await medsync.pool_class_hash() == world.chain.declared("RewardPool").hash
-=======
 async def test_a_successor_is_announced(stage: Stage) -> None:
     medsync = stage.medsync_of(stage.world.admin)
     assert await medsync.successor() == 0
@@ -343,7 +236,6 @@ async def test_contracts_say_what_they_are(stage: Stage) -> None:
     assert not await MedSyncClient(pool.address, stage.connection.client).is_published()
     raw = await medsync.view("edition", [], int)
     assert encode_short_string(await medsync.edition()) == raw != 0
->>>>>>> e2-client
 
 
 # --- consents -----------------------------------------------------------------------------------------------
@@ -351,73 +243,15 @@ async def test_contracts_say_what_they_are(stage: Stage) -> None:
 
 async def test_a_consents_life(stage: Stage) -> None:
     world = stage.world
-<<<<<<< HEAD
-    patient = stage.medsync(world.patient)
-    unknown = await patient.consent(*stage.who)
-    assert (unknown.status, unknown.state) == (ConsentStatus.NONE, Reason.NEVER_GIVEN)
-    never = Verdict(Decision.NO_CONSENT, Reason.NEVER_GIVEN, version=0, scoped=False)
-    assert await patient.verify_consent(*stage.who, ASKED) == never
-=======
     patient = stage.medsync_of(world.patient)
     who = (world.patient, world.researcher, Purpose.HRESCH, STUDY)
     never = Verdict(Decision.NO_CONSENT, Reason.NEVER_GIVEN, 0, scoped=False)
     assert (await patient.consent(*who)).status is ConsentStatus.NONE
     assert await patient.verify_consent(*who, ASKED) == never
->>>>>>> e2-client
 
     terms = stage.consent_terms(max_uses=3, scoped=True)
     given = await patient.add_consent(world.researcher, terms)
     assert given.value == 1
-<<<<<<< HEAD
-    (event,) = given.events
-    assert isinstance(event, ev.ConsentAdded)
-    assert (event.by, event.version, event.study, event.scoped) == (world.patient, 1, STUDY, True)
-    granted = Verdict(Decision.PERMIT, Reason.GRANTED, version=1, scoped=True)
-    assert await patient.verify_consent(*stage.who, ASKED) == granted
-    several = await patient.verify_consents([world.patient, world.neighbour], *stage.who[1:], ASKED)
-    assert several == [granted, never]
-    assert (await patient.add_consent(world.researcher, stage.terms())).value == 2
-
-    await patient.revoke_consent(*stage.who[1:])
-    await patient.revoke_consent(*stage.who[1:])
-    record = await patient.consent(*stage.who)
-    assert (record.status, record.version, record.rewarded) == (ConsentStatus.WITHDRAWN, 4, False)
-    await patient.refuse_consent(*stage.who[1:])
-    assert (await patient.consent(*stage.who)).state is Reason.REFUSED
-
-
-async def test_what_concerns_a_patient_as_a_whole(stage: Stage) -> None:
-    world, patient = stage.world, stage.medsync(stage.world.patient)
-    await patient.revoke_all()
-    await patient.revoke_all(dismiss_delegates=True)
-    await patient.dismiss_delegates()
-    await patient.cancel_signatures()
-    await patient.set_emergency_choice(EmergencyChoice.NAMED_HOSPITALS)
-    await patient.refuse_purpose(Purpose.TREAT)
-    await patient.refuse_purpose(Purpose.HRESCH)
-    await patient.allow_purpose(Purpose.HRESCH)
-    state = await patient.patient_state(world.patient)
-    assert state == PatientState(
-        generation=4,
-        counter=1,
-        floor=3,
-        delegate_epoch=2,
-        refused_purposes=1 << 2,
-        emergency=EmergencyChoice.NAMED_HOSPITALS,
-    )
-    assert state.refused == (Purpose.TREAT,)
-    assert await patient.refused_purposes(world.patient) == [Purpose.TREAT]
-    assert (await patient.history_head(world.patient)).count == 8
-    await patient.account.send(
-        patient.assert_generation(world.patient, 4), patient.allow_emergency(world.hospital)
-    )
-    named = await patient.emergency_naming(world.patient, world.hospital)
-    await patient.forbid_emergency(world.hospital)
-    forbidden = await patient.emergency_naming(world.patient, world.hospital)
-    assert (named, forbidden) == (ConsentStatus.GIVEN, ConsentStatus.REFUSED)
-    with pytest.raises(ContractError, match="CONSENT/BAD_GENERATION"):
-        await patient.assert_generation(world.patient, 3)
-=======
     event = only(given, ev.ConsentAdded)
     assert event == ev.ConsentAdded(
         patient=world.patient,
@@ -494,44 +328,11 @@ async def test_everything_is_revoked_at_once(stage: Stage) -> None:
     assert only(await patient.cancel_signatures(), ev.SignaturesCancelled).generation == 4
     assert only(await patient.dismiss_delegates(), ev.DelegatesDismissed).epoch == 2
     assert await patient.patient_state(world.patient) == PatientState(4, 1, 3, 2, 0, every)
->>>>>>> e2-client
 
 
 async def test_delegates_act_for_a_patient(stage: Stage) -> None:
     world, patient = stage.world, stage.medsync_of(stage.world.patient)
     everything = Power.GIVE | Power.REVOKE | Power.REFUSE
-<<<<<<< HEAD
-    until = stage.begun + DAY
-    await stage.medsync(world.patient).set_delegate(world.delegate, everything, until)
-    delegate = stage.medsync(world.delegate)
-    named = await delegate.delegation(world.patient, world.delegate)
-    assert named == Delegation(everything, until, epoch=0)
-    assert (await delegate.add_consent_for(world.patient, world.researcher, stage.terms())).value == 1
-    await delegate.revoke_consent_for(*stage.who)
-    record = await delegate.consent(*stage.who)
-    assert (record.status, record.by_delegate) == (ConsentStatus.REVOKED, True)
-    await delegate.revoke_all_for(world.patient)
-    (refused,) = (await delegate.refuse_consent_for(world.patient, world.partner, Purpose.TREAT, 0)).events
-    assert isinstance(refused, ev.ConsentRefused)
-    assert refused.by == world.delegate
-
-
-async def test_requests_are_events(stage: Stage) -> None:
-    world, terms = stage.world, stage.terms(stage.campaign())
-    researcher = stage.medsync(world.researcher)
-    (asked,) = (await researcher.request_consent(world.patient, terms, stage.begun + DAY)).events
-    assert isinstance(asked, ev.ConsentRequested)
-    assert (asked.patient, asked.reward, asked.categories) == (world.patient, terms.reward, terms.categories)
-    assert (asked.open_until, asked.study) == (stage.begun + DAY, STUDY)
-
-
-async def test_a_signed_consent_travels_as_a_file_and_is_good_once(stage: Stage) -> None:
-    world, campaign = stage.world, stage.campaign()
-    await stage.pool(world.funder).fund(campaign, RATE)
-    await stage.pool(world.funder).increase_allowance(campaign, world.researcher, 1)
-    patient, relayer = stage.medsync(world.patient), stage.medsync(world.relayer)
-    signed = await patient.sign_consent(world.researcher, stage.terms(campaign), deadline=stage.begun + DAY)
-=======
     event = only(await patient.set_delegate(world.delegate, everything, stage.begun + DAY), ev.DelegateSet)
     assert (event.delegate, event.powers, event.expires_at) == (
         world.delegate,
@@ -616,25 +417,11 @@ async def test_a_signed_consent_travels_as_a_file_and_is_good_once(stage: Stage)
     terms = stage.consent_terms(reward=campaign, max_uses=2)
     signed = await patient.sign_consent(world.researcher, terms, deadline=stage.begun + DAY)
     assert (signed.version, signed.generation, signed.counter) == (1, 1, 1)
->>>>>>> e2-client
     received = signed_from_json(json.loads(json.dumps(signed.to_json())))
     assert received == signed
     assert isinstance(received, SignedConsent)
     result = await relayer.submit(received)
     assert result.value == 1
-<<<<<<< HEAD
-    assert (await relayer.consent(*stage.who, campaign.id)).state is Reason.GRANTED
-    with pytest.raises(ContractError) as replayed:
-        await relayer.submit(received)
-    assert replayed.value.code == "CONSENT/BAD_NONCE"
-    assert "used or voided" in replayed.value.hint
-
-    revocation = await patient.sign_revocation(*stage.who[1:], deadline=stage.begun + DAY)
-    assert (await relayer.submit(revocation)).value is None
-    assert (await relayer.consent(*stage.who)).state is Reason.WITHDRAWN
-    state = await relayer.patient_state(world.patient)
-    assert (state.generation, state.counter) == (2, 1)
-=======
     added = only(result, ev.ConsentAdded)
     assert (added.patient, added.grantee, added.by) == (world.patient, world.researcher, world.patient)
     assert (added.campaign, added.nonce, added.max_uses) == (campaign.id, 2**32 + 1, 2)
@@ -661,7 +448,6 @@ async def test_a_signed_revocation_travels_too(stage: Stage) -> None:
     with pytest.raises(ContractError) as replayed:
         await relayer.submit(received)
     assert replayed.value.code == "CONSENT/BAD_GENERATION"
->>>>>>> e2-client
 
 
 async def test_signatures_are_good_for_exactly_what_was_signed(stage: Stage) -> None:
@@ -731,14 +517,6 @@ async def test_receipts_are_what_the_contract_answered(stage: Stage) -> None:
     head = await researcher.log_head(world.patient)
     assert asked.value == AccessReceipt(Decision.NO_CONSENT, Reason.NEVER_GIVEN, 1, head.head)
     assert head.count == 1
-<<<<<<< HEAD
-    await stage.medsync(world.patient).add_consent(world.researcher, stage.terms(max_uses=1))
-    subjects = [Subject(world.patient, 1), Subject(world.neighbour, 2), Subject(world.patient, 3)]
-    batch = await researcher.request_access_batch(Purpose.HRESCH, STUDY, ASKED, subjects)
-    outcomes = [(receipt.decision, receipt.reason, receipt.seq) for receipt in batch.value]
-    assert outcomes == [
-        (Decision.PERMIT, Reason.GRANTED, 2),
-=======
     event = only(asked, ev.LogEntry)
     assert event == ev.LogEntry(
         patient=world.patient,
@@ -767,18 +545,10 @@ async def test_a_batch_is_one_question_about_many_subjects(stage: Stage) -> None
     batch = await researcher.request_access_batch(Purpose.HRESCH, STUDY, ASKED, subjects)
     assert [(receipt.decision, receipt.reason, receipt.seq) for receipt in batch.value] == [
         (Decision.PERMIT, Reason.GRANTED, 1),
->>>>>>> e2-client
         (Decision.NO_CONSENT, Reason.NEVER_GIVEN, 1),
         (Decision.DENY, Reason.USES_EXHAUSTED, 2),
     ]
     assert batch.value[2].digest == (await researcher.log_head(world.patient)).head
-<<<<<<< HEAD
-    assert await researcher.log_head(world.neighbour) == Head(1, batch.value[1].digest)
-    assert [type(event) for event in batch.events] == [ev.LogEntry] * 3
-    (deleted,) = (await researcher.state_deletion(world.patient, Purpose.HRESCH, STUDY, 9)).events
-    assert isinstance(deleted, ev.DeletionStated)
-    assert (deleted.statement, deleted.version) == (9, 1)
-=======
     assert batch.value[1].digest == (await researcher.log_head(world.neighbour)).head
     entries = [event for event in batch.events if isinstance(event, ev.LogEntry)]
     assert len(entries) == len(batch.events)
@@ -792,26 +562,10 @@ async def test_a_batch_is_one_question_about_many_subjects(stage: Stage) -> None
     assert query == (Purpose.TREAT, 0, COVERED, 0xCA)
     with pytest.raises(ContractError, match="ACCESS/EMPTY_BATCH"):
         await researcher.request_access_batch(Purpose.HRESCH, STUDY, ASKED, [])
->>>>>>> e2-client
 
 
 async def test_the_glass_is_broken_justified_and_contested(stage: Stage) -> None:
     world = stage.world
-<<<<<<< HEAD
-    stage.devnet.increase_time(EMERGENCY_DELAY)
-    hospital = stage.medsync(world.hospital)
-    result = await hospital.request_emergency_access(world.patient, Category.ALL, 0)
-    assert (result.value.decision, result.value.reason) == (Decision.EMERGENCY, Reason.BREAK_GLASS)
-    (entry,) = result.events
-    assert isinstance(entry, ev.LogEntry)
-    (justified,) = (await hospital.justify_emergency(world.patient, entry.seq, 5)).events
-    contest = stage.medsync(world.patient).contest_emergency(world.hospital, entry.seq)
-    (contested,) = (await contest).events
-    assert (type(justified), type(contested)) == (ev.EmergencyJustified, ev.EmergencyContested)
-    emergency = await hospital.emergency(world.patient, entry.seq, world.hospital)
-    assert emergency == Emergency(entry.at, justified=True, contested=True)
-    denied = await stage.medsync(world.researcher).request_emergency_access(world.patient, ASKED, 0)
-=======
     hospital, patient = stage.medsync_of(world.hospital), stage.medsync_of(world.patient)
     early = await hospital.request_emergency_access(world.patient, COVERED, 0x2EC)
     assert (early.value.decision, early.value.reason) == (Decision.DENY, Reason.HOSPITAL_TOO_NEW)
@@ -835,7 +589,6 @@ async def test_the_glass_is_broken_justified_and_contested(stage: Stage) -> None
     assert (await hospital.emergency(world.patient, 1, world.hospital)).at == 0
 
     denied = await stage.medsync_of(world.researcher).request_emergency_access(world.patient, ASKED, 0)
->>>>>>> e2-client
     assert denied.value.reason is Reason.NOT_HOSPITAL
 
 
@@ -886,60 +639,6 @@ async def test_a_pool_is_made_for_a_token(stage: Stage) -> None:
 
 
 async def test_a_campaign_from_deposit_to_close(stage: Stage) -> None:
-<<<<<<< HEAD
-    world, terms = stage.world, stage.campaign()
-    medsync = stage.medsync(world.researcher)
-    funder, token = stage.pool(world.funder), Erc20Client(world.token.address, stage.accounts[world.funder])
-    assert (await funder.token(), await funder.medsync()) == (world.token.address, world.medsync.address)
-    nothing = Campaign(terms.id, CampaignStatus.NONE, granted=0, taken=0, spent=0, closing_at=0)
-    assert await funder.campaign(terms) == nothing
-
-    with pytest.raises(InsufficientBalance, match="The deposit needs a balance of") as beyond:
-        await funder.fund(terms, MONEY + RATE)
-    assert (beyond.value.balance, beyond.value.token) == (MONEY, world.token.address)
-    funded = await funder.fund(terms, 3 * RATE)
-    assert [type(event) for event in funded.events] == [ev.CampaignOpened, ev.RewardDeposited]
-    assert funded.value == (True, None)
-    assert await token.balance_of(world.pool.address) == 3 * RATE
-    assert await token.allowance(world.funder, world.pool.address) == 0
-    await funder.account.send(token.approve(world.pool.address, RATE), funder.deposit(terms, RATE))
-
-    await funder.increase_allowance(terms, world.researcher, 3)
-    await funder.decrease_allowance(terms, world.researcher, 1)
-    await stage.medsync(world.patient).add_consent(world.researcher, stage.terms(terms))
-    access = await medsync.request_access(stage.request(terms))
-    assert access.value.reason is Reason.GRANTED
-    assert [type(event) for event in access.events] == [ev.LogEntry]
-    left = await medsync.budget(terms.id, world.researcher)
-    assert left == Budget(left=1, paid=1, expires_at=terms.expires_at, custodian_settled=0)
-    assert (await funder.revoke_allowance(terms, world.researcher)).value == 1
-    second = await medsync.request_access(stage.request(terms))
-    assert second.value.reason is Reason.REWARD_UNFUNDED
-    owed = await medsync.paid_uses(*stage.who, terms.id)
-    assert owed == PaidUses(version=1, paid=1, base=0, settled=0)
-
-    patient = stage.pool(world.patient)
-    claim = Claim(world.researcher, terms)
-    assert await patient.unsettled(world.patient, [claim]) == 850
-    assert (await patient.settle(world.patient, world.researcher, terms)).value == 1
-    assert (await patient.settle_custodian(terms, world.researcher)).value == 1
-    assert await patient.unsettled(world.patient, [claim]) == 0
-    await patient.withdraw(800, world.neighbour, [claim])
-    assert await token.balance_of(world.neighbour) == 800
-    owner = world.patient
-    credit = [await view(owner) for view in (patient.claimable, patient.withdrawn, patient.accumulated)]
-    assert credit == [50, 800, 850]
-    assert await patient.liabilities() == 4 * RATE - 800
-
-    assert await funder.accepts_consents(terms.id)
-    (announced,) = (await funder.announce_close(terms)).events
-    assert isinstance(announced, ev.CampaignCloseAnnounced)
-    assert not await funder.accepts_consents(terms.id)
-    stage.devnet.increase_time(CLOSE_NOTICE)
-    await funder.close_campaign(terms)
-    assert await funder.campaign(terms) == Campaign(
-        terms.id, CampaignStatus.CLOSED, granted=4, taken=3, spent=0, closing_at=announced.closing_at
-=======
     world, terms = stage.world, stage.campaign_terms()
     funder, token = stage.pool_of(world.funder), stage.token_of(world.funder)
     medsync, researcher = stage.medsync_of(world.patient), stage.medsync_of(world.researcher)
@@ -996,45 +695,11 @@ async def test_a_campaign_from_deposit_to_close(stage: Stage) -> None:
     assert (closed.uses, closed.refunded) == (5, 5 * RATE)
     assert await funder.campaign(terms) == Campaign(
         terms.id, CampaignStatus.CLOSED, 7, 5, 0, announced.closing_at
->>>>>>> e2-client
     )
     assert await funder.claimable(world.funder) == 5 * RATE
     assert await funder.liabilities() == 7 * RATE
 
 
-<<<<<<< HEAD
-async def test_a_spender_pays_a_key_that_draws(stage: Stage) -> None:
-    world, terms = stage.world, stage.campaign(spender=stage.world.partner)
-    await stage.pool(world.funder).fund(terms, 2 * RATE)
-    signer = StarkSigner(0x4E7, stage.connection.chain_id)
-    key, spender = signer.public_key, stage.pool(world.partner)
-    for payee in (Payee(PayeeKind.KEY, key), Payee(PayeeKind.ACCOUNT, world.patient)):
-        (spent,) = (await spender.spend(terms, payee)).events
-        assert isinstance(spent, ev.RewardSpent)
-        assert (spent.payee, spent.payee_share, spent.custodian_share) == (payee, 850, 150)
-    assert await spender.key_credit(key) == KeyCredit(claimable=850, nonce=0)
-    message = draw_message(stage.connection.chain_id, world.pool.address, key, 800, world.stranger, nonce=0)
-    r, s = signer.sign_hash(message)
-    (drawn,) = (await spender.withdraw_by_key(key, 800, world.stranger, (r, s))).events
-    assert isinstance(drawn, ev.KeyCreditWithdrawn)
-    assert (drawn.amount, drawn.nonce) == (800, 0)
-    assert await spender.key_credit(key) == KeyCredit(claimable=50, nonce=1)
-
-
-async def test_a_pool_is_made(stage: Stage) -> None:
-    world = stage.world
-    medsync = stage.medsync(world.stranger)
-    made = await medsync.create_pool(world.token.address, 7)
-    (event,) = made.events
-    assert isinstance(event, ev.PoolCreated)
-    assert (event.pool, event.creator, event.salt) == (made.value, world.stranger, 7)
-    assert await medsync.is_pool(made.value)
-    assert not await medsync.is_pool(world.token.address)
-
-
-async def test_the_real_token_is_an_erc20(stage: Stage) -> None:
-    strk = Erc20Client(STRK_TOKEN, stage.connection.client)
-=======
 async def test_what_is_owed_is_settled_and_withdrawn(stage: Stage) -> None:
     world, terms = stage.world, stage.campaign_terms()
     medsync, token = stage.medsync_of(world.patient), stage.token_of(world.patient)
@@ -1143,7 +808,6 @@ async def test_a_balance_is_checked_before_it_is_spent(stage: Stage) -> None:
 async def test_the_token_of_fees_has_to_pay_them_too(stage: Stage) -> None:
     patient = stage.world.patient
     strk = Erc20Client(STRK_TOKEN, stage.accounts[patient])
->>>>>>> e2-client
     assert await strk.decimals() == 18
     balance = await strk.balance_of(patient)
     fee = max_fee(await bounds_for(strk.client, l2_gas=ENOUGH_GAS))
@@ -1162,21 +826,12 @@ async def test_a_refusal_has_one_code_however_it_is_found_out(stage: Stage) -> N
     bounds = await bounds_for(stage.connection.client, l2_gas=ENOUGH_GAS)
     medsync = stage.medsync_of(world.patient)
     with pytest.raises(ContractError) as estimated:
-<<<<<<< HEAD
-        await medsync.revoke_consent(*stage.who[1:])
-    with pytest.raises(ContractError) as reverted:
-        await medsync.revoke_consent(*stage.who[1:]).send(bounds=bounds)
-    for error in (estimated.value, reverted.value):
-        assert (error.code, error.function) == ("CONSENT/NOT_FOUND", "MedSync.revoke_consent")
-        assert "Nobody ever decided" in error.hint
-=======
         await medsync.revoke_consent(world.researcher, Purpose.HRESCH, STUDY)
     with pytest.raises(ContractError) as reverted:
         await medsync.revoke_consent(world.researcher, Purpose.HRESCH, STUDY).send(bounds=bounds)
     for error in (estimated.value, reverted.value):
         assert (error.code, error.function) == ("CONSENT/NOT_FOUND", "MedSync.revoke_consent")
         assert artifacts.errors()["CONSENT/NOT_FOUND"]["meaning"] in error.hint
->>>>>>> e2-client
     assert "was reverted; its fee was paid" in reverted.value.hint
     assert "fee was paid" not in estimated.value.hint
 
@@ -1220,11 +875,7 @@ async def test_raw_calldata_reaches_the_contract_as_it_is(stage: Stage) -> None:
         await medsync.invoke("refuse_consent", [stage.world.researcher, 0x1, 0])
     assert refused.value.code == "CONSENT/BAD_PURPOSE"
     answer = await medsync.view("verify_consent", [1, 2, 3, 0, 0, 0], Verdict)
-<<<<<<< HEAD
-    assert answer == Verdict(Decision.DENY, Reason.ENTITY_UNKNOWN, version=0, scoped=False)
-=======
     assert answer == Verdict(Decision.DENY, Reason.ENTITY_UNKNOWN, 0, scoped=False)
->>>>>>> e2-client
 
 
 async def test_bounds_that_are_too_low_are_refused(stage: Stage) -> None:
@@ -1254,11 +905,7 @@ async def test_an_account_used_elsewhere_too_recovers(stage: Stage) -> None:
     assert second is not first
     for account in (first, second, first, first, second):
         await MedSyncClient(world.medsync.address, account).revoke_all()
-<<<<<<< HEAD
-    assert (await stage.medsync(world.patient).patient_state(world.patient)).generation == 6
-=======
     assert (await stage.medsync_of(world.patient).patient_state(world.patient)).generation == 6
->>>>>>> e2-client
 
 
 async def test_an_account_survives_a_devnets_revert(stage: Stage) -> None:
@@ -1300,8 +947,6 @@ async def test_who_only_reads_sends_nothing(stage: Stage) -> None:
 
 def _name(stage: Stage, address: int) -> str:
     return f"devnet:{list(stage.accounts).index(address)}"
-<<<<<<< HEAD
-=======
 
 
 # --- logs ---------------------------------------------------------------------------------------------------
@@ -1351,4 +996,3 @@ def _untried(source: str) -> set[tuple[str, str]]:
         for name, method in vars(client).items()
         if inspect.isfunction(method) and not name.startswith("_") and name not in called
     }
->>>>>>> e2-client
