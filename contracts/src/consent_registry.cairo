@@ -584,8 +584,8 @@ pub mod ConsentRegistryComponent {
         ) -> Array<felt252> {
             let refused = self.ConsentRegistry_patients.read(patient).refused_purposes;
             let mut codes = array![];
-            for (code, bit) in purposes() {
-                if refused & *bit != 0 {
+            for code in purposes() {
+                if refused & purpose_bit(*code) != 0 {
                     codes.append(*code);
                 }
             }

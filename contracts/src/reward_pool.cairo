@@ -170,7 +170,6 @@ pub mod RewardPool {
         fn decrease_allowance(
             ref self: ContractState, terms: CampaignTerms, accessor: ContractAddress, uses: u64,
         ) {
-            assert(uses != 0, Errors::ZERO_AMOUNT);
             self.take_back(terms, accessor, Option::Some(uses));
         }
 
@@ -385,6 +384,7 @@ pub mod RewardPool {
         ) -> u64 {
             let (campaign, funding) = self.assert_allowance(@terms, accessor);
             assert(funding.status != CampaignStatus::None, Errors::NOT_FUNDED);
+            assert(uses != Option::Some(0), Errors::ZERO_AMOUNT);
             let budgets = self.budgets();
             let uses = budgets.take_budget(terms, :accessor, :uses);
             if uses == 0 {

@@ -86,8 +86,8 @@ pub trait IAccessLog<TState> {
     /// - `AccessLogged`
     ///
     /// Errors:
-    /// - `ACCESS/ZERO_PATIENT`, `ACCESS/BAD_PURPOSE`, `ACCESS/BAD_CATEGORIES`, `ENTITY/UNKNOWN`,
-    ///   `ENTITY/SUSPENDED`, `ACCESS/LOG_FULL`
+    /// - `ACCESS/BAD_PURPOSE`, `ACCESS/BAD_CATEGORIES`, `ENTITY/UNKNOWN`, `ENTITY/SUSPENDED`,
+    ///   `ACCESS/ZERO_PATIENT`, `ACCESS/LOG_FULL`
     ///
     /// Access:
     /// - registered entities that are not suspended

@@ -262,8 +262,7 @@ pub trait IConsentRegistry<TState> {
     ///
     /// Errors:
     /// - `CONSENT/NOT_DELEGATE`, `CONSENT/ZERO_ADDRESS`, `CONSENT/BAD_PURPOSE`,
-    /// `CONSENT/NOT_FOUND`,
-    ///   `CONSENT/HISTORY_FULL`
+    ///   `CONSENT/NOT_FOUND`, `CONSENT/HISTORY_FULL`
     ///
     /// Access:
     /// - the patient's delegates
