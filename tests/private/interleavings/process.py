@@ -69,7 +69,6 @@ async def make_institutions(folder: Path) -> list[AnchorNode]:
         signature=(),
     )
     cards = folder / "hospital" / "bridge" / "cards"
-    cards.mkdir(parents=True)
     (cards / "researcher.json").write_bytes(card.canonical())
     return nodes
 
