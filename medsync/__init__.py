@@ -33,15 +33,24 @@ if TYPE_CHECKING:
     from medsync.errors import NonceConflict as NonceConflict
     from medsync.errors import PublicNetworkError as PublicNetworkError
     from medsync.errors import VerificationError as VerificationError
-    from medsync.log.exports import PatientExport as PatientExport
     from medsync.log.exports.fhir import to_bundle as to_bundle
     from medsync.log.exports.json import verify_export as verify_export
     from medsync.log.exports.receipt import consent_receipt as consent_receipt
-    from medsync.log.fetch import AccessHistory as AccessHistory
+    from medsync.log.fetch import fetch_consents as fetch_consents
     from medsync.log.fetch import fetch_events as fetch_events
+    from medsync.log.fetch import fetch_heads as fetch_heads
     from medsync.log.fetch import fetch_log as fetch_log
+    from medsync.log.fetch import fetch_patient as fetch_patient
+    from medsync.log.fetch import fetch_registry as fetch_registry
     from medsync.log.fetch import prove_complete as prove_complete
+    from medsync.log.histories import BlockHeader as BlockHeader
+    from medsync.log.histories import Checkpoint as Checkpoint
+    from medsync.log.histories import Heads as Heads
+    from medsync.log.histories import History as History
+    from medsync.log.histories import PatientHistory as PatientHistory
     from medsync.log.replay import replay as replay
+    from medsync.log.replay import replay_patient as replay_patient
+    from medsync.protocol.chains import Chain as Chain
     from medsync.protocol.commitments import Domain as Domain
     from medsync.protocol.commitments import Opening as Opening
     from medsync.protocol.events import LogEntry as LogEntry
@@ -50,12 +59,18 @@ if TYPE_CHECKING:
     from medsync.protocol.types import AccessReceipt as AccessReceipt
     from medsync.protocol.types import AccessRequest as AccessRequest
     from medsync.protocol.types import CampaignTerms as CampaignTerms
+    from medsync.protocol.types import Claim as Claim
     from medsync.protocol.types import ConsentTerms as ConsentTerms
-    from medsync.protocol.types import Judgement as Judgement
-    from medsync.protocol.types import LogHead as LogHead
+    from medsync.protocol.types import Head as Head
+    from medsync.protocol.types import PatientState as PatientState
+    from medsync.protocol.types import Payee as Payee
+    from medsync.protocol.types import Subject as Subject
+    from medsync.protocol.types import Verdict as Verdict
     from medsync.protocol.vocabulary import Category as Category
     from medsync.protocol.vocabulary import ConsentStatus as ConsentStatus
     from medsync.protocol.vocabulary import Decision as Decision
+    from medsync.protocol.vocabulary import EmergencyChoice as EmergencyChoice
+    from medsync.protocol.vocabulary import PayeeKind as PayeeKind
     from medsync.protocol.vocabulary import Power as Power
     from medsync.protocol.vocabulary import Purpose as Purpose
     from medsync.protocol.vocabulary import Reason as Reason
@@ -71,6 +86,10 @@ if TYPE_CHECKING:
     from medsync.starknet.fees import InsufficientBalance as InsufficientBalance
     from medsync.starknet.network import Connection as Connection
     from medsync.starknet.network import connect as connect
+    from medsync.starknet.outside import SignedActs as SignedActs
+    from medsync.starknet.outside import acts_from_json as acts_from_json
+    from medsync.starknet.outside import sign_acts as sign_acts
+    from medsync.starknet.outside import submit_acts as submit_acts
     from medsync.starknet.signer import StarkSigner as StarkSigner
     from medsync.starknet.signing import SignedConsent as SignedConsent
     from medsync.starknet.signing import SignedRevocation as SignedRevocation

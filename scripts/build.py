@@ -43,9 +43,9 @@ class Package:
         return repository.root() / self.artifacts
 
 
-PRODUCT = Package("medsync", ("contracts",), "medsync/artifacts")
+PRODUCT = Package("medsync", ("contracts", "contracts/interfaces"), "medsync/artifacts")
 """The deployed contracts."""
-MOCKS = Package("medsync_mocks", ("tests/mocks", "contracts"), "tests/mocks/artifacts")
+MOCKS = Package("medsync_mocks", ("tests/mocks", "contracts/interfaces"), "tests/mocks/artifacts")
 """Contracts that only tests deploy, including hostile ones."""
 PACKAGES = (PRODUCT, MOCKS)
 

@@ -1,168 +1,29 @@
 //! Who may ask for data: hospitals, researchers and auditors, registered by an administrator.
 
-use starknet::ContractAddress;
-use starknet::storage_access::StorePacking;
-use crate::packing::{bit, packed_time, split};
-use crate::vocabulary::{Role, role_code, role_from_code};
-
-/// A registered entity, packed into one cell: `role:8 | suspended:1 | registered_at:40`.
-#[derive(Copy, Drop, Serde, PartialEq, Debug)]
-pub struct Entity {
-    /// `None` for an address that was never registered.
-    pub role: Role,
-    pub suspended: bool,
-    /// Unix seconds of the registration.
-    pub registered_at: u64,
-}
-
-/// The hand-over that is under way.
-#[derive(Copy, Drop, Serde, PartialEq, Debug)]
-pub struct PendingAdmin {
-    pub address: ContractAddress,
-    /// Unix seconds from which it can be accepted.
-    pub ready_at: u64,
-}
-
-/// Seconds between beginning a hand-over of the administration and the first moment it can be
-/// accepted: 48 hours.
-pub const ADMIN_DELAY: u64 = 172_800;
-
-/// SRC-5 id: XOR of the extended selectors of `IEntityRegistry` (SNIP-5).
-pub const IENTITY_REGISTRY_ID: felt252 =
-    0x2b3defee868aa2e6e890414bce4a8a88219a388bebcb3d6cda617789b47c3bb;
-
-/// Registration, suspension and the administrator who does both.
-#[starknet::interface]
-pub trait IEntityRegistry<TState> {
-    /// Registers an entity.
-    ///
-    /// Preconditions: `address` not zero and never registered; `role` not `None`;
-    ///   `profile_commitment` (salted hash of the entity's off-chain profile) not zero.
-    /// Effects: writes the entity's cell (new).
-    /// Emits: `EntityRegistered`.
-    /// Errors: `ENTITY/NOT_ADMIN`, `ENTITY/ZERO_ADDRESS`, `ENTITY/BAD_ROLE`, `ENTITY/ZERO_PROFILE`,
-    ///   `ENTITY/ALREADY_REGISTERED`.
-    /// Access: the administrator.
-    fn register_entity(
-        ref self: TState, address: ContractAddress, role: Role, profile_commitment: felt252,
-    );
-
-    /// Suspends an entity: its requests are refused and logged from now on. Consents given to it
-    /// stay as they are.
-    ///
-    /// Preconditions: registered and not suspended.
-    /// Effects: writes the entity's cell.
-    /// Emits: `EntitySuspended`.
-    /// Errors: `ENTITY/NOT_ADMIN`, `ENTITY/UNKNOWN`, `ENTITY/ALREADY_SUSPENDED`.
-    /// Access: the administrator.
-    fn suspend_entity(ref self: TState, address: ContractAddress);
-
-    /// Lifts a suspension.
-    ///
-    /// Preconditions: registered and suspended.
-    /// Effects: writes the entity's cell.
-    /// Emits: `EntityReinstated`.
-    /// Errors: `ENTITY/NOT_ADMIN`, `ENTITY/UNKNOWN`, `ENTITY/NOT_SUSPENDED`.
-    /// Access: the administrator.
-    fn reinstate_entity(ref self: TState, address: ContractAddress);
-
-    /// Begins handing the administration over. The present administrator stays until the new one
-    /// accepts, so the office is never empty; beginning again names another successor and starts
-    /// the delay anew.
-    ///
-    /// Preconditions: `new_admin` neither zero nor the administrator.
-    /// Effects: writes the successor and the time from which it may accept.
-    /// Emits: `AdminTransferBegun`.
-    /// Errors: `ENTITY/NOT_ADMIN`, `ENTITY/ZERO_ADDRESS`, `ENTITY/ALREADY_ADMIN`.
-    /// Access: the administrator.
-    fn begin_admin_transfer(ref self: TState, new_admin: ContractAddress);
-
-    /// Calls the hand-over off.
-    ///
-    /// Preconditions: one is under way.
-    /// Effects: writes the successor's cell.
-    /// Emits: `AdminTransferCancelled`.
-    /// Errors: `ENTITY/NOT_ADMIN`, `ENTITY/NO_TRANSFER`.
-    /// Access: the administrator.
-    fn cancel_admin_transfer(ref self: TState);
-
-    /// Takes the administration over.
-    ///
-    /// Preconditions: a hand-over to the caller is under way and `ADMIN_DELAY` has passed.
-    /// Effects: writes the administrator.
-    /// Emits: `AdminTransferred`.
-    /// Errors: `ENTITY/NO_TRANSFER`, `ENTITY/NOT_PENDING_ADMIN`, `ENTITY/TRANSFER_NOT_READY`.
-    /// Access: the pending administrator.
-    fn accept_admin_transfer(ref self: TState);
-
-    /// The entity at `address`; role `None` if it was never registered. View, anyone.
-    fn entity(self: @TState, address: ContractAddress) -> Entity;
-
-    /// The administrator. View, anyone.
-    fn admin(self: @TState) -> ContractAddress;
-
-    /// The hand-over under way, if any. View, anyone.
-    fn pending_admin(self: @TState) -> Option<PendingAdmin>;
-}
-
-pub impl EntityPacking of StorePacking<Entity, felt252> {
-    fn pack(value: Entity) -> felt252 {
-        role_code(value.role).into()
-            + bit(value.suspended) * 0x100
-            + packed_time(value.registered_at) * 0x200
-    }
-
-    fn unpack(value: felt252) -> Entity {
-        let (value, _) = split(value);
-        let (rest, role) = DivRem::div_rem(value, 0x100);
-        let (registered_at, suspended) = DivRem::div_rem(rest, 2);
-        Entity {
-            role: role_from_code(role.try_into().unwrap()),
-            suspended: suspended == 1,
-            registered_at: registered_at.try_into().unwrap(),
-        }
-    }
-}
-
-pub mod Errors {
-    /// The address was never registered as an entity.
-    pub const UNKNOWN: felt252 = 'ENTITY/UNKNOWN';
-    /// The administrator suspended the entity.
-    pub const SUSPENDED: felt252 = 'ENTITY/SUSPENDED';
-    /// Only the administrator may do this.
-    pub const NOT_ADMIN: felt252 = 'ENTITY/NOT_ADMIN';
-    /// The address is zero.
-    pub const ZERO_ADDRESS: felt252 = 'ENTITY/ZERO_ADDRESS';
-    /// `None` is no role to register.
-    pub const BAD_ROLE: felt252 = 'ENTITY/BAD_ROLE';
-    /// The profile commitment is zero.
-    pub const ZERO_PROFILE: felt252 = 'ENTITY/ZERO_PROFILE';
-    /// The address is registered already; a role never changes.
-    pub const ALREADY_REGISTERED: felt252 = 'ENTITY/ALREADY_REGISTERED';
-    /// The entity is suspended already.
-    pub const ALREADY_SUSPENDED: felt252 = 'ENTITY/ALREADY_SUSPENDED';
-    /// The entity is not suspended.
-    pub const NOT_SUSPENDED: felt252 = 'ENTITY/NOT_SUSPENDED';
-    /// The address is the administrator already.
-    pub const ALREADY_ADMIN: felt252 = 'ENTITY/ALREADY_ADMIN';
-    /// No hand-over of the administration is under way.
-    pub const NO_TRANSFER: felt252 = 'ENTITY/NO_TRANSFER';
-    /// The hand-over is to somebody else.
-    pub const NOT_PENDING_ADMIN: felt252 = 'ENTITY/NOT_PENDING_ADMIN';
-    /// The hand-over can only be accepted 48 hours after it began.
-    pub const TRANSFER_NOT_READY: felt252 = 'ENTITY/TRANSFER_NOT_READY';
-}
+pub mod cells;
+#[cfg(test)]
+mod tests;
 
 #[starknet::component]
 pub mod EntityRegistryComponent {
     use core::num::traits::Zero;
+    use medsync_interfaces::chain::{Head, Kind, REGISTRY_TAG};
+    use medsync_interfaces::entity_registry::{
+        ADMIN_DELAY, ADMIN_LAPSE, AdminTransferBegun, AdminTransferCancelled, AdminTransferred,
+        Entity, EntityRegistered, EntityReinstated, EntitySuspended, Errors, IEntityRegistry,
+        PROFILE_DELAY, PendingAdmin, ProfileChanged, SuccessorAnnounced,
+    };
+    use medsync_interfaces::vocabulary::Role;
+    use starknet::ContractAddress;
     use starknet::storage::{
         Map, StorageMapReadAccess, StorageMapWriteAccess, StoragePointerReadAccess,
         StoragePointerWriteAccess,
     };
-    use starknet::{ContractAddress, get_block_timestamp, get_caller_address};
-    use crate::vocabulary::Role;
-    use super::{ADMIN_DELAY, Entity, Errors, PendingAdmin};
+    use crate::chain::{HeadPacking, HeadTrait, Link, sealed};
+    use crate::context::{Context, context};
+    use crate::hash::SpongeTrait;
+    use crate::vocabulary::role_code;
+    use super::cells::EntityPacking;
 
     #[storage]
     pub struct Storage {
@@ -171,7 +32,10 @@ pub mod EntityRegistryComponent {
         /// The administrator itself stands for "nobody": the cell is never cleared, a cleared one
         /// would have to be bought again.
         EntityRegistry_pending: ContractAddress,
-        EntityRegistry_ready_at: u64,
+        /// When the hand-over began.
+        EntityRegistry_begun_at: u64,
+        EntityRegistry_successor: ContractAddress,
+        EntityRegistry_head: Head,
     }
 
     #[event]
@@ -180,128 +44,136 @@ pub mod EntityRegistryComponent {
         EntityRegistered: EntityRegistered,
         EntitySuspended: EntitySuspended,
         EntityReinstated: EntityReinstated,
+        ProfileChanged: ProfileChanged,
         AdminTransferBegun: AdminTransferBegun,
         AdminTransferCancelled: AdminTransferCancelled,
         AdminTransferred: AdminTransferred,
-    }
-
-    /// An entity was registered at `at` (unix seconds).
-    #[derive(Drop, starknet::Event)]
-    pub struct EntityRegistered {
-        #[key]
-        pub entity: ContractAddress,
-        pub role: Role,
-        pub profile_commitment: felt252,
-        pub at: u64,
-    }
-
-    /// An entity's requests are refused from now on.
-    #[derive(Drop, starknet::Event)]
-    pub struct EntitySuspended {
-        #[key]
-        pub entity: ContractAddress,
-    }
-
-    /// An entity's suspension was lifted.
-    #[derive(Drop, starknet::Event)]
-    pub struct EntityReinstated {
-        #[key]
-        pub entity: ContractAddress,
-    }
-
-    /// `new_admin` may take over from `ready_at` (unix seconds).
-    #[derive(Drop, starknet::Event)]
-    pub struct AdminTransferBegun {
-        #[key]
-        pub new_admin: ContractAddress,
-        pub ready_at: u64,
-    }
-
-    /// The hand-over to `new_admin` was called off.
-    #[derive(Drop, starknet::Event)]
-    pub struct AdminTransferCancelled {
-        #[key]
-        pub new_admin: ContractAddress,
-    }
-
-    /// The administration changed hands; `previous` is zero at deployment.
-    #[derive(Drop, starknet::Event)]
-    pub struct AdminTransferred {
-        #[key]
-        pub previous: ContractAddress,
-        #[key]
-        pub admin: ContractAddress,
+        SuccessorAnnounced: SuccessorAnnounced,
     }
 
     #[embeddable_as(EntityRegistryImpl)]
     impl EntityRegistry<
         TContractState, +HasComponent<TContractState>,
-    > of super::IEntityRegistry<ComponentState<TContractState>> {
+    > of IEntityRegistry<ComponentState<TContractState>> {
         fn register_entity(
             ref self: ComponentState<TContractState>,
             address: ContractAddress,
             role: Role,
             profile_commitment: felt252,
         ) {
-            self.assert_admin();
+            let context = context();
+            let admin = self.assert_admin(context);
             assert(address.is_non_zero(), Errors::ZERO_ADDRESS);
+            assert(address != admin, Errors::IS_ADMIN);
+            if let Option::Some(pending) = self.pending_admin() {
+                let lapsed = context.now >= pending.lapses_at;
+                assert(address != pending.address || lapsed, Errors::IS_ADMIN);
+            }
             assert(role != Role::None, Errors::BAD_ROLE);
             assert(profile_commitment.is_non_zero(), Errors::ZERO_PROFILE);
-            assert(
-                self.EntityRegistry_entities.read(address).role == Role::None,
-                Errors::ALREADY_REGISTERED,
-            );
-            let at = get_block_timestamp();
-            self
-                .EntityRegistry_entities
-                .write(address, Entity { role, suspended: false, registered_at: at });
-            self.emit(EntityRegistered { entity: address, role, profile_commitment, at });
+            let before = self.EntityRegistry_entities.read(address);
+            assert(before.role == Role::None, Errors::ALREADY_REGISTERED);
+            let Link { seq, digest } = self.begin(context, Kind::ENTITY_REGISTERED);
+            let hash = digest.pair(address.into(), role_code(role)).hash_with(profile_commitment);
+            self.EntityRegistry_head.write(sealed(seq, hash));
+            let at = context.now;
+            let entity = Entity {
+                role, suspended: false, registered_at: at, active_since: at, profiled_at: at, seq,
+            };
+            self.EntityRegistry_entities.write(address, entity);
+            self.emit(EntityRegistered { entity: address, seq, at, role, profile_commitment });
         }
 
         fn suspend_entity(ref self: ComponentState<TContractState>, address: ContractAddress) {
-            self.assert_admin();
-            let entity = self.assert_registered(address);
-            assert(!entity.suspended, Errors::ALREADY_SUSPENDED);
-            self.EntityRegistry_entities.write(address, Entity { suspended: true, ..entity });
-            self.emit(EntitySuspended { entity: address });
+            let context = context();
+            let by = self.assert_admin(context);
+            self.suspend(context, address, :by);
+        }
+
+        fn suspend_self(ref self: ComponentState<TContractState>) {
+            let context = context();
+            self.suspend(context, context.caller, by: context.caller);
         }
 
         fn reinstate_entity(ref self: ComponentState<TContractState>, address: ContractAddress) {
-            self.assert_admin();
+            let context = context();
+            self.assert_admin(context);
             let entity = self.assert_registered(address);
             assert(entity.suspended, Errors::NOT_SUSPENDED);
-            self.EntityRegistry_entities.write(address, Entity { suspended: false, ..entity });
-            self.emit(EntityReinstated { entity: address });
+            let Link { seq, digest } = self.begin(context, Kind::ENTITY_REINSTATED);
+            self.EntityRegistry_head.write(sealed(seq, digest.hash_with(address.into())));
+            let at = context.now;
+            let entity = Entity { suspended: false, active_since: at, seq, ..entity };
+            self.EntityRegistry_entities.write(address, entity);
+            self.emit(EntityReinstated { entity: address, seq, at });
+        }
+
+        fn change_profile(ref self: ComponentState<TContractState>, profile_commitment: felt252) {
+            let context = context();
+            let address = context.caller;
+            let entity = self.assert_active(address);
+            assert(profile_commitment.is_non_zero(), Errors::ZERO_PROFILE);
+            let at = context.now;
+            assert(at >= entity.profiled_at + PROFILE_DELAY, Errors::PROFILE_TOO_SOON);
+            let Link { seq, digest } = self.begin(context, Kind::PROFILE_CHANGED);
+            let hash = digest.pair(address.into(), profile_commitment).hash();
+            self.EntityRegistry_head.write(sealed(seq, hash));
+            let entity = Entity { profiled_at: at, seq, ..entity };
+            self.EntityRegistry_entities.write(address, entity);
+            self.emit(ProfileChanged { entity: address, seq, at, profile_commitment });
         }
 
         fn begin_admin_transfer(
             ref self: ComponentState<TContractState>, new_admin: ContractAddress,
         ) {
-            let admin = self.assert_admin();
+            let context = context();
+            let admin = self.assert_admin(context);
             assert(new_admin.is_non_zero(), Errors::ZERO_ADDRESS);
-            assert(new_admin != admin, Errors::ALREADY_ADMIN);
-            let ready_at = get_block_timestamp() + ADMIN_DELAY;
+            assert(new_admin != admin, Errors::IS_ADMIN);
+            self.assert_no_entity(new_admin);
+            let at = context.now;
+            let (ready_at, lapses_at) = (at + ADMIN_DELAY, at + ADMIN_LAPSE);
+            let Link { seq, digest } = self.begin(context, Kind::ADMIN_TRANSFER_BEGUN);
+            let hash = digest.pair(new_admin.into(), ready_at.into()).hash_with(lapses_at.into());
+            self.EntityRegistry_head.write(sealed(seq, hash));
             self.EntityRegistry_pending.write(new_admin);
-            self.EntityRegistry_ready_at.write(ready_at);
-            self.emit(AdminTransferBegun { new_admin, ready_at });
+            self.EntityRegistry_begun_at.write(at);
+            self.emit(AdminTransferBegun { new_admin, seq, at, ready_at, lapses_at });
         }
 
         fn cancel_admin_transfer(ref self: ComponentState<TContractState>) {
-            let admin = self.assert_admin();
-            let pending = self.pending_admin().expect(Errors::NO_TRANSFER);
+            let context = context();
+            let admin = self.assert_admin(context);
+            let new_admin = self.pending_admin().expect(Errors::NO_TRANSFER).address;
+            let Link { seq, digest } = self.begin(context, Kind::ADMIN_TRANSFER_CANCELLED);
+            self.EntityRegistry_head.write(sealed(seq, digest.hash_with(new_admin.into())));
             self.EntityRegistry_pending.write(admin);
-            self.emit(AdminTransferCancelled { new_admin: pending.address });
+            self.emit(AdminTransferCancelled { new_admin, seq, at: context.now });
         }
 
         fn accept_admin_transfer(ref self: ComponentState<TContractState>) {
+            let context = context();
             let pending = self.pending_admin().expect(Errors::NO_TRANSFER);
-            assert(get_caller_address() == pending.address, Errors::NOT_PENDING_ADMIN);
-            assert(get_block_timestamp() >= pending.ready_at, Errors::TRANSFER_NOT_READY);
+            assert(context.caller == pending.address, Errors::NOT_PENDING_ADMIN);
+            assert(context.now >= pending.ready_at, Errors::TRANSFER_NOT_READY);
+            assert(context.now < pending.lapses_at, Errors::TRANSFER_LAPSED);
+            self.assert_no_entity(pending.address);
             let previous = self.EntityRegistry_admin.read();
             // The successor's cell now equals the administrator, which says that no hand-over is
             // under way.
-            self.EntityRegistry_admin.write(pending.address);
-            self.emit(AdminTransferred { previous, admin: pending.address });
+            self.install(context, :previous, admin: pending.address);
+        }
+
+        fn announce_successor(
+            ref self: ComponentState<TContractState>, successor: ContractAddress,
+        ) {
+            let context = context();
+            self.assert_admin(context);
+            assert(successor != context.this, Errors::BAD_SUCCESSOR);
+            let Link { seq, digest } = self.begin(context, Kind::SUCCESSOR_ANNOUNCED);
+            self.EntityRegistry_head.write(sealed(seq, digest.hash_with(successor.into())));
+            self.EntityRegistry_successor.write(successor);
+            self.emit(SuccessorAnnounced { successor, seq, at: context.now });
         }
 
         fn entity(self: @ComponentState<TContractState>, address: ContractAddress) -> Entity {
@@ -317,7 +189,24 @@ pub mod EntityRegistryComponent {
             if address == self.EntityRegistry_admin.read() {
                 return Option::None;
             }
-            Option::Some(PendingAdmin { address, ready_at: self.EntityRegistry_ready_at.read() })
+            let begun_at = self.EntityRegistry_begun_at.read();
+            Option::Some(
+                PendingAdmin {
+                    address, ready_at: begun_at + ADMIN_DELAY, lapses_at: begun_at + ADMIN_LAPSE,
+                },
+            )
+        }
+
+        fn successor(self: @ComponentState<TContractState>) -> ContractAddress {
+            self.EntityRegistry_successor.read()
+        }
+
+        fn registry_head(self: @ComponentState<TContractState>) -> Head {
+            self.EntityRegistry_head.read()
+        }
+
+        fn edition(self: @ComponentState<TContractState>) -> felt252 {
+            'MedSync/2'
         }
     }
 
@@ -328,9 +217,8 @@ pub mod EntityRegistryComponent {
         /// Installs the first administrator. For the constructor only.
         fn initialize(ref self: ComponentState<TContractState>, admin: ContractAddress) {
             assert(admin.is_non_zero(), Errors::ZERO_ADDRESS);
-            self.EntityRegistry_admin.write(admin);
             self.EntityRegistry_pending.write(admin);
-            self.emit(AdminTransferred { previous: Zero::zero(), admin });
+            self.install(context(), previous: Zero::zero(), :admin);
         }
 
         /// The entity at `address`, which must have been registered, suspended or not.
@@ -342,37 +230,61 @@ pub mod EntityRegistryComponent {
             entity
         }
 
-        fn assert_admin(self: @ComponentState<TContractState>) -> ContractAddress {
+        /// The entity at `address`, which must have been registered and not be suspended.
+        fn assert_active(
+            self: @ComponentState<TContractState>, address: ContractAddress,
+        ) -> Entity {
+            let entity = self.assert_registered(address);
+            assert(!entity.suspended, Errors::SUSPENDED);
+            entity
+        }
+
+        fn assert_no_entity(self: @ComponentState<TContractState>, address: ContractAddress) {
+            let entity = self.EntityRegistry_entities.read(address);
+            assert(entity.role == Role::None, Errors::IS_ENTITY);
+        }
+
+        fn assert_admin(
+            self: @ComponentState<TContractState>, context: Context,
+        ) -> ContractAddress {
             let admin = self.EntityRegistry_admin.read();
-            assert(get_caller_address() == admin, Errors::NOT_ADMIN);
+            assert(context.caller == admin, Errors::NOT_ADMIN);
             admin
         }
-    }
-}
 
-#[cfg(test)]
-mod tests {
-    use crate::packing::MAX_TIME;
-    use crate::vocabulary::Role;
-    use super::{Entity, EntityPacking};
-
-    #[test]
-    fn entities_survive_packing() {
-        for role in array![Role::None, Role::Hospital, Role::Researcher, Role::Auditor] {
-            for suspended in array![false, true] {
-                for registered_at in array![0, 1, MAX_TIME] {
-                    let entity = Entity { role, suspended, registered_at };
-                    assert!(EntityPacking::unpack(EntityPacking::pack(entity)) == entity);
-                }
-            }
+        fn suspend(
+            ref self: ComponentState<TContractState>,
+            context: Context,
+            address: ContractAddress,
+            by: ContractAddress,
+        ) {
+            let entity = self.assert_active(address);
+            let Link { seq, digest } = self.begin(context, Kind::ENTITY_SUSPENDED);
+            self
+                .EntityRegistry_head
+                .write(sealed(seq, digest.pair(address.into(), by.into()).hash()));
+            let entity = Entity { suspended: true, seq, ..entity };
+            self.EntityRegistry_entities.write(address, entity);
+            self.emit(EntitySuspended { entity: address, seq, at: context.now, by });
         }
-    }
 
-    #[test]
-    #[should_panic(expected: 'PACK/RANGE')]
-    fn registered_at_out_of_range_panics() {
-        EntityPacking::pack(
-            Entity { role: Role::Auditor, suspended: false, registered_at: MAX_TIME + 1 },
-        );
+        fn install(
+            ref self: ComponentState<TContractState>,
+            context: Context,
+            previous: ContractAddress,
+            admin: ContractAddress,
+        ) {
+            let Link { seq, digest } = self.begin(context, Kind::ADMIN_TRANSFERRED);
+            let hash = digest.pair(previous.into(), admin.into()).hash();
+            self.EntityRegistry_head.write(sealed(seq, hash));
+            self.EntityRegistry_admin.write(admin);
+            self.emit(AdminTransferred { previous, admin, seq, at: context.now });
+        }
+
+        fn begin(self: @ComponentState<TContractState>, context: Context, kind: felt252) -> Link {
+            let head = self.EntityRegistry_head.read();
+            assert(!head.is_full(), Errors::HISTORY_FULL);
+            head.next_link(REGISTRY_TAG, context, subject: Zero::zero(), :kind)
+        }
     }
 }

@@ -2,17 +2,53 @@
 //! since 0.14.2, SNIP-37), so every hot entity fits one felt: a full `u128` below, up to 123 bits
 //! above, which stays under 2^251 and so under the field's prime.
 
+#[cfg(test)]
+mod tests;
+
 /// Largest time that a packed cell holds, in seconds: 2^40 − 1 (the year 36,812).
 pub const MAX_TIME: u64 = 0xFFFFFFFFFF;
 
 /// First value too large for the upper part of a cell: 2^123.
 pub const HIGH_BOUND: u128 = 0x8000000000000000000000000000000;
 
+const TWO_POW_128: felt252 = 0x100000000000000000000000000000000;
+
+/// What a field is multiplied by to stand above that many bits of one half of a cell.
+pub const TWO_POW_8: felt252 = 0x100;
+pub const TWO_POW_9: felt252 = 0x200;
+pub const TWO_POW_16: felt252 = 0x10000;
+pub const TWO_POW_18: felt252 = 0x40000;
+pub const TWO_POW_32: felt252 = 0x100000000;
+pub const TWO_POW_40: felt252 = 0x10000000000;
+pub const TWO_POW_41: felt252 = 0x20000000000;
+pub const TWO_POW_48: felt252 = 0x1000000000000;
+pub const TWO_POW_49: felt252 = 0x2000000000000;
+pub const TWO_POW_64: felt252 = 0x10000000000000000;
+pub const TWO_POW_80: felt252 = 0x100000000000000000000;
+pub const TWO_POW_89: felt252 = 0x20000000000000000000000;
+pub const TWO_POW_96: felt252 = 0x1000000000000000000000000;
+pub const TWO_POW_104: felt252 = 0x100000000000000000000000000;
+pub const TWO_POW_112: felt252 = 0x10000000000000000000000000000;
+pub const TWO_POW_113: felt252 = 0x20000000000000000000000000000;
+pub const TWO_POW_116: felt252 = 0x100000000000000000000000000000;
+pub const TWO_POW_117: felt252 = 0x200000000000000000000000000000;
+
+/// What half a cell is divided by to take a field of that many bits off its lower end.
+pub const SPLIT_1: NonZero<u128> = 0x2;
+pub const SPLIT_2: NonZero<u128> = 0x4;
+pub const SPLIT_3: NonZero<u128> = 0x8;
+pub const SPLIT_8: NonZero<u128> = 0x100;
+pub const SPLIT_16: NonZero<u128> = 0x10000;
+pub const SPLIT_32: NonZero<u128> = 0x100000000;
+pub const SPLIT_40: NonZero<u128> = 0x10000000000;
+pub const SPLIT_64: NonZero<u128> = 0x10000000000000000;
+pub const SPLIT_91: NonZero<u128> = 0x80000000000000000000000;
+
 /// One felt of a lower part of 128 bits and an upper part of at most 123. Packing is arithmetic on
 /// felts, which never overflows and costs a tenth of the same on integers: the parts' widths are
 /// their types', and what no type bounds goes through `packed_time` or `packed_high`.
 pub fn join(low: felt252, high: felt252) -> felt252 {
-    low + high * 0x100000000000000000000000000000000
+    low + high * TWO_POW_128
 }
 
 /// The two parts that `join` put together, lower first.
@@ -39,39 +75,5 @@ pub fn bit(flag: bool) -> felt252 {
         1
     } else {
         0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{HIGH_BOUND, MAX_TIME, bit, join, packed_high, packed_time, split};
-
-    const MAX: u128 = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF;
-
-    #[test]
-    fn join_and_split_are_inverse() {
-        for low in array![0, 1, 2, MAX - 1, MAX] {
-            for high in array![0, 1, 2, HIGH_BOUND - 2, HIGH_BOUND - 1] {
-                assert!(split(join(low.into(), packed_high(high))) == (low, high));
-            }
-        }
-    }
-
-    #[test]
-    #[should_panic(expected: 'PACK/RANGE')]
-    fn high_part_out_of_range_panics() {
-        packed_high(HIGH_BOUND);
-    }
-
-    #[test]
-    fn times_and_bits() {
-        assert!(packed_time(MAX_TIME) == MAX_TIME.into());
-        assert!(bit(true) == 1 && bit(false) == 0);
-    }
-
-    #[test]
-    #[should_panic(expected: 'PACK/RANGE')]
-    fn time_out_of_range_panics() {
-        packed_time(MAX_TIME + 1);
     }
 }

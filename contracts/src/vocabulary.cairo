@@ -1,77 +1,11 @@
-//! The words every part shares: purposes, data categories, roles, decisions and reasons.
+//! Codes and bounds of the shared words.
 
-/// What an entity is in the field. `None` is the role of an address that was never registered.
-#[derive(Copy, Drop, Serde, PartialEq, Debug)]
-pub enum Role {
-    None,
-    Hospital,
-    Researcher,
-    Auditor,
-}
+#[cfg(test)]
+mod tests;
+use medsync_interfaces::consent_registry::{ConsentStatus, EmergencyChoice};
+use medsync_interfaces::vocabulary::{ALL_CATEGORIES, Decision, Reason, Role};
 
-/// The answer to "may this be used?". `NoConsent` means that the patient never said anything about
-/// it; `Deny` that something says no.
-#[derive(Copy, Drop, Serde, PartialEq, Debug)]
-pub enum Decision {
-    Permit,
-    Deny,
-    NoConsent,
-    Emergency,
-}
-
-/// Why a decision fell as it did. The order is part of the log's hash: append, never reorder.
-#[derive(Copy, Drop, Serde, PartialEq, Debug)]
-pub enum Reason {
-    /// A live consent covers the request (and, where it asks for pay, the patient was paid).
-    Granted,
-    /// A hospital broke the glass.
-    BreakGlass,
-    /// No consent was ever given for this patient, grantee and purpose.
-    NeverGiven,
-    /// The grantee was never registered.
-    EntityUnknown,
-    /// The administrator suspended the entity.
-    EntitySuspended,
-    /// The patient withdrew the consent.
-    Withdrawn,
-    /// Somebody else (a delegate) revoked it for the patient.
-    Revoked,
-    /// It was given before the patient's latest `revoke_all`.
-    AllRevoked,
-    /// Its window has not begun.
-    NotStarted,
-    /// Its window is over.
-    Expired,
-    /// It does not cover every requested category.
-    CategoryNotCovered,
-    /// Its last permitted use is consumed.
-    UsesExhausted,
-    /// The request names other reward terms than the consent does.
-    CampaignMismatch,
-    /// The campaign cannot pay for one more access.
-    RewardUnfunded,
-    /// The campaign was closed.
-    CampaignClosed,
-    /// The campaign's terms have expired.
-    CampaignExpired,
-    /// The funder's allowance for this accessor does not cover one more access.
-    AllowanceExceeded,
-    /// The pool panicked or answered nonsense.
-    PoolFailed,
-    /// Only hospitals may break the glass.
-    NotHospital,
-    /// The patient opted out of emergency access in advance.
-    EmergencyOptOut,
-}
-
-/// Purpose of an emergency access: HL7 v3-ActReason "break the glass".
-pub const BREAK_THE_GLASS: felt252 = 'BTG';
-
-/// Every published data category: bits 0–5 are the six groups of EHDS Art. 14, bits 6–15 FHIR
-/// resource groups (table in `docs/spec.md`).
-pub const ALL_CATEGORIES: u32 = 0xFFFF;
-
-/// Whether `code` is one of the HL7 v3-ActReason codes that MedSync accepts as a purpose.
+/// Whether `code` is one of the HL7 v3-ActReason codes that consents and requests may have.
 pub fn is_purpose(code: felt252) -> bool {
     // Research first: it is what most requests are for, and each comparison costs.
     code == 'HRESCH'
@@ -82,7 +16,6 @@ pub fn is_purpose(code: felt252) -> bool {
         || code == 'DSRCH'
         || code == 'POARCH'
         || code == 'ETREAT'
-        || code == BREAK_THE_GLASS
         || code == 'CAREMGT'
         || code == 'HPAYMT'
         || code == 'HOPERAT'
@@ -90,6 +23,53 @@ pub fn is_purpose(code: felt252) -> bool {
         || code == 'PUBHLTH'
         || code == 'PATRQT'
         || code == 'FAMRQT'
+}
+
+/// Every purpose, in the order of their bits among a patient's refused purposes.
+pub fn purposes() -> Span<felt252> {
+    [
+        'HRESCH', 'CLINTRCH', 'TREAT', 'BIORCH', 'TRANSRCH', 'DSRCH', 'POARCH', 'ETREAT', 'CAREMGT',
+        'HPAYMT', 'HOPERAT', 'HQUALIMP', 'PUBHLTH', 'PATRQT', 'FAMRQT',
+    ]
+        .span()
+}
+
+/// The bit of a purpose among a patient's refused purposes; zero for what is no purpose. Without a
+/// loop, because every request to a patient who refuses any purpose asks for it.
+pub fn purpose_bit(purpose: felt252) -> u16 {
+    if purpose == 'HRESCH' {
+        0x1
+    } else if purpose == 'CLINTRCH' {
+        0x2
+    } else if purpose == 'TREAT' {
+        0x4
+    } else if purpose == 'BIORCH' {
+        0x8
+    } else if purpose == 'TRANSRCH' {
+        0x10
+    } else if purpose == 'DSRCH' {
+        0x20
+    } else if purpose == 'POARCH' {
+        0x40
+    } else if purpose == 'ETREAT' {
+        0x80
+    } else if purpose == 'CAREMGT' {
+        0x100
+    } else if purpose == 'HPAYMT' {
+        0x200
+    } else if purpose == 'HOPERAT' {
+        0x400
+    } else if purpose == 'HQUALIMP' {
+        0x800
+    } else if purpose == 'PUBHLTH' {
+        0x1000
+    } else if purpose == 'PATRQT' {
+        0x2000
+    } else if purpose == 'FAMRQT' {
+        0x4000
+    } else {
+        0
+    }
 }
 
 /// Whether `categories` is a non-empty set of published categories.
@@ -102,8 +82,8 @@ pub fn is_subset(part: u32, whole: u32) -> bool {
     part & whole == part
 }
 
-/// A role as a small number, for packing.
-pub fn role_code(role: Role) -> u8 {
+/// A role's place in its enum.
+pub fn role_code(role: Role) -> felt252 {
     match role {
         Role::None => 0,
         Role::Hospital => 1,
@@ -113,13 +93,16 @@ pub fn role_code(role: Role) -> u8 {
 }
 
 /// The role that `role_code` packed.
-pub fn role_from_code(code: u8) -> Role {
-    match code {
-        0 => Role::None,
-        1 => Role::Hospital,
-        2 => Role::Researcher,
-        3 => Role::Auditor,
-        _ => core::panic_with_felt252('PACK/RANGE'),
+pub fn role_from_code(code: u128) -> Role {
+    if code == 1 {
+        Role::Hospital
+    } else if code == 2 {
+        Role::Researcher
+    } else if code == 3 {
+        Role::Auditor
+    } else {
+        assert(code == 0, 'PACK/RANGE');
+        Role::None
     }
 }
 
@@ -138,92 +121,72 @@ pub fn reason_code(reason: Reason) -> felt252 {
     match reason {
         Reason::Granted => 0,
         Reason::BreakGlass => 1,
-        Reason::NeverGiven => 2,
-        Reason::EntityUnknown => 3,
-        Reason::EntitySuspended => 4,
-        Reason::Withdrawn => 5,
-        Reason::Revoked => 6,
-        Reason::AllRevoked => 7,
-        Reason::NotStarted => 8,
-        Reason::Expired => 9,
-        Reason::CategoryNotCovered => 10,
-        Reason::UsesExhausted => 11,
-        Reason::CampaignMismatch => 12,
-        Reason::RewardUnfunded => 13,
-        Reason::CampaignClosed => 14,
-        Reason::CampaignExpired => 15,
-        Reason::AllowanceExceeded => 16,
-        Reason::PoolFailed => 17,
-        Reason::NotHospital => 18,
-        Reason::EmergencyOptOut => 19,
+        Reason::EntityUnknown => 2,
+        Reason::EntitySuspended => 3,
+        Reason::PurposeRefused => 4,
+        Reason::NeverGiven => 5,
+        Reason::Refused => 6,
+        Reason::Withdrawn => 7,
+        Reason::Revoked => 8,
+        Reason::AllRevoked => 9,
+        Reason::NotStarted => 10,
+        Reason::Expired => 11,
+        Reason::CategoryNotCovered => 12,
+        Reason::CampaignMismatch => 13,
+        Reason::UsesExhausted => 14,
+        Reason::RewardUnfunded => 15,
+        Reason::CampaignExpired => 16,
+        Reason::NotHospital => 17,
+        Reason::HospitalTooNew => 18,
+        Reason::EmergencyRefused => 19,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{
-        ALL_CATEGORIES, Decision, Reason, Role, are_categories, decision_code, is_purpose,
-        is_subset, reason_code, role_code, role_from_code,
-    };
-
-    /// The code of an enum as Serde writes it: the log's hash and the ABI must agree.
-    fn serialized<T, +Serde<T>, +Drop<T>>(value: T) -> felt252 {
-        let mut felts = array![];
-        value.serialize(ref felts);
-        *felts[0]
+/// A status' place in its enum.
+pub fn status_code(status: ConsentStatus) -> felt252 {
+    match status {
+        ConsentStatus::None => 0,
+        ConsentStatus::Given => 1,
+        ConsentStatus::Withdrawn => 2,
+        ConsentStatus::Revoked => 3,
+        ConsentStatus::Refused => 4,
     }
+}
 
-    #[test]
-    fn codes_are_serde_indices() {
-        for decision in array![
-            Decision::Permit, Decision::Deny, Decision::NoConsent, Decision::Emergency,
-        ] {
-            assert!(decision_code(decision) == serialized(decision));
-        }
-        for reason in array![
-            Reason::Granted, Reason::BreakGlass, Reason::NeverGiven, Reason::EntityUnknown,
-            Reason::EntitySuspended, Reason::Withdrawn, Reason::Revoked, Reason::AllRevoked,
-            Reason::NotStarted, Reason::Expired, Reason::CategoryNotCovered, Reason::UsesExhausted,
-            Reason::CampaignMismatch, Reason::RewardUnfunded, Reason::CampaignClosed,
-            Reason::CampaignExpired, Reason::AllowanceExceeded, Reason::PoolFailed,
-            Reason::NotHospital, Reason::EmergencyOptOut,
-        ] {
-            assert!(reason_code(reason) == serialized(reason));
-        }
-        for role in array![Role::None, Role::Hospital, Role::Researcher, Role::Auditor] {
-            assert!(role_code(role).into() == serialized(role));
-            assert!(role_from_code(role_code(role)) == role);
-        }
+/// The status that `status_code` packed.
+pub fn status_from_code(code: u128) -> ConsentStatus {
+    // Given first: it is what most requests find.
+    if code == 1 {
+        ConsentStatus::Given
+    } else if code == 0 {
+        ConsentStatus::None
+    } else if code == 2 {
+        ConsentStatus::Withdrawn
+    } else if code == 3 {
+        ConsentStatus::Revoked
+    } else {
+        assert(code == 4, 'PACK/RANGE');
+        ConsentStatus::Refused
     }
+}
 
-    #[test]
-    #[should_panic(expected: 'PACK/RANGE')]
-    fn role_out_of_range_panics() {
-        role_from_code(4);
+/// An emergency choice's place in its enum.
+pub fn choice_code(choice: EmergencyChoice) -> felt252 {
+    match choice {
+        EmergencyChoice::EveryHospital => 0,
+        EmergencyChoice::NamedHospitals => 1,
+        EmergencyChoice::Nobody => 2,
     }
+}
 
-    #[test]
-    fn purposes() {
-        for code in array![
-            'TREAT', 'ETREAT', 'BTG', 'CAREMGT', 'HPAYMT', 'HOPERAT', 'HQUALIMP', 'PUBHLTH',
-            'HRESCH', 'CLINTRCH', 'BIORCH', 'TRANSRCH', 'DSRCH', 'POARCH', 'PATRQT', 'FAMRQT',
-        ] {
-            assert!(is_purpose(code));
-        }
-        for code in array![0, 1, 'treat', 'HMARKT', 'TREAT ', -1] {
-            assert!(!is_purpose(code));
-        }
-    }
-
-    #[test]
-    fn categories() {
-        assert!(!are_categories(0));
-        assert!(are_categories(1));
-        assert!(are_categories(ALL_CATEGORIES));
-        assert!(!are_categories(ALL_CATEGORIES + 1));
-        assert!(!are_categories(0xFFFFFFFF));
-        assert!(is_subset(0b0101, 0b1101));
-        assert!(is_subset(0b0101, 0b0101));
-        assert!(!is_subset(0b0111, 0b1101));
+/// The choice that `choice_code` packed.
+pub fn choice_from_code(code: u128) -> EmergencyChoice {
+    if code == 0 {
+        EmergencyChoice::EveryHospital
+    } else if code == 1 {
+        EmergencyChoice::NamedHospitals
+    } else {
+        assert(code == 2, 'PACK/RANGE');
+        EmergencyChoice::Nobody
     }
 }

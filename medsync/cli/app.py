@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,14 @@ from medsync.errors import ExitCode, MedSyncError
 
 app = typer.Typer(name="medsync", cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
 
+
+#: What the first edition's options and commands became.
+_REPLACED: Final = {
+    "--any-pool": "Consents may name only pools that MedSync deployed: see medsync pool list.",
+    "--justification": "Break the glass first, then give the reason with medsync access justify.",
+    "opt-out": "medsync consent emergency choose says who may break the glass: every, named or nobody.",
+    "allow": "medsync pool allowance add moves uses to an accessor, allowance remove takes them back.",
+}
 
 #: Why a stream without a name, which is standard output, cannot be written.
 _UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
@@ -200,4 +209,8 @@ class _UsageError(MedSyncError):
 def _usage(error: typer.TyperException) -> MedSyncError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "medsync"
-    return _UsageError(error.format_message(), hint=f"See {path} --help.")
+    message = error.format_message()
+    # The name is quoted in typer's message of a command, and stands behind a colon in that of an option.
+    unknown = re.search(r"No such (?:option: |command ')(\S+?)'?(?:\.| |$)", message)
+    became = _REPLACED.get(unknown[1], "") if unknown else ""
+    return _UsageError(message, hint=f"{became} See {path} --help.".lstrip())

@@ -24,7 +24,7 @@ from medsync.starknet.transactions import Account
 ME: Final = "me"
 
 
-class Chain:
+class ChainAccess:
     """The node that the options name, connected to when it is first needed and left at the end."""
 
     def __init__(self, options: Options) -> None:

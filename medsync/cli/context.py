@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -67,6 +68,17 @@ class Context(Contracts):
                 return await account.result(receipt, *invocations)
             finally:
                 _keep(account)
+
+    @contextlib.contextmanager
+    def keeping(self, account: Account) -> Iterator[None]:
+        """Have nothing that is sent in the block be lost, where something else than `send` sends it."""
+        try:
+            yield
+        except BaseException:
+            self.sent.extend(account.unsettled)
+            raise
+        finally:
+            _keep(account)
 
 
 def _keep(account: Account) -> None:

@@ -1,32 +1,36 @@
-"""What a command uses of a deployment: its record, clients of its contracts, and their history."""
+"""What a command uses of a deployment: its record, clients of its contracts, and their histories."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from medsync.cli.chain import Chain
+from medsync.cli.chain import ChainAccess
 from medsync.deployment import record as records
-from medsync.errors import InputError, NetworkError, VerificationError
-from medsync.log.exports import PatientExport
-from medsync.log.fetch import fetch_events, fetch_log
+from medsync.deployment.token import Token, describe_token
+from medsync.errors import InputError, VerificationError
+from medsync.log.fetch import fetch_events, fetch_patient, fetch_registry
+from medsync.log.histories import Checkpoint, History, PatientHistory
+from medsync.protocol.chains import Chain
 from medsync.protocol.events import (
-    AllConsentsRevoked,
-    ConsentAdded,
-    ConsentEvent,
-    ConsentRevoked,
+    CampaignCloseAnnounced,
+    CampaignOpened,
     Event,
+    LogEntry,
+    RegistryEvent,
     selector_of,
 )
 from medsync.protocol.felt import decode_short_string
-from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
+from medsync.protocol.vocabulary import Decision, Purpose
+from medsync.starknet.clients import MedSyncClient, RewardPoolClient
 from medsync.starknet.network import NETWORKS, STRK_TOKEN
-from medsync.starknet.rpc import is_deployed
+from medsync.starknet.rpc import is_deployed, newest_block
 
 E = TypeVar("E", bound=Event)
 
 
-class Contracts(Chain):
+class Contracts(ChainAccess):
     """The deployment that the options name, on the node's chain."""
 
     #: Whether the recorded contracts were found on a devnet, which may have been restarted since.
@@ -66,22 +70,27 @@ class Contracts(Chain):
         address = (await self.record()).medsync
         return MedSyncClient(address, await self._sender(signing))
 
-    async def pool(self, *, signing: bool = False) -> RewardPoolClient:
-        """The reward pool, with the account if something is to be signed."""
-        address = (await self.record()).reward_pool
-        return RewardPoolClient(address, await self._sender(signing))
+    async def pool(self, address: int | None = None, *, signing: bool = False) -> RewardPoolClient:
+        """A reward pool, the recorded one unless another is meant, with the account if something is signed.
 
-    async def token(self, *, signing: bool = False) -> Erc20Client:
-        """The token the reward pool holds, with the account if something is to be signed."""
-        return Erc20Client((await self.record()).request.token, await self._sender(signing))
+        Raises VerificationError unless MedSync deployed it: another contract may promise and not pay.
+        """
+        chosen = (await self.record()).reward_pool if address is None else address
+        if not await (await self.medsync()).is_pool(chosen):
+            raise VerificationError(
+                f"The pool at {chosen:#x} was not deployed by MedSync: it may promise and not pay.",
+                hint="`medsync pool list` shows the pools that were.",
+            )
+        return RewardPoolClient(chosen, await self._sender(signing))
 
-    async def token_unit(self) -> tuple[int, str]:
-        """The token's decimal places, and what it is called here."""
-        token = await self.token()
-        decimals = await token.decimals()
-        if decimals >= 2**8:
-            raise NetworkError(f"The token {token.address:#x} says it has {decimals:#x} decimal places.")
-        return decimals, "STRK" if token.address == STRK_TOKEN else "tokens"
+    async def token(self, pool: RewardPoolClient) -> Token:
+        """The token that a pool holds. Warns of one that calls itself STRK and is another."""
+        token = await describe_token(pool.client, await pool.token())
+        if "STRK" in token.symbol.upper() and token.address != STRK_TOKEN:
+            self.say(
+                f"The token {token.address:#x} calls itself {token.symbol}, but it is not Starknet's STRK."
+            )
+        return token
 
     async def events(self, *kinds: type[E], patient: int | None = None) -> list[E]:
         """MedSync's events of some kinds, all or one patient's, in the chain's order."""
@@ -97,15 +106,65 @@ class Contracts(Chain):
         )
         return [cast("E", event) for event in found]
 
-    async def history(self, patient: int) -> PatientExport:
-        """A patient's consents and log, the log proven complete."""
+    async def history(self, patient: int, known: Mapping[Chain, Checkpoint] | None = None) -> PatientHistory:
+        """A patient's consents and accesses, and the registry, proven complete as of the newest block.
+
+        With `known`, only what follows these checkpoints. Where several nodes are given, all must answer the
+        same heads.
+        """
         record, connection = await self.record(), await self.connection()
         with self.busy("Reading events"):
-            log = await fetch_log(connection.client, record.medsync, patient, from_block=record.first_block)
-            consents: list[ConsentEvent] = await self.events(
-                ConsentAdded, ConsentRevoked, AllConsentsRevoked, patient=patient
+            nodes = (connection.client, *connection.others)
+            newest = min([(await newest_block(node)).number for node in nodes])
+            return await fetch_patient(
+                connection.client,
+                record.medsync,
+                patient,
+                from_block=record.first_block,
+                to_block=newest,
+                known=known,
+                others=connection.others,
             )
-        return PatientExport(log.chain_id, log.contract, patient, log.head, log.entries, tuple(consents))
+
+    async def registry(self) -> History[RegistryEvent]:
+        """The registry's history, proven complete as of the newest block."""
+        record, connection = await self.record(), await self.connection()
+        with self.busy("Reading events"):
+            return await fetch_registry(connection.client, record.medsync, from_block=record.first_block)
+
+    async def opened_campaigns(self, pool: int, campaigns: Sequence[int]) -> list[CampaignOpened]:
+        """How a pool's campaigns with these ids were opened, as far as the node tells."""
+        found = await self._found(pool, "RewardPool", [[selector_of(CampaignOpened)], list(campaigns)])
+        return [event for event in found if isinstance(event, CampaignOpened)]
+
+    async def announced_closings(self) -> list[tuple[RewardPoolClient, CampaignCloseAnnounced]]:
+        """Every announcement that a campaign of the recorded pools closes, with its pool."""
+        return [
+            (await self.pool(recorded.address), event)
+            for recorded in (await self.record()).pools
+            for event in await self._found(
+                recorded.address, "RewardPool", [[selector_of(CampaignCloseAnnounced)]]
+            )
+            if isinstance(event, CampaignCloseAnnounced)
+        ]
+
+    async def emergencies(self, patient: int | None = None) -> list[LogEntry]:
+        """Every emergency access, or those of one patient, as far as the node tells."""
+        keys = [[selector_of(LogEntry)], [] if patient is None else [patient], [], [Purpose.BTG.felt]]
+        found = await self._found((await self.record()).medsync, "MedSync", keys)
+        return [
+            event for event in found if isinstance(event, LogEntry) and event.decision is Decision.EMERGENCY
+        ]
+
+    async def _found(self, address: int, contract: str, keys: Sequence[Sequence[int]]) -> list[Event]:
+        record, connection = await self.record(), await self.connection()
+        return await fetch_events(
+            connection.client,
+            {address: contract},
+            from_block=record.first_block,
+            keys=keys,
+            timestamps=False,
+        )
 
     async def _sender(self, signing: bool) -> Any:
         return await self.account() if signing else (await self.connection()).client

@@ -34,13 +34,21 @@ LINE: Final = 1_000
 
 #: Fields whose integers are times, amounts and plain numbers; all others are felts.
 TIMES: Final = frozenset(
-    {"at", "starts_at", "expires_at", "registered_at", "ready_at", "closing_at", "timestamp", "anchored_at"}
+    {
+        *("at", "starts_at", "expires_at", "campaign_expires_at", "open_until", "deadline"),
+        *("registered_at", "active_since", "profiled_at", "ready_at", "lapses_at", "closing_at"),
+        *("timestamp", "anchored_at"),
+    }
 )
-AMOUNTS: Final = frozenset({"amount", "rate", "remaining", "patient_share", "custodian_share", "refunded"})
+AMOUNTS: Final = frozenset(
+    {"amount", "rate", "share", "payee_share", "custodian_share", "refunded", "claimable"}
+)
 NUMBERS: Final = frozenset(
     {
-        *("version", "epoch", "nonce", "max_uses", "uses"),
-        *("seq", "count", "paid_count", "custodian_bps", "block_number"),
+        *("version", "generation", "counter", "floor", "delegate_epoch", "epoch", "nonce"),
+        *("max_uses", "uses", "left", "paid", "base", "settled", "custodian_settled"),
+        *("granted", "taken", "spent", "custodian_bps"),
+        *("seq", "count", "emergency", "registration", "block_number"),
         *("size", "threshold", "nodes", "node", "signers"),
     }
 )
@@ -170,6 +178,10 @@ def shown(value: Any, *, short: bool = False) -> str:
         return f"{text[:8]}…{text[-6:]}"
     if isinstance(value, Amount):
         return str(value)
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={shown(content, short=short)}" for name, content in value.items())
+    if _is_table(value):
+        return "; ".join(shown(row, short=short) for row in value)
     value = plain(value)
     if value is None or value == []:
         return "-"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ import typer
 from medsync.errors import InputError
 from medsync.protocol.commitments import Domain, Opening, parse_json
 from medsync.protocol.felt import InvalidValue, parse_felt
-from medsync.protocol.vocabulary import Category, Power, Purpose
+from medsync.protocol.vocabulary import Category, EmergencyChoice, Power, Purpose
 from medsync.storage.files import NewFile, is_there, read_bytes
 from medsync.storage.versions import UnsupportedVersion, check_form
 
@@ -26,7 +26,16 @@ _CENTURY: Final = 100 * 366 * 86_400
 
 TIME_HELP: Final = "ISO 8601 (2027-01-31 or 2027-01-31T12:00:00Z), unix seconds, now, or +30d (s m h d w y)."
 ADDRESS_HELP: Final = "0x…, the name of an account, devnet:<n>, or me."
+STUDY_HELP: Final = "0x…, or the opening that consent study new wrote."
 COMMITMENT_HELP: Final = "A commitment (0x…), an opening, or any file: it is committed to with a new salt."
+
+
+#: What a patient can choose for emergencies, as it is typed.
+EMERGENCY_CHOICES: Final = {
+    "every": EmergencyChoice.EVERY_HOSPITAL,
+    "named": EmergencyChoice.NAMED_HOSPITALS,
+    "nobody": EmergencyChoice.NOBODY,
+}
 
 
 class Unit(StrEnum):
@@ -38,7 +47,11 @@ class Unit(StrEnum):
 
 def complete_purpose(incomplete: str) -> list[tuple[str, str]]:
     """The purposes that begin with what was typed."""
-    return [(str(purpose), purpose.display) for purpose in Purpose if purpose.startswith(incomplete.upper())]
+    return [
+        (str(purpose), purpose.display)
+        for purpose in Purpose
+        if purpose.is_consentable and purpose.startswith(incomplete.upper())
+    ]
 
 
 def complete_categories(incomplete: str) -> list[str]:
@@ -73,6 +86,10 @@ CategoriesText = Annotated[
         help="Data categories by name, with commas; or ALL.",
         autocompletion=complete_categories,
     ),
+]
+StudyText = Annotated[
+    str,
+    typer.Option("--study", help="The study, exactly as in the consent; 0x0 is a broad one. " + STUDY_HELP),
 ]
 UnitChoice = Annotated[
     Unit, typer.Option("--unit", help="Count amounts in whole tokens or in the smallest unit.")
@@ -142,11 +159,30 @@ def amount(text: str, name: str, decimals: int, unit: Unit | None = None) -> int
 
 
 def purpose(text: str) -> Purpose:
-    """A purpose by its code, in any case."""
-    try:
-        return Purpose(text.upper())
-    except ValueError:
-        _refuse("--purpose", text, f"one of {', '.join(Purpose)}.")
+    """A purpose that consents and requests can have, by its code, in any case."""
+    consentable = [purpose for purpose in Purpose if purpose.is_consentable]
+    if text.upper() == Purpose.BTG:
+        _refuse("--purpose", text, "it needs no consent: `medsync access emergency` breaks the glass.")
+    if text.upper() not in consentable:
+        _refuse("--purpose", text, f"one of {', '.join(consentable)}.")
+    return Purpose(text.upper())
+
+
+def emergency_choice(text: str) -> EmergencyChoice:
+    """Who may break the glass: every, named or nobody, in any case."""
+    if text.lower() not in EMERGENCY_CHOICES:
+        _refuse("CHOICE", text, f"one of {', '.join(EMERGENCY_CHOICES)}.")
+    return EMERGENCY_CHOICES[text.lower()]
+
+
+def study(text: str, name: str = "--study") -> int:
+    """A study by its felt, or by an opening that those who run it hand out. Zero is a broad consent.
+
+    Everybody who takes part must name the same felt: no new commitment is made here.
+    """
+    if text[:2] in ("0x", "0X"):
+        return felt(text, name)
+    return read_opening(Path(text), name, Domain.STUDY, STUDY_HELP).commitment
 
 
 def categories(text: str, name: str = "--categories") -> Category:
@@ -190,24 +226,36 @@ def commitment(text: str, name: str, domain: Domain) -> tuple[int, NewFile | Non
     except InputError as error:
         raise InputError(error.message, hint=COMMITMENT_HELP) from None
     if _is_opening(path, content):
-        return _of_domain(_opening(content, path, name), domain, path, name), None
+        return read_opening(path, name, domain, COMMITMENT_HELP).commitment, None
     kept = Path(f"{path}.{domain.name.lower()}.opening.json")
     if is_there(kept):
-        known = _opening(read_bytes(kept, f"{name}:"), kept, name)
+        known = read_opening(kept, name, domain, COMMITMENT_HELP)
         if known.value != content:
             raise InputError(
                 f"{name}: {kept} does not open {path}.", hint="Move it away to make a new commitment."
             )
-        return _of_domain(known, domain, kept, name), None
+        return known.commitment, None
     opening = Opening.of(domain, content)
     return opening.commitment, NewFile(kept, f"{opening.to_json()}\n".encode(), f"{name}:", private=True)
 
 
-def _of_domain(opening: Opening, domain: Domain, path: Path, name: str) -> int:
+def read_opening(path: Path, name: str, domain: Domain, what: str) -> Opening:
+    """The opening of a commitment in a file, once it is known to open it; `what` says what to write."""
+    try:
+        return read_any_opening(path, name, (domain,))
+    except InputError as error:
+        error.hint = error.hint or f"Write {what}"
+        raise
+
+
+def read_any_opening(path: Path, name: str, domains: Sequence[Domain]) -> Opening:
+    """The opening in a file, of a commitment of one of these domains, once it is known to open it."""
+    opening = _opening(read_bytes(path, f"{name}:"), path, name)
     opening.verify()
-    if opening.domain is not domain:
-        raise InputError(f"{name}: {path} opens a {opening.domain.name} commitment, not a {domain.name} one.")
-    return opening.commitment
+    if opening.domain not in domains:
+        wanted = " or ".join(f"a {domain.name}" for domain in domains)
+        raise InputError(f"{name}: {path} opens a {opening.domain.name} commitment, not {wanted} one.")
+    return opening
 
 
 def _is_opening(path: Path, content: bytes) -> bool:

@@ -1,27 +1,32 @@
 """Deploying: from artifacts to contracts on a network, with a record that can be trusted at every moment.
 
-Addresses follow from class, constructor arguments and salt alone (the universal deployer, not `unique`), so
-nothing can be deployed twice: a deployment that died is run again, asks the chain what is there already, and
-sends only the rest.
+Addresses are known before anything is sent, so nothing can be deployed twice: a deployment that died is run
+again, asks the chain what is there already, and sends only the rest. The addresses of MedSync and
+PrivateAnchor follow from class, constructor arguments and salt alone (the universal deployer, not `unique`).
+MedSync takes only pools that it deployed itself (`create_pool`): their addresses follow from MedSync's, the
+token, the salt, and the account that has them created.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, Literal
 
-from starknet_py.common import create_casm_class
+from starknet_py.common import create_casm_class, create_sierra_compiled_contract
 from starknet_py.hash.address import compute_address
 from starknet_py.hash.casm_class_hash import compute_casm_class_hash
+from starknet_py.hash.transaction import TransactionHashPrefix, compute_declare_v3_transaction_hash
 from starknet_py.net.client_models import (
+    Call,
     EstimatedFee,
     ResourceBoundsMapping,
     SierraContractClass,
@@ -42,7 +47,9 @@ from medsync.deployment.record import (
     DeclaredClass,
     DeployedContract,
     IncludedTransaction,
+    OwnContractName,
     Pending,
+    Pool,
     Quorum,
     Record,
     Request,
@@ -55,11 +62,13 @@ from medsync.deployment.record import (
 from medsync.deployment.token import NotAToken, Token, read_token
 from medsync.errors import ContractError, InputError, VerificationError
 from medsync.protocol.felt import decode_short_string
+from medsync.protocol.hashing import poseidon, starknet_keccak
 from medsync.protocol.src5 import interface_id
 from medsync.starknet.account_deployment import account_state
 from medsync.starknet.anchor import PrivateAnchorClient
 from medsync.starknet.clients import ContractClient, MedSyncClient, RewardPoolClient
 from medsync.starknet.fees import InsufficientBalance
+from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.rpc import (
     CLASS_NOT_FOUND,
     asking,
@@ -70,14 +79,13 @@ from medsync.starknet.transport import TRANSACTION_NOT_FOUND
 
 #: SRC-5 interfaces that each contract must answer for.
 INTERFACES: Final[Mapping[ContractName, tuple[str, ...]]] = {
-    MEDSYNC: ("ISRC5", "IEntityRegistry", "IConsentRegistry", "IAccessLog"),
+    MEDSYNC: ("ISRC5", "IEntityRegistry", "IConsentRegistry", "IAccessLog", "IRewardBudgets"),
     REWARD_POOL: ("ISRC5", "IRewardPool"),
     PRIVATE_ANCHOR: ("ISRC5", "IPrivateAnchor"),
 }
 
-_CLIENTS: Final[Mapping[ContractName, type[ContractClient]]] = {
+_CLIENTS: Final[Mapping[OwnContractName, type[ContractClient]]] = {
     MEDSYNC: MedSyncClient,
-    REWARD_POOL: RewardPoolClient,
     PRIVATE_ANCHOR: PrivateAnchorClient,
 }
 
@@ -95,32 +103,42 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Step:
-    """One transaction of a deployment: declare a class, or deploy a contract to an address known before."""
+    """One transaction of a deployment."""
 
-    action: Literal["declare", "deploy"]
+    action: Literal["declare", "deploy", "create"]
     contract: ContractName
     artifact: Artifact
+    #: Where the contract will be; zero for a class.
     address: int = 0
     constructor: Mapping[str, int] = field(default_factory=dict)
     salt: int = 0
 
     @property
     def name(self) -> str:
-        return f"{self.action} {self.contract}"
+        name = f"{self.action} {self.contract}"
+        return f"{name} for {self.constructor['token']:#x}" if self.action == "create" else name
 
 
 def steps(request: Request) -> tuple[Step, ...]:
     """Everything a deployment does, in order. Raises InputError if the artifacts are missing."""
-    log, pool = artifacts.verified(MEDSYNC), artifacts.verified(REWARD_POOL)
-    log_arguments = {"admin": request.admin}
-    log_address = address_of(log.class_hash, log_arguments, request.salt)
-    pool_arguments = {"token": request.token, "log": log_address}
-    pool_address = address_of(pool.class_hash, pool_arguments, request.salt)
+    medsync, pool = artifacts.verified(MEDSYNC), artifacts.verified(REWARD_POOL)
+    medsync_arguments = {"admin": request.admin, "pool_class": pool.class_hash}
+    medsync_address = address_of(medsync.class_hash, medsync_arguments, request.salt)
     always = (
-        Step("declare", MEDSYNC, log),
         Step("declare", REWARD_POOL, pool),
-        Step("deploy", MEDSYNC, log, log_address, log_arguments, request.salt),
-        Step("deploy", REWARD_POOL, pool, pool_address, pool_arguments, request.salt),
+        Step("declare", MEDSYNC, medsync),
+        Step("deploy", MEDSYNC, medsync, medsync_address, medsync_arguments, request.salt),
+        *(
+            Step(
+                "create",
+                REWARD_POOL,
+                pool,
+                pool_address(pool.class_hash, medsync_address, token, request.deployer, request.salt),
+                {"token": token, "medsync": medsync_address},
+                request.salt,
+            )
+            for token in request.tokens
+        ),
     )
     if request.anchor is None:
         return always
@@ -143,9 +161,24 @@ def _constructor_of_anchor(quorum: Quorum) -> dict[str, int]:
 
 
 def address_of(class_hash: int, constructor: Mapping[str, int], salt: int) -> int:
-    """The address of a contract, independent of the deployer."""
+    """The address of a contract that the universal deployer deploys, for any caller."""
     return int(
         compute_address(class_hash=class_hash, constructor_calldata=list(constructor.values()), salt=salt)
+    )
+
+
+def pool_address(class_hash: int, medsync: int, token: int, creator: int, salt: int) -> int:
+    """The address of the pool that `creator` gets from `MedSync.create_pool(token, salt)`.
+
+    `class_hash` is `MedSync.pool_class_hash()`. Source: `contracts/src/reward_budgets.cairo`.
+    """
+    return int(
+        compute_address(
+            class_hash=class_hash,
+            constructor_calldata=[token, medsync],
+            salt=poseidon([creator, salt]),
+            deployer_address=medsync,
+        )
     )
 
 
@@ -176,7 +209,8 @@ class Plan:
     """What `deploy` would do now, what it costs, and whether the account can pay. Amounts are in FRI."""
 
     steps: tuple[Planned, ...]
-    token: Token
+    #: What the pools will hold, in the order of the request.
+    tokens: tuple[Token, ...]
     #: The account's STRK.
     balance: int
 
@@ -212,14 +246,14 @@ class Plan:
 async def plan(account: Account, request: Request) -> Plan:
     """What `deploy` would do now, with estimated fees. Sends nothing.
 
-    Raises InputError if the artifacts are missing, NotAToken if the token is not an ERC-20, ContractError if
+    Raises InputError if the artifacts are missing, NotAToken if a token is not an ERC-20, ContractError if
     there is no account or the key is another account's.
     """
     return await _plan(_Sender(account), request)
 
 
 async def _plan(chain: _Sender, request: Request) -> Plan:
-    token = await read_token(chain.client, request.token, own=_own_classes())
+    tokens = [await read_token(chain.client, token, own=_own_classes()) for token in request.tokens]
     todo = steps(request)
     missing = [step for step in todo if not await chain.has(step)]
     estimates = dict(zip((step.name for step in missing), await chain.estimate(missing), strict=True))
@@ -230,7 +264,7 @@ async def _plan(chain: _Sender, request: Request) -> Plan:
         for step in todo
     )
     state = await account_state(chain.client, chain.account.address)
-    return Plan(planned, token, state.balance)
+    return Plan(planned, tuple(tokens), state.balance)
 
 
 def _own_classes() -> set[int]:
@@ -257,7 +291,7 @@ async def deploy(
     path: Path,
     *,
     admin: int,
-    token: int,
+    tokens: Sequence[int] = (STRK_TOKEN,),
     salt: int = DEFAULT_SALT,
     anchor: Quorum | None = None,
     replaceable: bool = False,
@@ -267,15 +301,16 @@ async def deploy(
     """Declare and deploy what is not there yet, read everything back, and return the finished record.
 
     Run again after an interruption, with the same arguments, it resumes; a finished deployment is checked and
-    returned as it is. With `anchor`, a PrivateAnchor that begins with these nodes is a part of it, and is
-    added if the record has none; without, what is recorded of one stays. `replaceable` says that the chain
-    may have been thrown away and begun again, as devnets are: then a record of an earlier chain is replaced.
-    `force` replaces any record. `progress` hears of every stage.
+    returned as it is. For each of `tokens` (ERC-20s, each once) a reward pool is created; naming all that are
+    recorded and more adds pools. With `anchor`, a PrivateAnchor that begins with these nodes is a part of it,
+    and is added if the record has none; without, what is recorded of one stays. `replaceable` says that the
+    chain may have been thrown away and begun again, as devnets are: then a record of an earlier chain is
+    replaced. `force` replaces any record. `progress` hears of every stage.
 
-    Raises InputError if the record is another deployment's, or its artifacts are not today's; NotAToken or
-    InsufficientBalance, before anything is sent or written, if the token is not an ERC-20 or the account
-    cannot pay; VerificationError if the chain is not as it must be; NetworkError or ContractError if a
-    transaction fails, or there is no account.
+    Raises InputError if the record is another deployment's, or its artifacts are not today's, or a token is
+    named twice; NotAToken or InsufficientBalance, before anything is sent or written, if a token is not an
+    ERC-20 or the account cannot pay; VerificationError if the chain is not as it must be; NetworkError or
+    ContractError if a transaction fails, or there is no account.
     """
 
     def report(stage: Progress) -> None:
@@ -285,8 +320,10 @@ async def deploy(
         )
         progress(stage)
 
+    if len(set(tokens)) != len(tokens):
+        raise InputError("A token is named twice.", hint="One deployment makes one pool for each token.")
     chain = _Sender(account)
-    request = Request(deployer=account.address, admin=admin, token=token, salt=salt, anchor=anchor)
+    request = Request(deployer=account.address, admin=admin, tokens=tuple(tokens), salt=salt, anchor=anchor)
     with exclusive(path):
         known = None if force else read_if_there(path)
         record = await _begin(chain, network, path, request, known, replaceable=replaceable)
@@ -305,12 +342,11 @@ async def deploy(
                 "The deployment", account.address, balance=planned.balance, needed=planned.needed
             )
         write(path, record)
+        symbols = {token.address: token.symbol for token in planned.tokens}
         for step, bounds in ((step_plan.step, step_plan.bounds) for step_plan in planned.steps):
-            record = await _take(chain, path, record, step, bounds, report)
+            record = await _take(chain, path, record, step, bounds, symbols, report)
         record = record.replace(
-            status="complete",
-            finished_at=_now(),
-            wiring=await chain.wiring(record.medsync, record.reward_pool),
+            status="complete", finished_at=_now(), wiring=await chain.wiring(record.medsync)
         )
         if differences := await check(chain.client, record):
             raise VerificationError("What was deployed is not what was asked for:", findings=differences)
@@ -330,18 +366,19 @@ async def _begin(
     """The record to go on with: the one there is, if it is of the same deployment, else a new one."""
     chain_id = await chain.chain_id()
     if record is not None and not (replaceable and await _is_gone(chain, record)):
+        if other := _other(record, request, chain_id):
+            raise InputError(
+                f"{path} records another deployment: {other}.",
+                hint="Choose another --deployment, or --force to replace the record.",
+            )
         known = record.request
-        wanted = request if request.anchor else request.model_copy(update={"anchor": known.anchor})
-        if (record.chain_id, known) == (chain_id, wanted):
-            return record
-        but_anchor = known.model_copy(update={"anchor": wanted.anchor})
-        if (record.chain_id, but_anchor) == (chain_id, wanted) and PRIVATE_ANCHOR not in record.contracts:
-            return record.replace(request=wanted, status="incomplete", wiring=None, finished_at=None)
-        other = _other(record, wanted) or f"its chain is {record.chain_id}"
-        raise InputError(
-            f"{path} records another deployment: {other}.",
-            hint="Choose another --deployment, or --force to replace the record.",
+        added = tuple(token for token in request.tokens if token not in known.tokens)
+        wanted = known.model_copy(
+            update={"tokens": known.tokens + added, "anchor": request.anchor or known.anchor}
         )
+        if wanted == known:
+            return record
+        return record.replace(request=wanted, status="incomplete", wiring=None, finished_at=None)
     manifest = artifacts.manifest()
     return Record(
         status="incomplete",
@@ -364,15 +401,24 @@ async def _is_gone(chain: _Chain, record: Record) -> bool:
     return bool(there) and not any(there)
 
 
-def _other(record: Record, request: Request) -> str:
-    asked = dict(request)
-    differing = {name: recorded for name, recorded in record.request if recorded != asked[name]}
-    return ", ".join(
-        "its PrivateAnchor began with other nodes"
-        if name == "anchor"
-        else f"its {name} is {recorded:#x}, not {asked[name]:#x}"
-        for name, recorded in differing.items()
-    )
+def _other(record: Record, request: Request, chain_id: str) -> str:
+    """What makes a request one for another deployment than the recorded one; empty if nothing does."""
+    known = record.request
+    differing = [
+        f"its {name} is {getattr(known, name):#x}, not {getattr(request, name):#x}"
+        for name in ("deployer", "admin", "salt")
+        if getattr(known, name) != getattr(request, name)
+    ]
+    ours, theirs = set(known.tokens), set(request.tokens)
+    if not (ours <= theirs or theirs <= ours):
+        asked, recorded = (", ".join(map(hex, tokens)) for tokens in (request.tokens, known.tokens))
+        differing.append(f"its pools are for {recorded}, not {asked} (name every token to add one)")
+    # While it is not deployed, other nodes may still be named.
+    if PRIVATE_ANCHOR in record.contracts and request.anchor not in (None, known.anchor):
+        differing.append("its PrivateAnchor began with other nodes")
+    if record.chain_id != chain_id:
+        differing.append(f"its chain is {record.chain_id}, not {chain_id}")
+    return ", ".join(differing)
 
 
 def _assert_same_artifacts(record: Record, todo: tuple[Step, ...], path: Path) -> None:
@@ -392,11 +438,11 @@ async def _take(
     record: Record,
     step: Step,
     bounds: ResourceBoundsMapping | None,
+    symbols: Mapping[int, str],
     progress: Callable[[Progress], None],
 ) -> Record:
-    """Take one step, or find it taken; return the record that says so."""
-    part: Literal["classes", "contracts"] = "classes" if step.action == "declare" else "contracts"
-    if step.contract in getattr(record, part) and await chain.has(step):
+    """Take one step, or find it taken; return the record that says so. `symbols` are those of the tokens."""
+    if _is_recorded(record, step) and await chain.has(step):
         progress(Progress(step.name, "present"))
         return record
 
@@ -421,25 +467,50 @@ async def _take(
             raise VerificationError(f"{step.name}: {expected:#x} succeeded, and yet it is not on the chain.")
         progress(Progress(step.name, "accepted", expected))
 
-    made: DeclaredClass | DeployedContract
-    if step.action == "declare":
-        made = DeclaredClass(
-            class_hash=step.artifact.class_hash,
-            compiled_class_hash=step.artifact.compiled_class_hash,
-            artifacts=_digests(step.contract),
-            declared=sent,
-        )
-    else:
-        made = DeployedContract(
-            address=step.address,
-            class_hash=step.artifact.class_hash,
-            constructor=dict(step.constructor),
-            deployed=sent,
-        )
-    record = record.replace(**{part: {**getattr(record, part), step.contract: made}, "pending": None})
+    record = record.replace(**_done(record, step, sent, symbols), pending=None)
     write(path, record)
     progress(Progress(step.name, "recorded", sent.transaction if sent else None))
     return record
+
+
+def _is_recorded(record: Record, step: Step) -> bool:
+    match step.action:
+        case "declare":
+            return step.contract in record.classes
+        case "deploy":
+            return step.contract in record.contracts
+        case "create":
+            return step.address in [pool.address for pool in record.pools]
+
+
+def _done(
+    record: Record, step: Step, sent: IncludedTransaction | None, symbols: Mapping[int, str]
+) -> dict[str, object]:
+    """The part of the record that a step that was taken changes."""
+    match step.action:
+        case "declare":
+            declared = DeclaredClass(
+                class_hash=step.artifact.class_hash,
+                compiled_class_hash=step.artifact.compiled_class_hash,
+                artifacts=_digests(step.contract),
+                declared=sent,
+            )
+            return {"classes": record.classes | {step.contract: declared}}
+        case "deploy":
+            deployed = DeployedContract(
+                address=step.address,
+                class_hash=step.artifact.class_hash,
+                constructor=dict(step.constructor),
+                deployed=sent,
+            )
+            return {"contracts": record.contracts | {step.contract: deployed}}
+        case "create":
+            token = step.constructor["token"]
+            created = Pool(
+                address=step.address, token=token, symbol=symbols[token], salt=step.salt, created=sent
+            )
+            pools = {pool.token: pool for pool in record.pools} | {token: created}
+            return {"pools": tuple(pools[known] for known in record.request.tokens if known in pools)}
 
 
 def _digests(name: str) -> dict[str, str]:
@@ -465,21 +536,19 @@ async def check(client: FullNodeClient, record: Record) -> list[str]:
         found.append("the deployment is incomplete")
     for name, declared in record.classes.items():
         found += [f"class {name}: {line}" for line in await _check_class(chain, name, declared)]
-    for name, contract in record.contracts.items():
-        found += [f"{name}: {line}" for line in await _check_contract(chain, record, name, contract)]
-    if not found and record.wiring is not None:
-        found += await _check_wiring(chain, record, record.wiring)
-        if not found:
-            found += await _check_token(chain, record.wiring.token)
+    of_contracts = {
+        name: await _check_contract(chain, record, name, contract)
+        for name, contract in record.contracts.items()
+    }
+    found += [f"{name}: {line}" for name, lines in of_contracts.items() for line in lines]
+    if of_contracts.get(MEDSYNC) != []:
+        # What is asked next is asked of MedSync.
+        return found
+    for pool in record.pools:
+        found += [f"pool {pool.address:#x}: {line}" for line in await _check_pool(chain, record, pool)]
+    if record.wiring is not None:
+        found += await _check_wiring(chain, record.medsync, record.wiring)
     return found
-
-
-async def _check_token(chain: _Chain, token: int) -> list[str]:
-    try:
-        await read_token(chain.client, token, own=_own_classes())
-    except NotAToken as error:
-        return [f"token: {error.message}"]
-    return []
 
 
 async def _check_class(chain: _Chain, name: str, declared: DeclaredClass) -> list[str]:
@@ -507,7 +576,7 @@ async def _check_class(chain: _Chain, name: str, declared: DeclaredClass) -> lis
 
 
 async def _check_contract(
-    chain: _Chain, record: Record, name: ContractName, contract: DeployedContract
+    chain: _Chain, record: Record, name: OwnContractName, contract: DeployedContract
 ) -> list[str]:
     found = []
     expected = address_of(contract.class_hash, contract.constructor, record.request.salt)
@@ -521,12 +590,48 @@ async def _check_contract(
     if class_hash != contract.class_hash:
         found.append(f"the contract is of class {class_hash:#x}, recorded is {contract.class_hash:#x}")
         return found
-    abi = artifacts.verified(name).abi
-    client = _CLIENTS[name](contract.address, chain.client)
-    for interface in INTERFACES[name]:
-        if not await client.supports_interface(interface_id(abi, interface)):
-            found.append(f"does not say that it supports {interface}")
+    found += await _check_interfaces(_CLIENTS[name](contract.address, chain.client), name)
     return found + await _check_sent(chain, contract.deployed)
+
+
+async def _check_interfaces(client: ContractClient, name: ContractName) -> list[str]:
+    abi = artifacts.verified(name).abi
+    return [
+        f"does not say that it supports {interface}"
+        for interface in INTERFACES[name]
+        if not await client.supports_interface(interface_id(abi, interface))
+    ]
+
+
+async def _check_pool(chain: _Chain, record: Record, pool: Pool) -> list[str]:
+    medsync = MedSyncClient(record.medsync, chain.client)
+    class_hash = await medsync.pool_class_hash()
+    found = []
+    expected = pool_address(class_hash, medsync.address, pool.token, record.request.deployer, pool.salt)
+    if pool.address != expected:
+        found.append(f"MedSync, token, deployer and salt give {expected:#x}")
+    # It is what says that the pool's storage was MedSync's from its first second on; its class does not.
+    if not await medsync.is_pool(pool.address):
+        return [*found, "MedSync did not deploy it"]
+    there = await chain.class_hash_at(pool.address)
+    if there != class_hash:
+        return [*found, f"it is of class {there or 0:#x}, MedSync's pools are of class {class_hash:#x}"]
+    client = RewardPoolClient(pool.address, chain.client)
+    for view, answer, recorded in (
+        ("token", await client.token(), pool.token),
+        ("medsync", await client.medsync(), medsync.address),
+    ):
+        if answer != recorded:
+            found.append(f"{view}() is {answer:#x}, recorded is {recorded:#x}")
+    found += await _check_interfaces(client, REWARD_POOL)
+    try:
+        token = await read_token(chain.client, pool.token, own=_own_classes())
+    except NotAToken as error:
+        found.append(f"token: {error.message}")
+    else:
+        if token.symbol != pool.symbol:
+            found.append(f"the token calls itself {token.symbol!r}, recorded is {pool.symbol!r}")
+    return found + await _check_sent(chain, pool.created)
 
 
 async def _check_sent(chain: _Chain, sent: IncludedTransaction | None) -> list[str]:
@@ -540,16 +645,14 @@ async def _check_sent(chain: _Chain, sent: IncludedTransaction | None) -> list[s
     return []
 
 
-async def _check_wiring(chain: _Chain, record: Record, wiring: Wiring) -> list[str]:
-    answers = await chain.wiring(record.medsync, record.reward_pool)
-    found = [
-        f"{view}() is {answer:#x}, recorded is {getattr(wiring, view):#x}"
-        for view, answer in answers
-        if answer != getattr(wiring, view)
+async def _check_wiring(chain: _Chain, medsync: int, wiring: Wiring) -> list[str]:
+    answers = (await chain.wiring(medsync)).model_dump(mode="json")
+    recorded = wiring.model_dump(mode="json")
+    return [
+        f"{view}() is {answer}, recorded is {recorded[view]}"
+        for view, answer in answers.items()
+        if answer != recorded[view]
     ]
-    if wiring.log != record.medsync:
-        found.append(f"RewardPool listens to {wiring.log:#x}, which is not the recorded MedSync")
-    return found
 
 
 # --- the chain ---
@@ -608,13 +711,44 @@ class _Chain:
                 return IncludedTransaction(transaction=transaction, block=receipt.block_number)
         return None
 
-    async def wiring(self, medsync: int, reward_pool: int) -> Wiring:
-        pool = RewardPoolClient(reward_pool, self.client)
+    async def wiring(self, address: int) -> Wiring:
+        medsync = MedSyncClient(address, self.client)
         return Wiring(
-            admin=await MedSyncClient(medsync, self.client).admin(),
-            token=await pool.token(),
-            log=await pool.log(),
+            admin=await medsync.admin(),
+            edition=await medsync.edition(),
+            pool_class_hash=await medsync.pool_class_hash(),
+            successor=await medsync.successor(),
         )
+
+
+@functools.cache
+def _declaration_of(name: str) -> type[DeclareV3]:
+    """The declarations of a deployed contract's class, which know its hash.
+
+    starknet-py computes a class hash again for every hash of a transaction, in a good part of a second. That
+    of an artifact was verified when it was loaded.
+    """
+    class_hash = artifacts.verified(name).class_hash
+
+    class Declaration(DeclareV3):
+        def calculate_hash(self, chain_id: int) -> int:
+            return compute_declare_v3_transaction_hash(
+                class_hash=class_hash,
+                account_deployment_data=self.account_deployment_data,
+                compiled_class_hash=self.compiled_class_hash,
+                common_fields=self.get_common_fields(
+                    TransactionHashPrefix.DECLARE, self.sender_address, chain_id
+                ),
+            )
+
+    return Declaration
+
+
+@functools.cache
+def _contract_class(name: str) -> SierraContractClass:
+    """The class of a deployed contract as it is declared."""
+    compiled = create_sierra_compiled_contract(artifacts.verified(name).sierra)
+    return compiled.convert_to_sierra_contract_class()
 
 
 class _Sender(_Chain):
@@ -647,18 +781,29 @@ class _Sender(_Chain):
         artifact = step.artifact
         with asking(step.name):
             if step.action == "declare":
-                return await self.account.sign_declare_v3(
-                    artifact.sierra,
-                    artifact.compiled_class_hash,
+                unsigned = _declaration_of(artifact.name)(
+                    contract_class=_contract_class(artifact.name),
+                    compiled_class_hash=artifact.compiled_class_hash,
+                    sender_address=self.account.address,
+                    signature=[],
+                    nonce=await self.account.get_nonce() if nonce is None else nonce,
+                    version=3,
                     resource_bounds=resource_bounds,
-                    nonce=nonce,
+                    tip=0,
                 )
-            deployment = Deployer().create_contract_deployment_raw(
-                artifact.class_hash, salt=step.salt, raw_calldata=list(step.constructor.values())
-            )
-            return await self.account.sign_invoke_v3(
-                deployment.call, resource_bounds=resource_bounds, nonce=nonce
-            )
+                return replace(unsigned, signature=self.account.stark_signer.sign_transaction(unsigned))
+            if step.action == "create":
+                arguments = [step.constructor["token"], step.salt]
+                call = Call(step.constructor["medsync"], starknet_keccak("create_pool"), arguments)
+            else:
+                call = (
+                    Deployer()
+                    .create_contract_deployment_raw(
+                        artifact.class_hash, salt=step.salt, raw_calldata=list(step.constructor.values())
+                    )
+                    .call
+                )
+            return await self.account.sign_invoke_v3(call, resource_bounds=resource_bounds, nonce=nonce)
 
     async def send(self, step: Step, transaction: DeclareV3 | InvokeV3, transaction_hash: int) -> None:
         """Give a transaction to the network, unless it has it already."""

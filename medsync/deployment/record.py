@@ -36,9 +36,16 @@ PRIVATE_ANCHOR: Final = "PrivateAnchor"
 #: Environment variable with the folder of the records.
 FOLDER_VARIABLE: Final = "MEDSYNC_DEPLOYMENTS"
 
-#: The contracts that a deployment may have.
+#: The contracts whose classes a deployment declares.
 ContractName = Literal["MedSync", "RewardPool", "PrivateAnchor"]
 
+#: The contracts that the deployer's account deploys itself; MedSync deploys its pools.
+OwnContractName = Literal["MedSync", "PrivateAnchor"]
+
+_FIRST_EDITION: Final = (
+    "It is of the contracts' first edition, which this MedSync does not know: use the release that deployed "
+    "it, or deploy again under another name (--deployment)."
+)
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Time = Annotated[
@@ -69,14 +76,26 @@ class Quorum(_Part):
 
 
 class Request(_Part):
-    """What the deployment was asked to be. It never changes, but that a PrivateAnchor may be added later; a
-    resumed one must ask for the same."""
+    """What the deployment was asked to be. It never changes, but that tokens and a PrivateAnchor may be added
+    later; a resumed one must ask for the same."""
 
-    deployer: Felt = Field(description="Account that sends the transactions; it gets no rights from that.")
+    deployer: Felt = Field(
+        description="Account that sends the transactions. It gets no rights from that, but the addresses of "
+        "the pools depend on it."
+    )
     admin: Felt = Field(description="First administrator of MedSync.")
-    token: Felt = Field(description="ERC-20 that the reward pool holds.")
+    tokens: tuple[Felt, ...] = Field(
+        description="ERC-20s, each once, for each of which there is a reward pool.",
+        json_schema_extra={"uniqueItems": True},
+    )
     salt: Felt = Field(description="Salt of all addresses.")
     anchor: Quorum | None = Field(default=None, description="First nodes of the PrivateAnchor, if any.")
+
+    @model_validator(mode="after")
+    def _each_token_once(self) -> Self:
+        if len(set(self.tokens)) != len(self.tokens):
+            raise ValueError("a token is named twice")
+        return self
 
 
 class Tools(_Part):
@@ -109,7 +128,7 @@ class DeclaredClass(_Part):
 
 
 class DeployedContract(_Part):
-    """A contract that is on the chain."""
+    """A contract that the deployer's account put on the chain."""
 
     address: Felt
     class_hash: Felt
@@ -119,12 +138,25 @@ class DeployedContract(_Part):
     )
 
 
+class Pool(_Part):
+    """A reward pool that MedSync deployed by `create_pool`."""
+
+    address: Felt
+    token: Felt = Field(description="ERC-20 that it holds; it can never be changed.")
+    symbol: str = Field(description="What the token calls itself: anybody may call a token anything.")
+    salt: Felt = Field(description="Salt given to create_pool; MedSync hashes it with the creator's address.")
+    created: IncludedTransaction | None = Field(
+        description="Null if it had been created before this deployment."
+    )
+
+
 class Wiring(_Part):
-    """How the contracts answered about each other when the deployment was finished."""
+    """What MedSync answered about itself when the deployment was finished."""
 
     admin: Felt = Field(description="MedSync.admin()")
-    token: Felt = Field(description="RewardPool.token()")
-    log: Felt = Field(description="RewardPool.log(): the address of MedSync")
+    edition: str = Field(description="MedSync.edition()")
+    pool_class_hash: Felt = Field(description="MedSync.pool_class_hash(): the class of all its pools.")
+    successor: Felt = Field(description="MedSync.successor(); zero for none. Show it, never follow it.")
 
 
 class Pending(_Part):
@@ -135,12 +167,11 @@ class Pending(_Part):
 
 
 def _only_complete_if_whole(schema: dict[str, Any]) -> None:
-    whole = {"required": [MEDSYNC, REWARD_POOL]}
     schema["if"] = {"properties": {"status": {"const": "complete"}}}
     schema["then"] = {
         "properties": {
-            "classes": whole,
-            "contracts": whole,
+            "classes": {"required": [MEDSYNC, REWARD_POOL]},
+            "contracts": {"required": [MEDSYNC]},
             "wiring": {"not": {"type": "null"}},
             "finished_at": {"not": {"type": "null"}},
             "pending": {"type": "null"},
@@ -159,7 +190,7 @@ class Record(_Part):
         json_schema_extra=_only_complete_if_whole,
     )
 
-    form: Literal["medsync.deployment/1"] = Field(default="medsync.deployment/1", alias="schema")
+    form: Literal["medsync.deployment/2"] = Field(default="medsync.deployment/2", alias="schema")
     status: Literal["incomplete", "complete"]
     network: str
     chain_id: str
@@ -168,22 +199,24 @@ class Record(_Part):
     started_at: Time
     finished_at: Time | None = None
     classes: dict[ContractName, DeclaredClass] = {}
-    contracts: dict[ContractName, DeployedContract] = {}
+    contracts: dict[OwnContractName, DeployedContract] = {}
+    pools: tuple[Pool, ...] = ()
     wiring: Wiring | None = None
     pending: Pending | None = None
 
     @model_validator(mode="after")
     def _complete_means_whole(self) -> Self:
-        whole = {MEDSYNC, REWARD_POOL} | ({PRIVATE_ANCHOR} if self.request.anchor else set())
+        anchor = {PRIVATE_ANCHOR} if self.request.anchor else set()
         if self.complete and (
-            self.classes.keys() != whole
-            or self.contracts.keys() != whole
+            self.classes.keys() != {MEDSYNC, REWARD_POOL} | anchor
+            or self.contracts.keys() != {MEDSYNC} | anchor
+            or tuple(pool.token for pool in self.pools) != self.request.tokens
             or self.wiring is None
             or self.finished_at is None
             or self.pending is not None
         ):
             raise ValueError(
-                "a complete deployment names classes, contracts, wiring and end, and nothing pending"
+                "a complete deployment names classes, contracts, pools, wiring and end, and nothing pending"
             )
         return self
 
@@ -198,8 +231,15 @@ class Record(_Part):
 
     @property
     def reward_pool(self) -> int:
-        """The address of RewardPool. Raises InputError while it is not deployed."""
-        return self._address(REWARD_POOL)
+        """The address of the first reward pool; `pools` has all. Raises InputError while there is none."""
+        if self.request.tokens and not self.pools:
+            raise self._incomplete(REWARD_POOL)
+        if not self.pools:
+            raise InputError(
+                f"The deployment on {self.network} has no reward pool.",
+                hint="`medsync deploy --token` creates one.",
+            )
+        return self.pools[0].address
 
     @property
     def private_anchor(self) -> int | None:
@@ -212,13 +252,16 @@ class Record(_Part):
         blocks = [contract.deployed.block if contract.deployed else 0 for contract in self.contracts.values()]
         return min(blocks, default=0)
 
-    def _address(self, name: ContractName) -> int:
+    def _address(self, name: OwnContractName) -> int:
         if name not in self.contracts:
-            raise InputError(
-                f"The deployment on {self.network} is incomplete: {name} is not deployed.",
-                hint="Run `medsync deploy` again: it resumes.",
-            )
+            raise self._incomplete(name)
         return self.contracts[name].address
+
+    def _incomplete(self, missing: str) -> InputError:
+        return InputError(
+            f"The deployment on {self.network} is incomplete: {missing} is not deployed.",
+            hint="Run `medsync deploy` again: it resumes.",
+        )
 
     def replace(self, **changes: Any) -> Self:
         """The record with some members changed, validated as a whole."""
@@ -297,7 +340,13 @@ def _parse(path: Path, kind: type[_P], what: str) -> _P:
     try:
         document = parse_json(content)  # It refuses what two readers could understand differently.
         if kind is Record:
-            check_form(document, Record.model_fields["form"].default, f"The {what} {path}", member="schema")
+            check_form(
+                document,
+                Record.model_fields["form"].default,
+                f"The {what} {path}",
+                member="schema",
+                older=_FIRST_EDITION,
+            )
         return kind.model_validate_json(content)
     except UnsupportedVersion:
         raise

@@ -86,6 +86,18 @@ async def read_token(client: FullNodeClient, address: int, *, own: Collection[in
     return Token(address, _text(answers["name"]), _text(answers["symbol"]), decimals)
 
 
+async def describe_token(client: FullNodeClient, address: int) -> Token:
+    """What a token says of itself, without a look at whether a reward pool could hold it.
+
+    Raises NotAToken if it does not say how many decimal places it has.
+    """
+    decimals = await _answer(client, address, "decimals") or ()
+    if len(decimals) != 1 or decimals[0] > _MOST_DECIMALS:
+        raise NotAToken(f"{address:#x} is not an ERC-20: it does not say how many decimal places it has.")
+    name, symbol = [_text(await _answer(client, address, view) or ()) for view in ("name", "symbol")]
+    return Token(address, name, symbol, decimals[0])
+
+
 async def _answer(client: FullNodeClient, address: int, view: str) -> Sequence[int] | None:
     """What a view answers; None if the contract does not have it."""
     arguments = [_HOLDER] if view in ("balance_of", "balanceOf") else []
@@ -113,7 +125,8 @@ async def _refuse(client: FullNodeClient, address: int, function: str) -> None:
 def _text(felts: Sequence[int]) -> str:
     """A short string, or a ByteArray: a count, that many words of 31 bytes, a rest, and its length.
 
-    Empty for anything else: it is only shown.
+    Empty for anything else, and for text with control or invisible characters: it is only shown, and the
+    token's author chose it.
     """
     try:
         if len(felts) == 1:
@@ -122,6 +135,7 @@ def _text(felts: Sequence[int]) -> str:
         if count != len(words):
             return ""
         content = b"".join(word.to_bytes(_WORD, "big") for word in words) + rest.to_bytes(length, "big")
-        return content.decode()
+        text = content.decode()
+        return text if text.isprintable() else ""
     except (InvalidValue, ValueError, OverflowError):
         return ""

@@ -1,23 +1,34 @@
-"""Events fetched from a node page by page, and a patient's log proven complete.
+"""Events fetched from a node page by page, and histories proven complete.
 
 A node is not trusted: it may drop, repeat, reorder or cut off. Paging is checked as far as it can be (see
-`fetch_raw`), and a log is believed only if its entries recompute to the count and head that the contract
-keeps. The head itself comes from a node as well: `connect` can compare several.
+`fetch_raw`), and a history is believed only if its entries recompute to the count and head that the contract
+keeps. The head itself comes from a node as well: `connect` can compare several nodes, and `fetch_patient` can
+ask others for the same heads. What no history contains is not proven: `ConsentRequested`, pools and their
+money, the terms behind a campaign's id, and in which transaction and block an entry was made.
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, cast
 
 from starknet_py.net.client_models import EmittedEvent
 from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import InputError, NetworkError, VerificationError
-from medsync.log.completeness import log_faults
-from medsync.protocol.events import Event, EventLocation, LogEntry, decode_event, selector_of
-from medsync.protocol.types import LogHead
+from medsync.log.completeness import history_faults
+from medsync.log.histories import BlockHeader, Checkpoint, Heads, History, PatientHistory
+from medsync.protocol.chains import Chain, ChainEvent, chain_of
+from medsync.protocol.events import (
+    AccessEvent,
+    ConsentEvent,
+    Event,
+    EventLocation,
+    RegistryEvent,
+    decode_event,
+    selector_of,
+)
+from medsync.protocol.types import Head
 from medsync.starknet.clients import MedSyncClient
 from medsync.starknet.rpc import asking, newest_block
 
@@ -27,28 +38,58 @@ CHUNK_SIZE: Final = 512
 #: Requests for block headers under way at once.
 _HEADERS_AT_ONCE: Final = 16
 
+#: Error code of the Starknet JSON-RPC specification.
+_BLOCK_NOT_FOUND: Final = 24
+
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class AccessHistory:
-    """A patient's whole log as of a block, entries in order, proven complete when it was fetched.
+async def fetch_patient(
+    client: FullNodeClient,
+    contract: int,
+    patient: int,
+    *,
+    from_block: int = 0,
+    to_block: int | Literal["latest"] = "latest",
+    known: Mapping[Chain, Checkpoint] | None = None,
+    others: Sequence[FullNodeClient] = (),
+    chunk_size: int = CHUNK_SIZE,
+) -> PatientHistory:
+    """A patient's consents and accesses and the registry, all proven complete as of the same block.
 
-    >>> history = AccessHistory(
-    ...     chain_id=0x534E5F5345504F4C4941, contract=5, patient=7, entries=(), head=LogHead(0, 0),
-    ...     block_number=12,
-    ... )
-    >>> len(history.entries) == history.head.count
-    True
+    `from_block` may be any block up to the one the contract was deployed in. With `known`, only what follows
+    those checkpoints is fetched; see `PatientHistory.checkpoints` and `followed_by`. `others` are nodes that
+    must answer the same heads for the same block. Raises VerificationError as `prove_complete` does or if
+    nodes disagree, NetworkError if a node fails, contradicts itself or does not know the checkpoints' block.
     """
+    heads = await fetch_heads(client, contract, patient, from_block=from_block, to_block=to_block)
+    for other in others:
+        await _compare(heads, other)
+    consents, accesses, registry = [
+        await _fetch_history(client, heads, chain, from_block, (known or {}).get(chain), chunk_size)
+        for chain in Chain
+    ]
+    return PatientHistory(consents=consents, accesses=accesses, registry=registry)
 
-    chain_id: int
-    contract: int
-    patient: int
-    entries: tuple[LogEntry, ...]
-    #: Count and head that the contract kept as of the block.
-    head: LogHead
-    block_number: int
+
+async def fetch_consents(
+    client: FullNodeClient,
+    contract: int,
+    patient: int,
+    *,
+    from_block: int = 0,
+    to_block: int | Literal["latest"] = "latest",
+    known: Checkpoint | None = None,
+    chunk_size: int = CHUNK_SIZE,
+) -> History[ConsentEvent]:
+    """A patient's consent history, proven complete up to `to_block`. Arguments and errors: `fetch_patient`.
+
+    Requests for consents (`ConsentRequested`) are in no history: see `fetch_events`.
+    """
+    heads = await fetch_heads(
+        client, contract, patient, from_block=from_block, to_block=to_block, chains=[Chain.CONSENTS]
+    )
+    return await _fetch_history(client, heads, Chain.CONSENTS, from_block, known, chunk_size)
 
 
 async def fetch_log(
@@ -58,46 +99,140 @@ async def fetch_log(
     *,
     from_block: int = 0,
     to_block: int | Literal["latest"] = "latest",
+    known: Checkpoint | None = None,
     chunk_size: int = CHUNK_SIZE,
-) -> AccessHistory:
-    """A patient's log from the MedSync contract's events, proven complete up to `to_block`.
-
-    `from_block` may be any block before the patient's first entry, such as the one the contract was deployed
-    in. Raises VerificationError as `prove_complete` does, NetworkError if the node fails or contradicts
-    itself.
-    """
-    block = await _last_block(client, from_block, to_block)
-    # First the head: a devnet without archive answers only for the newest block.
-    head = await MedSyncClient(contract, client).log_head(patient, block=block)
-    keys = [[selector_of(LogEntry)], [patient]]
-    raw = await fetch_raw(client, contract, from_block, block, keys, chunk_size)
-    decoded = [decode_event(event, "MedSync") for event in raw]
-    entries = [event for event in decoded if isinstance(event, LogEntry)]
-    chain_id = await _chain_id(client)
-    history = AccessHistory(chain_id, contract, patient, tuple(entries), head, block)
-    prove_complete(history, head)
-    _log.debug(
-        "The log of %#x is complete as of block %d: %d entries.",
-        patient,
-        block,
-        len(entries),
-        extra={"patient": hex(patient), "block": block, "entries": len(entries)},
+) -> History[AccessEvent]:
+    """A patient's access log, proven complete up to `to_block`. Arguments and errors: `fetch_patient`."""
+    heads = await fetch_heads(
+        client, contract, patient, from_block=from_block, to_block=to_block, chains=[Chain.ACCESSES]
     )
-    return history
+    return await _fetch_history(client, heads, Chain.ACCESSES, from_block, known, chunk_size)
 
 
-def prove_complete(history: AccessHistory, head: LogHead) -> None:
-    """Recompute a log's hash chain and compare it with the count and head that the contract keeps.
+async def fetch_registry(
+    client: FullNodeClient,
+    contract: int,
+    *,
+    from_block: int = 0,
+    to_block: int | Literal["latest"] = "latest",
+    known: Checkpoint | None = None,
+    chunk_size: int = CHUNK_SIZE,
+) -> History[RegistryEvent]:
+    """The registry's history, proven complete up to `to_block`. Arguments and errors: `fetch_patient`."""
+    heads = await fetch_heads(
+        client, contract, 0, from_block=from_block, to_block=to_block, chains=[Chain.REGISTRY]
+    )
+    return await _fetch_history(client, heads, Chain.REGISTRY, from_block, known, chunk_size)
+
+
+async def fetch_heads(
+    client: FullNodeClient,
+    contract: int,
+    patient: int,
+    *,
+    from_block: int = 0,
+    to_block: int | Literal["latest"] = "latest",
+    chains: Iterable[Chain] = Chain,
+) -> Heads:
+    """The heads of these histories as of one block.
+
+    Raises NetworkError if the node fails or its chain ends before `from_block`.
+    """
+    block = await block_header(client, await _last_block(client, from_block, to_block))
+    medsync = MedSyncClient(contract, client)
+    heads: dict[Chain, Head] = {}
+    for chain in chains:
+        match chain:
+            case Chain.CONSENTS:
+                heads[chain] = await medsync.history_head(patient, block=block.number)
+            case Chain.ACCESSES:
+                heads[chain] = await medsync.log_head(patient, block=block.number)
+            case Chain.REGISTRY:
+                heads[chain] = await medsync.registry_head(block=block.number)
+    return Heads(await _chain_id(client), contract, patient, block, heads)
+
+
+def prove_complete(history: History[ChainEvent], head: Head) -> None:
+    """Recompute a history's hash chain and compare it with the count and head that the contract keeps.
 
     `head` must be read from the chain, as of the history's block. Raises VerificationError that lists what is
     missing, altered, reordered or invented.
     """
-    faults = log_faults(history.chain_id, history.contract, history.patient, history.entries, head)
+    faults = history_faults(history, head)
     if faults:
         raise VerificationError(
-            f"The log of {history.patient:#x} is not complete as of block {history.block_number}:",
+            f"{history.title} is not complete as of block {history.block.number}:",
             findings=[str(fault) for fault in faults],
             hint="Ask another node, or begin at an earlier block.",
+        )
+
+
+async def _fetch_history(
+    client: FullNodeClient,
+    heads: Heads,
+    chain: Chain,
+    from_block: int,
+    known: Checkpoint | None,
+    chunk_size: int,
+) -> History[Any]:
+    """One history's entries up to the block of its head, proven complete."""
+    first = from_block if known is None else await _block_after(client, known, heads.block)
+    raw: list[EmittedEvent] = []
+    if first <= heads.block.number:
+        keys = [[selector_of(kind) for kind in chain.kinds]]
+        if chain is not Chain.REGISTRY:
+            keys.append([heads.patient])
+        raw = await fetch_raw(client, heads.contract, first, heads.block.number, keys, chunk_size)
+    decoded = [decode_event(event, "MedSync") for event in raw]
+    entries = [cast(ChainEvent, event) for event in decoded if chain_of(event) is chain]
+    history = heads.history(chain, entries, known)
+    prove_complete(history, history.head)
+    _log.debug(
+        "%s is complete as of block %d: %d entries.",
+        history.title,
+        heads.block.number,
+        history.head.count,
+        extra={"patient": hex(heads.patient), "block": heads.block.number, "entries": history.head.count},
+    )
+    return history
+
+
+async def _block_after(client: FullNodeClient, known: Checkpoint, end: BlockHeader) -> int:
+    """The first block whose entries a checkpoint does not cover; at most the one after the end."""
+    with asking("request for a known block", absent=_BLOCK_NOT_FOUND):
+        block = await client.get_block_with_tx_hashes(block_hash=known.block_hash)
+        number = int(block.block_number)
+        if number > end.number:
+            raise NetworkError(
+                f"The node answers as of block {end.number}; the history is known up to block {number}.",
+                hint="The node lags behind. Ask again later, or ask another node.",
+            )
+        return number + 1
+    raise NetworkError(
+        f"The node does not know block {known.block_hash:#x}, up to which the history is known.",
+        hint="The chain was reorganised, or the node is on another one: fetch the whole history again, "
+        "without `known`, and compare several nodes.",
+    )
+
+
+async def _compare(heads: Heads, other: FullNodeClient) -> None:
+    """Raise VerificationError if another node has another block, or other heads, at the same height."""
+    number = heads.block.number
+    found = await fetch_heads(other, heads.contract, heads.patient, to_block=number)
+    findings = []
+    if found.block.hash != heads.block.hash:
+        findings.append(f"block {number} is {heads.block.hash:#x} or {found.block.hash:#x}")
+    findings += [
+        f"the head of {chain.name.lower()} is {head.head:#x} after {head.count} entries, or "
+        f"{found.of[chain].head:#x} after {found.of[chain].count}"
+        for chain, head in heads.of.items()
+        if found.of[chain] != head
+    ]
+    if findings:
+        raise VerificationError(
+            f"Two nodes disagree as of block {number}:",
+            findings=findings,
+            hint="At least one of them is on another chain or answers wrongly. Use only nodes you trust.",
         )
 
 
@@ -118,8 +253,7 @@ async def fetch_events(
     says when its block was made, at the price of one request per block. Raises as `fetch_raw` and
     `decode_event` do.
 
-    What a node leaves out, alters or invents is not found here: only a patient's log has a hash chain that
-    tells, see `fetch_log`.
+    What a node leaves out, alters or invents is not found here, only in histories: see `fetch_patient`.
     """
     end = await _last_block(client, from_block, to_block)
     found = [
@@ -218,6 +352,13 @@ async def _last_block(client: FullNodeClient, first: int, last: int | Literal["l
             "`medsync deployments check` shows it, and `medsync deploy` deploys them again.",
         )
     return newest
+
+
+async def block_header(client: FullNodeClient, number: int) -> BlockHeader:
+    """A block as the node has it. Raises NetworkError if it does not."""
+    with asking(f"request for block {number}"):
+        block = await client.get_block_with_tx_hashes(block_number=number)
+        return BlockHeader(int(block.block_number), int(cast(Any, block).block_hash), int(block.timestamp))
 
 
 async def _chain_id(client: FullNodeClient) -> int:

@@ -42,7 +42,7 @@ from medsync.private.records.tickets import LIFE
 from medsync.private.records.vault import KeyVault, WrongCustodianKey
 from medsync.private.schema import Address, Felt, Schema
 from medsync.protocol.anchor import NodeKind
-from medsync.protocol.commitments import canonical_json, parse_json
+from medsync.protocol.commitments import Opening, canonical_json, parse_json
 from medsync.protocol.events import LogEntry, selector_of
 from medsync.protocol.felt import InvalidValue
 from medsync.starknet.anchor import PrivateAnchorClient
@@ -276,6 +276,7 @@ class Home:
         *,
         first_block: int,
         attestors: tuple[Attestor, ...] = (),
+        openings: tuple[Opening, ...] = (),
         ticket_life: int = LIFE,
         oldest_entry: int = OLDEST_ENTRY,
     ) -> AsyncIterator[Bridge]:
@@ -300,6 +301,7 @@ class Home:
                     first_block=first_block,
                     anchor=anchor,
                     attestors=(own, *attestors),
+                    openings=openings,
                     ticket_life=ticket_life,
                     oldest_entry=oldest_entry,
                 ) as bridge:

@@ -15,7 +15,7 @@ from medsync.protocol.hashing import poseidon
 from medsync.protocol.types import AnchorNode, Statement
 
 #: Domain separators: the first felts of the messages and of a digest of states.
-ANCHOR_TAG: Final = encode_short_string("MEDSYNC/ANCHOR/1")
+ANCHOR_TAG: Final = encode_short_string("MEDSYNC/ANCHOR/2")
 ROTATION_TAG: Final = encode_short_string("MEDSYNC/ROTATION/1")
 STATE_TAG: Final = encode_short_string("MEDSYNC/STATE/1")
 _KEY_BYTES: Final = 32
@@ -82,6 +82,7 @@ def anchor_message(
             statement.size,
             statement.root,
             statement.state,
+            statement.commitment,
         ]
     )
 

@@ -43,8 +43,12 @@ class Domain(StrEnum):
     PROFILE = "MEDSYNC/PROFILE/1"
     #: Everything agreed off-chain, as `ConsentTerms.terms_commitment`.
     TERMS = "MEDSYNC/TERMS/1"
-    #: A hospital's reason to break the glass, as `justification_commitment`.
+    #: What a study is (protocol, approval, contact), as `study` of consents, requests and campaigns.
+    STUDY = "MEDSYNC/STUDY/1"
+    #: A hospital's signed statement why it broke the glass, as `justify_emergency`'s `statement`.
     JUSTIFICATION = "MEDSYNC/JUSTIFICATION/1"
+    #: A signed statement of what was deleted, as `state_deletion`'s `statement`.
+    DELETION = "MEDSYNC/DELETION/1"
 
 
 def new_salt() -> int:

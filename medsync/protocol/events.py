@@ -15,10 +15,11 @@ from starknet_py.net.client_models import Event as RawEvent
 from medsync.protocol.felt import check_address, check_felt, check_uint
 from medsync.protocol.hashing import starknet_keccak
 from medsync.protocol.serde import DecodingError, decode
-from medsync.protocol.types import AnchorNode, CampaignTerms, check_purpose
+from medsync.protocol.types import AnchorNode, CampaignTerms, Payee, check_purpose
 from medsync.protocol.vocabulary import (
     Category,
     Decision,
+    EmergencyChoice,
     Power,
     Purpose,
     Reason,
@@ -48,24 +49,29 @@ class _Located:
     location: EventLocation | None = field(default=None, kw_only=True)
 
 
-# --- entities ---
+# --- entities: entries of the registry's history ---
 
 
 @dataclass(frozen=True, slots=True)
 class EntityRegistered(_Located):
-    """An entity was registered at `at`."""
+    """An entity was registered."""
 
     entity: int
+    seq: int
+    at: int
     role: Role
     profile_commitment: int
-    at: int
 
 
 @dataclass(frozen=True, slots=True)
 class EntitySuspended(_Located):
-    """An entity was suspended: its requests are refused from now on."""
+    """An entity was suspended: whatever it asks for reverts from now on."""
 
     entity: int
+    seq: int
+    at: int
+    #: The administrator, or the entity itself.
+    by: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +79,29 @@ class EntityReinstated(_Located):
     """An entity's suspension was lifted."""
 
     entity: int
+    seq: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileChanged(_Located):
+    """An entity replaced its profile."""
+
+    entity: int
+    seq: int
+    at: int
+    profile_commitment: int
 
 
 @dataclass(frozen=True, slots=True)
 class AdminTransferBegun(_Located):
-    """`new_admin` may take over from `ready_at`."""
+    """`new_admin` may take over from `ready_at` until before `lapses_at`."""
 
     new_admin: int
+    seq: int
+    at: int
     ready_at: int
+    lapses_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +109,8 @@ class AdminTransferCancelled(_Located):
     """The transfer to `new_admin` was cancelled."""
 
     new_admin: int
+    seq: int
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,86 +119,142 @@ class AdminTransferred(_Located):
 
     previous: int
     admin: int
-
-
-# --- consents ---
+    seq: int
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentAdded:
+class SuccessorAnnounced(_Located):
+    """The administrator named the deployment that is to replace this one; zero takes it back."""
+
+    successor: int
+    seq: int
+    at: int
+
+
+# --- consents: entries of a patient's consent history, except requests ---
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentAdded(_Located):
     """A consent was given or renewed."""
 
     patient: int
     grantee: int
     purpose: Purpose
+    seq: int
+    at: int
+    #: Salted hash that names the study; zero for a broad consent.
+    study: int
     #: The patient, or the delegate who acted.
     by: int
+    #: What a signed message burnt, generation · 2**32 + counter; zero for a direct act.
+    nonce: int
     #: Version of the record after this change.
     version: int
-    epoch: int
+    #: Generation of the record after this change.
+    generation: int
     categories: Category
     starts_at: int
     expires_at: int
     max_uses: int
+    scoped: bool
     #: Id of the campaign the patient requires, or zero.
     campaign: int
     terms_commitment: int
-    location: EventLocation | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ConsentRevoked:
+class ConsentRevoked(_Located):
     """A consent was withdrawn if `by` is the patient, and revoked otherwise."""
 
     patient: int
     grantee: int
     purpose: Purpose
+    seq: int
+    at: int
+    #: Salted hash that names the study; zero for a broad consent.
+    study: int
+    #: The patient, or the delegate who acted.
     by: int
+    #: What a signed withdrawal burnt, its generation · 2**32; zero for a direct act.
+    nonce: int
     #: Version of the record after this change.
     version: int
-    location: EventLocation | None = None
+    #: Generation of the record after this change.
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
-class AllConsentsRevoked:
-    """All consents of older epochs are void."""
+class AllConsentsRevoked(_Located):
+    """All consents of earlier generations are void, and so are all messages signed before that give one."""
 
     patient: int
+    seq: int
+    at: int
+    #: The patient, or the delegate who acted.
     by: int
-    #: The patient's epoch after this change.
-    epoch: int
-    #: The patient's nonce after this change: messages signed earlier are void.
-    nonce: int
-    location: EventLocation | None = None
-
-
-#: An event that changes a consent.
-ConsentEvent = ConsentAdded | ConsentRevoked | AllConsentsRevoked
+    #: The patient's generation and floor after this change.
+    generation: int
+    delegates_dismissed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequested(_Located):
-    """An entity asked a patient for a consent on these terms."""
+    """An entity asked a patient for a consent on these terms. In no history."""
 
     patient: int
     grantee: int
     purpose: Purpose
+    #: First second (unix) in which the request no longer stands open.
+    open_until: int
+    study: int
     categories: Category
     starts_at: int
     expires_at: int
     max_uses: int
+    scoped: bool
     reward: CampaignTerms | None
     terms_commitment: int
 
 
 @dataclass(frozen=True, slots=True)
 class ConsentRefused(_Located):
-    """A patient, or a delegate (`by`), refused a request for consent."""
+    """A patient, or a delegate (`by`), refused a grantee: a standing decision."""
 
     patient: int
     grantee: int
     purpose: Purpose
+    seq: int
+    at: int
+    #: Salted hash that names the study; zero for a broad consent.
+    study: int
+    #: The patient, or the delegate who acted.
     by: int
+    #: Version of the record after this change.
+    version: int
+    #: Generation of the record after this change.
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurposeRefused(_Located):
+    """A patient refuses everyone for a purpose."""
+
+    patient: int
+    purpose: Purpose
+    seq: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PurposeAllowed(_Located):
+    """A patient allows a purpose again."""
+
+    patient: int
+    purpose: Purpose
+    seq: int
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,45 +263,70 @@ class DelegateSet(_Located):
 
     patient: int
     delegate: int
+    seq: int
+    at: int
     powers: Power
     expires_at: int
+    #: The patient's delegate epoch, which it belongs to.
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
-class EmergencyOptOutSet(_Located):
-    """A patient forbade emergency access, or allowed it again."""
+class DelegatesDismissed(_Located):
+    """All delegations of an earlier epoch are over."""
 
     patient: int
-    opted_out: bool
+    seq: int
+    at: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyChoiceSet(_Located):
+    """A patient chose who may break the glass."""
+
+    patient: int
+    seq: int
+    at: int
+    choice: EmergencyChoice
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyHospitalSet(_Located):
+    """A patient allowed or forbade a hospital to break the glass."""
+
+    patient: int
+    hospital: int
+    seq: int
+    at: int
+    allowed: bool
+    #: Version of the record after this change.
+    version: int
+    #: Generation of the record after this change.
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
 class SignaturesCancelled(_Located):
-    """The patient cancelled all signed messages with a nonce below `nonce`."""
+    """Messages that give a consent and name an earlier generation are void."""
 
     patient: int
-    nonce: int
+    seq: int
+    at: int
+    generation: int
+
+
+# --- accesses: entries of a patient's access log ---
 
 
 @dataclass(frozen=True, slots=True)
-class SignatureUsed(_Located):
-    """A message signed by the patient was submitted and consumed this nonce."""
-
-    patient: int
-    nonce: int
-
-
-# --- accesses ---
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """An entry of a patient's access log: the event `AccessLogged`, and its location.
+class LogEntry(_Located):
+    """A request and its outcome in a patient's access log: the event `AccessLogged`.
 
     >>> entry = LogEntry(
-    ...     patient=7, accessor=5, purpose=Purpose.HRESCH, seq=1, at=1_767_225_600,
-    ...     categories=Category.OBSERVATION, decision=Decision.PERMIT, reason=Reason.GRANTED,
-    ...     version=1, record=0xABC, campaign=0, justification=0,
+    ...     patient=7, accessor=5, purpose=Purpose.HRESCH, seq=1, at=1_767_225_600, study=0,
+    ...     decision=Decision.PERMIT, reason=Reason.GRANTED, version=1, scoped=False,
+    ...     categories=Category.OBSERVATION, record=0xABC, campaign=0, registration=2,
     ... )
     >>> entry.seq, entry.decision.name
     (1, 'PERMIT')
@@ -236,19 +340,21 @@ class LogEntry:
     seq: int
     #: Unix seconds of the request.
     at: int
+    #: Salted hash that names the study; zero for a broad consent.
+    study: int
     decision: Decision
     reason: Reason
-    #: Version of the consent that determined the decision (u32), or zero.
+    #: Version of the consent's record (u32), or zero.
     version: int
+    #: Whether the opening of the consent's terms commitment narrows it further.
+    scoped: bool
     categories: Category
     #: Salted commitment to the requested record.
     record: int
-    #: Id of the campaign named in the request, or zero.
+    #: Id of the campaign named in the request, or zero; it paid exactly if the decision is `PERMIT`.
     campaign: int
-    #: Salted commitment to a hospital's justification of an emergency access, or zero.
-    justification: int
-    #: The event's location, if known. Not part of the log's hash.
-    location: EventLocation | None = None
+    #: Number of the accessor's latest entry in the registry's history (u32).
+    registration: int
 
     def __post_init__(self) -> None:
         check_address(self.patient, "patient")
@@ -256,24 +362,69 @@ class LogEntry:
         check_purpose(self.purpose, "purpose")
         check_uint(self.seq, 32, "seq")
         check_uint(self.at, 64, "at")
+        check_felt(self.study, "study")
         check_uint(self.version, 32, "version")
         check_uint(self.categories, 32, "categories")
         check_felt(self.record, "record")
         check_felt(self.campaign, "campaign")
-        check_felt(self.justification, "justification")
+        check_uint(self.registration, 32, "registration")
 
 
 @dataclass(frozen=True, slots=True)
-class EmergencyAccessed(_Located):
-    """Emergency access was granted: entry `seq` of the patient's log."""
+class EmergencyJustified(_Located):
+    """A hospital justified its emergency access."""
 
     patient: int
     accessor: int
     seq: int
-    justification: int
+    at: int
+    #: Position of the emergency access in the patient's log.
+    emergency: int
+    #: Salted commitment to a signed statement that is handed to the patient.
+    statement: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmergencyContested(_Located):
+    """A patient contests a hospital's emergency access."""
+
+    patient: int
+    accessor: int
+    seq: int
+    at: int
+    #: Position of the emergency access in the patient's log.
+    emergency: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionStated(_Located):
+    """An entity stated what it deleted. A statement, not a proof."""
+
+    patient: int
+    accessor: int
+    purpose: Purpose
+    seq: int
+    at: int
+    study: int
+    #: Version of the consent's record.
+    version: int
+    #: Number of the accessor's latest entry in the registry's history.
+    registration: int
+    #: Salted commitment to a signed statement.
+    statement: int
 
 
 # --- rewards ---
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCreated(_Located):
+    """MedSync deployed a pool for a token."""
+
+    pool: int
+    token: int
+    creator: int
+    salt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,32 +439,55 @@ class CampaignOpened(_Located):
 
 @dataclass(frozen=True, slots=True)
 class RewardDeposited(_Located):
-    """`amount` was deposited into a campaign."""
+    """`uses` of a campaign were paid for in advance with `amount`."""
 
     campaign: int
     funder: int
     amount: int
+    uses: int
 
 
 @dataclass(frozen=True, slots=True)
-class AllowanceSet(_Located):
-    """`accessor` may now spend `amount` from a campaign."""
+class AllowanceIncreased(_Located):
+    """An accessor's budget grew by `uses` out of the funder's own."""
 
     campaign: int
     accessor: int
-    amount: int
+    uses: int
 
 
 @dataclass(frozen=True, slots=True)
-class RewardAccrued(_Located):
-    """One permitted access was paid for; the two shares add up to the campaign's rate."""
+class AllowanceDecreased(_Located):
+    """`uses` were taken back from an accessor's budget."""
+
+    campaign: int
+    accessor: int
+    uses: int
+    #: What became the funder's credit, of a closed campaign; else zero.
+    refunded: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewardSettled(_Located):
+    """A patient was credited with `share` in all for `uses` of a consent."""
 
     campaign: int
     patient: int
-    accessor: int
+    grantee: int
+    study: int
+    uses: int
+    share: int
+
+
+@dataclass(frozen=True, slots=True)
+class CustodianSettled(_Located):
+    """A custodian was credited with `share` in all for `uses` of an accessor."""
+
+    campaign: int
     custodian: int
-    patient_share: int
-    custodian_share: int
+    accessor: int
+    uses: int
+    share: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +500,27 @@ class RewardWithdrawn(_Located):
 
 
 @dataclass(frozen=True, slots=True)
+class RewardSpent(_Located):
+    """A campaign's own spender spent one use; the two shares add up to the campaign's rate."""
+
+    campaign: int
+    spender: int
+    payee: Payee
+    payee_share: int
+    custodian_share: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCreditWithdrawn(_Located):
+    """The holder of a key withdrew `amount` of its credit to `recipient`."""
+
+    key: int
+    recipient: int
+    amount: int
+    nonce: int
+
+
+@dataclass(frozen=True, slots=True)
 class CampaignCloseAnnounced(_Located):
     """The funder may close the campaign from `closing_at`."""
 
@@ -335,9 +530,10 @@ class CampaignCloseAnnounced(_Located):
 
 @dataclass(frozen=True, slots=True)
 class CampaignClosed(_Located):
-    """The campaign was closed permanently; `refunded` became the funder's credit."""
+    """The campaign was closed permanently; the funder's own `uses` became its credit, `refunded`."""
 
     campaign: int
+    uses: int
     refunded: int
 
 
@@ -352,6 +548,8 @@ class Anchored(_Located):
     epoch: int
     size: int
     state: int
+    #: Commitment to whatever else the nodes attested; zero for nothing.
+    commitment: int
     at: int
     #: Bit set of the nodes that signed; the first node is the lowest bit.
     signers: int
@@ -366,31 +564,58 @@ class NodesRotated(_Located):
     nodes: list[AnchorNode]
 
 
-Event = (
+#: An entry of the registry's history.
+RegistryEvent = (
     EntityRegistered
     | EntitySuspended
     | EntityReinstated
+    | ProfileChanged
     | AdminTransferBegun
     | AdminTransferCancelled
     | AdminTransferred
-    | ConsentAdded
+    | SuccessorAnnounced
+)
+
+#: An entry of a patient's consent history.
+ConsentEvent = (
+    ConsentAdded
     | ConsentRevoked
     | AllConsentsRevoked
-    | ConsentRequested
     | ConsentRefused
+    | PurposeRefused
+    | PurposeAllowed
     | DelegateSet
-    | EmergencyOptOutSet
+    | DelegatesDismissed
+    | EmergencyChoiceSet
+    | EmergencyHospitalSet
     | SignaturesCancelled
-    | SignatureUsed
-    | LogEntry
-    | EmergencyAccessed
-    | CampaignOpened
+)
+
+#: An entry of a patient's access log.
+AccessEvent = LogEntry | EmergencyJustified | EmergencyContested | DeletionStated
+
+#: An event of a reward pool.
+PoolEvent = (
+    CampaignOpened
     | RewardDeposited
-    | AllowanceSet
-    | RewardAccrued
+    | AllowanceIncreased
+    | AllowanceDecreased
+    | RewardSettled
+    | CustodianSettled
     | RewardWithdrawn
+    | RewardSpent
+    | KeyCreditWithdrawn
     | CampaignCloseAnnounced
     | CampaignClosed
+)
+
+Event = (
+    RegistryEvent
+    | ConsentEvent
+    | ConsentRequested
+    | AccessEvent
+    | PoolCreated
+    | PoolEvent
     | Anchored
     | NodesRotated
 )
@@ -402,27 +627,39 @@ EVENTS: Final[Mapping[str, Mapping[str, tuple[type[Event], int]]]] = {
         "EntityRegistered": (EntityRegistered, 1),
         "EntitySuspended": (EntitySuspended, 1),
         "EntityReinstated": (EntityReinstated, 1),
+        "ProfileChanged": (ProfileChanged, 1),
         "AdminTransferBegun": (AdminTransferBegun, 1),
         "AdminTransferCancelled": (AdminTransferCancelled, 1),
         "AdminTransferred": (AdminTransferred, 2),
+        "SuccessorAnnounced": (SuccessorAnnounced, 1),
+        "PoolCreated": (PoolCreated, 2),
         "ConsentAdded": (ConsentAdded, 3),
         "ConsentRevoked": (ConsentRevoked, 3),
         "AllConsentsRevoked": (AllConsentsRevoked, 1),
         "ConsentRequested": (ConsentRequested, 3),
         "ConsentRefused": (ConsentRefused, 3),
+        "PurposeRefused": (PurposeRefused, 2),
+        "PurposeAllowed": (PurposeAllowed, 2),
         "DelegateSet": (DelegateSet, 2),
-        "EmergencyOptOutSet": (EmergencyOptOutSet, 1),
+        "DelegatesDismissed": (DelegatesDismissed, 1),
+        "EmergencyChoiceSet": (EmergencyChoiceSet, 1),
+        "EmergencyHospitalSet": (EmergencyHospitalSet, 2),
         "SignaturesCancelled": (SignaturesCancelled, 1),
-        "SignatureUsed": (SignatureUsed, 1),
         "AccessLogged": (LogEntry, 3),
-        "EmergencyAccessed": (EmergencyAccessed, 2),
+        "EmergencyJustified": (EmergencyJustified, 2),
+        "EmergencyContested": (EmergencyContested, 2),
+        "DeletionStated": (DeletionStated, 3),
     },
     "RewardPool": {
         "CampaignOpened": (CampaignOpened, 3),
         "RewardDeposited": (RewardDeposited, 2),
-        "AllowanceSet": (AllowanceSet, 2),
-        "RewardAccrued": (RewardAccrued, 3),
+        "AllowanceIncreased": (AllowanceIncreased, 2),
+        "AllowanceDecreased": (AllowanceDecreased, 2),
+        "RewardSettled": (RewardSettled, 3),
+        "CustodianSettled": (CustodianSettled, 3),
         "RewardWithdrawn": (RewardWithdrawn, 1),
+        "RewardSpent": (RewardSpent, 2),
+        "KeyCreditWithdrawn": (KeyCreditWithdrawn, 1),
         "CampaignCloseAnnounced": (CampaignCloseAnnounced, 1),
         "CampaignClosed": (CampaignClosed, 1),
     },

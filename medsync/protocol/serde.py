@@ -77,10 +77,10 @@ def encode(value: Any, kind: Any = None) -> list[int]:
     Every field of a dataclass is written, in order. Raises TypeError for a type that Cairo does not have.
 
     Example:
-        >>> from medsync.protocol.types import LogHead
-        >>> encode(LogHead(count=3, head=99))
+        >>> from medsync.protocol.types import Head
+        >>> encode(Head(count=3, head=99))
         [3, 99]
-        >>> encode([LogHead(1, 2)], list[LogHead]), encode(None, LogHead | None)
+        >>> encode([Head(1, 2)], list[Head]), encode(None, Head | None)
         ([1, 1, 2], [1])
     """
     written: Any = type(value) if kind is None else kind

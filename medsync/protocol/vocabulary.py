@@ -55,6 +55,11 @@ class Purpose(StrEnum):
     FAMRQT = "FAMRQT", "family requested"
 
     @property
+    def is_consentable(self) -> bool:
+        """Whether a consent or a request can have this purpose: all but `BTG`, that of emergencies."""
+        return self is not Purpose.BTG
+
+    @property
     def felt(self) -> int:
         """The purpose as the contracts store it: its code as a short string."""
         return encode_short_string(self.value)
@@ -225,6 +230,15 @@ class _ContractEnum(IntEnum):
         raise InvalidValue(f"{cls.__name__} has no variant {variant!r}")
 
 
+#: The purposes that a patient can refuse to everyone, in the order of the bits of
+#: `PatientState.refused_purposes`.
+REFUSAL_BITS: Final = (
+    *(Purpose.HRESCH, Purpose.CLINTRCH, Purpose.TREAT, Purpose.BIORCH, Purpose.TRANSRCH),
+    *(Purpose.DSRCH, Purpose.POARCH, Purpose.ETREAT, Purpose.CAREMGT, Purpose.HPAYMT),
+    *(Purpose.HOPERAT, Purpose.HQUALIMP, Purpose.PUBHLTH, Purpose.PATRQT, Purpose.FAMRQT),
+)
+
+
 class Role(_ContractEnum):
     """The role of a registered entity.
 
@@ -252,32 +266,33 @@ class Decision(_ContractEnum):
 
 
 class Reason(_ContractEnum):
-    """The reason for a decision. The index is part of the log's hash, so the order never changes.
+    """The reason for a decision. After the first two, the order is the order of the checks: the first reason
+    that applies decides. The index is part of the log's hash, so the order never changes.
 
     >>> Reason.EXPIRED.value, Reason.EXPIRED.meaning
-    (9, "the consent's window is over")
+    (11, "the consent's window is over")
     """
 
-    GRANTED = 0, "a live consent covers the request, and where it asks for pay the patient was paid"
+    GRANTED = 0, "a live consent covers the request, and where it asks for pay the pay is reserved"
     BREAK_GLASS = 1, "a hospital broke the glass"
-    NEVER_GIVEN = 2, "no consent was ever given for this patient, grantee and purpose"
-    ENTITY_UNKNOWN = 3, "the grantee was never registered"
-    ENTITY_SUSPENDED = 4, "the administrator suspended the entity"
-    WITHDRAWN = 5, "the patient withdrew the consent"
-    REVOKED = 6, "a delegate revoked the consent for the patient"
-    ALL_REVOKED = 7, "the consent was given before the patient's latest revocation of everything"
-    NOT_STARTED = 8, "the consent's window has not begun"
-    EXPIRED = 9, "the consent's window is over"
-    CATEGORY_NOT_COVERED = 10, "the consent does not cover every requested category"
-    USES_EXHAUSTED = 11, "the consent's last permitted use is consumed"
-    CAMPAIGN_MISMATCH = 12, "the request names different reward terms than the consent"
-    REWARD_UNFUNDED = 13, "the campaign cannot pay for one more access"
-    CAMPAIGN_CLOSED = 14, "the campaign was closed"
-    CAMPAIGN_EXPIRED = 15, "the campaign's terms have expired"
-    ALLOWANCE_EXCEEDED = 16, "the funder's allowance for this accessor does not cover one more access"
-    POOL_FAILED = 17, "the reward pool panicked or gave an invalid answer"
-    NOT_HOSPITAL = 18, "only hospitals may break the glass"
-    EMERGENCY_OPT_OUT = 19, "the patient opted out of emergency access in advance"
+    ENTITY_UNKNOWN = 2, "the grantee was never registered; a request reverts"
+    ENTITY_SUSPENDED = 3, "the entity is suspended; a request reverts"
+    PURPOSE_REFUSED = 4, "the patient refuses everyone for this purpose"
+    NEVER_GIVEN = 5, "no consent was ever given for this patient, grantee, purpose and study"
+    REFUSED = 6, "the patient, or a delegate, refused this grantee"
+    WITHDRAWN = 7, "the patient withdrew the consent"
+    REVOKED = 8, "a delegate revoked the consent for the patient"
+    ALL_REVOKED = 9, "the consent was given before the patient's latest revocation of everything"
+    NOT_STARTED = 10, "the consent's window has not begun"
+    EXPIRED = 11, "the consent's window is over"
+    CATEGORY_NOT_COVERED = 12, "the consent does not cover every requested category"
+    CAMPAIGN_MISMATCH = 13, "the request names another campaign than the consent"
+    USES_EXHAUSTED = 14, "the consent's last permitted use is consumed"
+    REWARD_UNFUNDED = 15, "the accessor's budget of the campaign has nothing left"
+    CAMPAIGN_EXPIRED = 16, "the campaign's terms have expired"
+    NOT_HOSPITAL = 17, "only hospitals may break the glass"
+    HOSPITAL_TOO_NEW = 18, "the hospital was registered or reinstated less than 48 hours ago"
+    EMERGENCY_REFUSED = 19, "the patient does not let this hospital break the glass"
 
 
 class ConsentStatus(_ContractEnum):
@@ -288,20 +303,34 @@ class ConsentStatus(_ContractEnum):
     (2, 'withdrawn by the patient')
     """
 
-    NONE = 0, "never given"
+    NONE = 0, "never decided on"
     GIVEN = 1, "given by the patient or for the patient"
     WITHDRAWN = 2, "withdrawn by the patient"
     REVOKED = 3, "revoked by a delegate"
+    REFUSED = 4, "refused by the patient or a delegate"
 
 
-class Accrual(_ContractEnum):
-    """A reward pool's answer to a request to pay for one access."""
+class EmergencyChoice(_ContractEnum):
+    """Whom a patient lets break the glass.
 
-    PAID = 0, "the shares were credited"
-    CLOSED = 1, "the campaign was closed"
-    EXPIRED = 2, "the campaign's terms have expired"
-    UNFUNDED = 3, "the campaign's money does not cover the rate"
-    ALLOWANCE_EXCEEDED = 4, "the funder's allowance for this accessor does not cover the rate"
+    >>> EmergencyChoice.NAMED_HOSPITALS.variant
+    'NamedHospitals'
+    """
+
+    EVERY_HOSPITAL = 0, "every hospital that the patient did not forbid it"
+    NAMED_HOSPITALS = 1, "only the hospitals that the patient named"
+    NOBODY = 2, "nobody"
+
+
+class PayeeKind(_ContractEnum):
+    """Whom the spender of a campaign pays.
+
+    >>> PayeeKind.ACCOUNT.variant
+    'Account'
+    """
+
+    ACCOUNT = 0, "an account, by its address"
+    KEY = 1, "the holder of a key on the STARK curve, by its x coordinate"
 
 
 class CampaignStatus(_ContractEnum):
@@ -309,7 +338,7 @@ class CampaignStatus(_ContractEnum):
 
     NONE = 0, "never funded"
     OPEN = 1, "funded once and not closed"
-    CLOSED = 2, "closed; what remained is the funder's credit"
+    CLOSED = 2, "closed; the funder's own budget became its credit"
 
 
 class Power(IntFlag):

@@ -16,24 +16,38 @@ from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync import artifacts
 from medsync.errors import InputError
-from medsync.protocol.felt import check_address, check_uint
+from medsync.protocol.felt import check_address, check_uint, decode_short_string
 from medsync.protocol.hashing import starknet_keccak
-from medsync.protocol.serde import decode
+from medsync.protocol.serde import decode, encode
 from medsync.protocol.types import (
     AccessReceipt,
     AccessRequest,
+    Budget,
     Campaign,
     CampaignTerms,
+    Claim,
     Consent,
     ConsentTerms,
     Delegation,
+    Emergency,
     Entity,
-    Judgement,
-    LogHead,
+    Head,
+    KeyCredit,
+    PaidUses,
     PatientState,
+    Payee,
     PendingAdmin,
+    Subject,
+    Verdict,
 )
-from medsync.protocol.vocabulary import Category, Power, Purpose, Role
+from medsync.protocol.vocabulary import (
+    Category,
+    ConsentStatus,
+    EmergencyChoice,
+    Power,
+    Purpose,
+    Role,
+)
 from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.rpc import asking, class_hash_at
@@ -101,7 +115,7 @@ class ContractClient:
     async def is_published(self) -> bool:
         """Whether the contract's class is that of this package's artifact of the same name.
 
-        MedSync knows that a pool answers like one, not that it pays: ask before a patient agrees to a pool.
+        A pool is known by `MedSyncClient.is_pool` instead: its code alone says nothing about its storage.
         """
         return await class_hash_at(self.client, self.address) == artifacts.load(self.name).class_hash
 
@@ -118,7 +132,7 @@ class MedSyncClient(ContractClient):
     >>> from medsync import StarkSigner
     >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
     >>> medsync = MedSyncClient(5, Account(7, medsync.client, signer))
-    >>> medsync.revoke_consent(grantee=9, purpose=Purpose.HRESCH).entry_point
+    >>> medsync.revoke_consent(grantee=9, purpose=Purpose.HRESCH, study=0).entry_point
     'revoke_consent'
     """
 
@@ -134,9 +148,17 @@ class MedSyncClient(ContractClient):
         """Suspend an entity; for the administrator."""
         return self.invoke("suspend_entity", [address])
 
+    def suspend_self(self) -> Invocation[None]:
+        """Suspend the caller; for an entity whose key may be stolen. Only the administrator can lift it."""
+        return self.invoke("suspend_self", [])
+
     def reinstate_entity(self, address: int) -> Invocation[None]:
         """Lift a suspension; for the administrator."""
         return self.invoke("reinstate_entity", [address])
+
+    def change_profile(self, profile_commitment: int) -> Invocation[None]:
+        """Replace the caller's profile; for registered entities, once a day. Salted (`Domain.PROFILE`)."""
+        return self.invoke("change_profile", [profile_commitment])
 
     def begin_admin_transfer(self, new_admin: int) -> Invocation[None]:
         """Begin handing the administration over; for the administrator. Acceptable after 48 hours."""
@@ -147,8 +169,12 @@ class MedSyncClient(ContractClient):
         return self.invoke("cancel_admin_transfer", [])
 
     def accept_admin_transfer(self) -> Invocation[None]:
-        """Take the administration over; for the successor, after the delay."""
+        """Take the administration over; for the successor, from 48 hours to 14 days after it began."""
         return self.invoke("accept_admin_transfer", [])
+
+    def announce_successor(self, successor: int) -> Invocation[None]:
+        """Name the deployment that is to replace this one, or 0 to take it back; for the administrator."""
+        return self.invoke("announce_successor", [successor])
 
     async def entity(self, address: int, *, block: BlockId = "latest") -> Entity:
         """The entity at an address; role NONE if it was never registered."""
@@ -159,8 +185,52 @@ class MedSyncClient(ContractClient):
         return await self.view("admin", [], int, block)
 
     async def pending_admin(self, *, block: BlockId = "latest") -> PendingAdmin | None:
-        """The successor while a hand-over is under way, else None."""
+        """The next administrator while a hand-over is under way or has lapsed, else None."""
         return await self.view("pending_admin", [], PendingAdmin | None, block)  # type: ignore[arg-type]
+
+    async def successor(self, *, block: BlockId = "latest") -> int:
+        """The announced successor of this deployment, or zero. Show it, never follow it."""
+        return await self.view("successor", [], int, block)
+
+    async def registry_head(self, *, block: BlockId = "latest") -> Head:
+        """Length and head of the registry's history."""
+        return await self.view("registry_head", [], Head, block)
+
+    async def edition(self, *, block: BlockId = "latest") -> str:
+        """Which edition of the contracts this is."""
+        return decode_short_string(await self.view("edition", [], int, block))
+
+    # --- pools and budgets ---
+
+    def create_pool(self, token: int, salt: int) -> Invocation[int]:
+        """Deploy a reward pool for a token; for anyone. Answers its address."""
+        return self.invoke("create_pool", [token, salt], int)
+
+    async def budget(self, campaign: int, accessor: int, *, block: BlockId = "latest") -> Budget:
+        """An accessor's budget of the campaign with that id."""
+        return await self.view("budget", [campaign, accessor], Budget, block)
+
+    async def paid_uses(
+        self,
+        patient: int,
+        grantee: int,
+        purpose: Purpose,
+        study: int,
+        campaign: int,
+        *,
+        block: BlockId = "latest",
+    ) -> PaidUses:
+        """What the campaign with that id owes for a consent."""
+        calldata = [patient, grantee, purpose.felt, study, campaign]
+        return await self.view("paid_uses", calldata, PaidUses, block)
+
+    async def is_pool(self, pool: int, *, block: BlockId = "latest") -> bool:
+        """Whether this contract deployed the pool. That its token is worth anything is not promised."""
+        return await self.view("is_pool", [pool], bool, block)
+
+    async def pool_class_hash(self, *, block: BlockId = "latest") -> int:
+        """Class hash of the pools that this contract deploys."""
+        return await self.view("pool_class_hash", [], int, block)
 
     # --- consents ---
 
@@ -177,7 +247,8 @@ class MedSyncClient(ContractClient):
         patient: int,
         grantee: int,
         terms: ConsentTerms,
-        nonce: int,
+        generation: int,
+        counter: int,
         deadline: int,
         signature: Sequence[int],
     ) -> Invocation[int]:
@@ -185,98 +256,178 @@ class MedSyncClient(ContractClient):
 
         `deadline` is the last second (unix) the signature is good for. See `submit` for a `SignedConsent`.
         """
-        calldata = [patient, grantee, *terms.calldata(), nonce, deadline, len(signature), *signature]
+        numbers = generation, counter, deadline
+        calldata = [patient, grantee, *terms.calldata(), *numbers, len(signature), *signature]
         return self.invoke("add_consent_by_sig", calldata, int)
 
-    def revoke_consent(self, grantee: int, purpose: Purpose) -> Invocation[None]:
+    def revoke_consent(self, grantee: int, purpose: Purpose, study: int) -> Invocation[None]:
         """Withdraw a consent, whatever its state; for the patient. Voids one signed but not submitted."""
-        return self.invoke("revoke_consent", [grantee, purpose.felt])
+        return self.invoke("revoke_consent", [grantee, purpose.felt, study])
 
-    def revoke_consent_for(self, patient: int, grantee: int, purpose: Purpose) -> Invocation[None]:
-        """Revoke a patient's consent; for a delegate with `Power.REVOKE`."""
-        return self.invoke("revoke_consent_for", [patient, grantee, purpose.felt])
+    def revoke_consent_for(
+        self, patient: int, grantee: int, purpose: Purpose, study: int
+    ) -> Invocation[None]:
+        """Revoke a patient's live consent; for a delegate with `Power.REVOKE`."""
+        return self.invoke("revoke_consent_for", [patient, grantee, purpose.felt, study])
 
     def revoke_consent_by_sig(
         self,
         patient: int,
         grantee: int,
         purpose: Purpose,
-        nonce: int,
+        study: int,
+        generation: int,
         deadline: int,
         signature: Sequence[int],
     ) -> Invocation[None]:
         """Submit a revocation that the patient signed; for anyone. See `submit` for a `SignedRevocation`."""
-        calldata = [patient, grantee, purpose.felt, nonce, deadline, len(signature), *signature]
+        target = patient, grantee, purpose.felt, study
+        calldata = [*target, generation, deadline, len(signature), *signature]
         return self.invoke("revoke_consent_by_sig", calldata)
 
-    def revoke_all(self) -> Invocation[None]:
-        """Withdraw every consent and void every message signed so far; for the patient."""
-        return self.invoke("revoke_all", [])
+    def revoke_all(self, *, dismiss_delegates: bool = False) -> Invocation[None]:
+        """Withdraw every consent and void every message that gives one; for the patient."""
+        return self.invoke("revoke_all", [int(dismiss_delegates)])
 
     def revoke_all_for(self, patient: int) -> Invocation[None]:
         """`revoke_all` for a patient; for a delegate with `Power.REVOKE`."""
         return self.invoke("revoke_all_for", [patient])
 
-    def request_consent(self, patient: int, terms: ConsentTerms) -> Invocation[None]:
-        """Ask a patient for a consent on these terms; for registered entities. Only an event."""
-        return self.invoke("request_consent", [patient, *terms.calldata()])
+    def request_consent(self, patient: int, terms: ConsentTerms, open_until: int) -> Invocation[None]:
+        """Ask a patient for a consent on these terms; for registered entities. Only an event.
 
-    def refuse_consent(self, grantee: int, purpose: Purpose) -> Invocation[None]:
-        """Say no to a grantee; for the patient. Only an event: a consent that stands is not touched."""
-        return self.invoke("refuse_consent", [grantee, purpose.felt])
+        The request stands open until before `open_until` (unix seconds).
+        """
+        return self.invoke("request_consent", [patient, *terms.calldata(), open_until])
 
-    def refuse_consent_for(self, patient: int, grantee: int, purpose: Purpose) -> Invocation[None]:
-        """Say no for a patient; for a delegate with `Power.REFUSE`."""
-        return self.invoke("refuse_consent_for", [patient, grantee, purpose.felt])
+    def refuse_consent(self, grantee: int, purpose: Purpose, study: int) -> Invocation[None]:
+        """Refuse a grantee until a consent is given; for the patient. Ends a consent that stands."""
+        return self.invoke("refuse_consent", [grantee, purpose.felt, study])
+
+    def refuse_consent_for(
+        self, patient: int, grantee: int, purpose: Purpose, study: int
+    ) -> Invocation[None]:
+        """Refuse for a patient; for a delegate with `Power.REFUSE`, a live consent also `Power.REVOKE`."""
+        return self.invoke("refuse_consent_for", [patient, grantee, purpose.felt, study])
+
+    def refuse_purpose(self, purpose: Purpose) -> Invocation[None]:
+        """Refuse everyone for a purpose until it is allowed again; for the patient."""
+        return self.invoke("refuse_purpose", [purpose.felt])
+
+    def allow_purpose(self, purpose: Purpose) -> Invocation[None]:
+        """Allow a purpose again; for the patient. Consents for it that are still live permit again."""
+        return self.invoke("allow_purpose", [purpose.felt])
 
     def set_delegate(self, delegate: int, powers: Power, expires_at: int) -> Invocation[None]:
         """Let a delegate act until `expires_at` (unix seconds); for the patient. No powers remove it."""
         return self.invoke("set_delegate", [delegate, int(powers), expires_at])
 
-    def set_emergency_opt_out(self, opted_out: bool) -> Invocation[None]:
-        """Forbid emergency access, or allow it again; for the patient."""
-        return self.invoke("set_emergency_opt_out", [int(opted_out)])
+    def dismiss_delegates(self) -> Invocation[None]:
+        """End every delegation at one stroke; for the patient."""
+        return self.invoke("dismiss_delegates", [])
+
+    def set_emergency_choice(self, choice: EmergencyChoice) -> Invocation[None]:
+        """Choose who may break the glass; for the patient."""
+        return self.invoke("set_emergency_choice", [int(choice)])
+
+    def allow_emergency(self, hospital: int) -> Invocation[None]:
+        """Name a hospital that may break the glass; for the patient."""
+        return self.invoke("allow_emergency", [hospital])
+
+    def forbid_emergency(self, hospital: int) -> Invocation[None]:
+        """Forbid a hospital to break the glass; for the patient."""
+        return self.invoke("forbid_emergency", [hospital])
 
     def cancel_signatures(self) -> Invocation[None]:
-        """Void every message signed and not yet submitted; for the patient."""
+        """Void every signed and unsubmitted message that gives a consent; for the patient."""
         return self.invoke("cancel_signatures", [])
+
+    def assert_generation(self, patient: int, generation: int) -> Invocation[None]:
+        """Fail unless it is the patient's generation: put it in front of calls that open something."""
+        return self.invoke("assert_generation", [patient, generation])
 
     async def verify_consent(
         self,
         patient: int,
         grantee: int,
         purpose: Purpose,
+        study: int,
         categories: Category,
+        campaign: int = 0,
         *,
         block: BlockId = "latest",
-    ) -> Judgement:
-        """Whether consent and entity permit the use at the block's time. A campaign's money is not judged."""
-        calldata = [patient, grantee, purpose.felt, int(categories)]
-        return await self.view("verify_consent", calldata, Judgement, block)
+    ) -> Verdict:
+        """Whether consent and entity permit the use at the block's time. A campaign's money is not judged.
+
+        `campaign` is the id of the campaign that is to pay, zero for none.
+        """
+        calldata = [patient, grantee, purpose.felt, study, int(categories), campaign]
+        return await self.view("verify_consent", calldata, Verdict, block)
+
+    async def verify_consents(
+        self,
+        patients: Sequence[int],
+        grantee: int,
+        purpose: Purpose,
+        study: int,
+        categories: Category,
+        campaign: int = 0,
+        *,
+        block: BlockId = "latest",
+    ) -> list[Verdict]:
+        """`verify_consent` for many patients, as before a batch."""
+        query = grantee, purpose.felt, study, int(categories), campaign
+        return await self.view("verify_consents", [len(patients), *patients, *query], list[Verdict], block)
 
     async def consent(
-        self, patient: int, grantee: int, purpose: Purpose, *, block: BlockId = "latest"
+        self,
+        patient: int,
+        grantee: int,
+        purpose: Purpose,
+        study: int,
+        campaign: int = 0,
+        *,
+        block: BlockId = "latest",
     ) -> Consent:
-        """The record of a consent; status NONE if it was never given."""
-        return await self.view("consent", [patient, grantee, purpose.felt], Consent, block)
+        """The record of a consent; status NONE if nobody ever decided on it.
+
+        `campaign` is the id of the campaign to ask with, zero for none.
+        """
+        calldata = [patient, grantee, purpose.felt, study, campaign]
+        return await self.view("consent", calldata, Consent, block)
 
     async def patient_state(self, patient: int, *, block: BlockId = "latest") -> PatientState:
-        """A patient's epoch, nonce and emergency opt-out."""
+        """What concerns a patient as a whole."""
         return await self.view("patient_state", [patient], PatientState, block)
 
+    async def refused_purposes(self, patient: int, *, block: BlockId = "latest") -> list[Purpose]:
+        """The purposes that a patient refuses to everyone."""
+        return await self.view("refused_purposes", [patient], list[Purpose], block)
+
+    async def emergency_naming(
+        self, patient: int, hospital: int, *, block: BlockId = "latest"
+    ) -> ConsentStatus:
+        """What a patient said about emergencies to a hospital: GIVEN, REFUSED or NONE."""
+        return await self.view("emergency_naming", [patient, hospital], ConsentStatus, block)
+
     async def delegation(self, patient: int, delegate: int, *, block: BlockId = "latest") -> Delegation:
-        """The powers a patient gave a delegate, as they were set, even if they have expired."""
+        """The powers a patient gave a delegate, as they were set, even if they are over."""
         return await self.view("delegation", [patient, delegate], Delegation, block)
+
+    async def history_head(self, patient: int, *, block: BlockId = "latest") -> Head:
+        """Length and head of a patient's consent history."""
+        return await self.view("history_head", [patient], Head, block)
 
     # --- messages a patient signs ---
 
     async def sign_consent(self, grantee: int, terms: ConsentTerms, *, deadline: int) -> SignedConsent:
         """A consent signed by this client's account as patient, for anyone to `submit` until `deadline`.
 
-        It fits the patient's present nonce and the record's present version: any change in between voids it.
+        It fits the patient's present generation and counter and the record's present version: any change in
+        between voids it.
         """
         patient = self.account.address
-        record = await self.consent(patient, grantee, terms.purpose)
+        record = await self.consent(patient, grantee, terms.purpose, terms.study)
         state = await self.patient_state(patient)
         return sign_consent(
             self.account.stark_signer,
@@ -285,11 +436,14 @@ class MedSyncClient(ContractClient):
             grantee=grantee,
             terms=terms,
             version=record.version + 1,
-            nonce=state.nonce,
+            generation=state.generation,
+            counter=state.counter,
             deadline=deadline,
         )
 
-    async def sign_revocation(self, grantee: int, purpose: Purpose, *, deadline: int) -> SignedRevocation:
+    async def sign_revocation(
+        self, grantee: int, purpose: Purpose, study: int, *, deadline: int
+    ) -> SignedRevocation:
         """A revocation signed by this client's account as patient, to `submit` until `deadline`."""
         patient = self.account.address
         state = await self.patient_state(patient)
@@ -299,7 +453,8 @@ class MedSyncClient(ContractClient):
             contract=self.address,
             grantee=grantee,
             purpose=purpose,
-            nonce=state.nonce,
+            study=study,
+            generation=state.generation,
             deadline=deadline,
         )
 
@@ -316,12 +471,19 @@ class MedSyncClient(ContractClient):
                 signed.patient,
                 signed.grantee,
                 signed.terms,
-                signed.nonce,
+                signed.generation,
+                signed.counter,
                 signed.deadline,
                 signed.signature,
             )
         return self.revoke_consent_by_sig(
-            signed.patient, signed.grantee, signed.purpose, signed.nonce, signed.deadline, signed.signature
+            signed.patient,
+            signed.grantee,
+            signed.purpose,
+            signed.study,
+            signed.generation,
+            signed.deadline,
+            signed.signature,
         )
 
     # --- accesses ---
@@ -330,25 +492,56 @@ class MedSyncClient(ContractClient):
         """Ask for access; for registered entities. Policy never makes it fail: see the receipt's decision."""
         return self.invoke("request_access", request.calldata(), AccessReceipt)
 
-    def request_access_batch(self, requests: Sequence[AccessRequest]) -> Invocation[list[AccessReceipt]]:
+    def request_access_batch(
+        self,
+        purpose: Purpose,
+        study: int,
+        categories: Category,
+        subjects: Sequence[Subject],
+        campaign: int = 0,
+    ) -> Invocation[list[AccessReceipt]]:
         """Up to 100 requests in one transaction, in order, each with its own receipt."""
-        calldata = [len(requests), *(felt for request in requests for felt in request.calldata())]
+        query = purpose.felt, study, int(categories), campaign
+        calldata = [*query, *encode(list(subjects), list[Subject])]
         return self.invoke("request_access_batch", calldata, list[AccessReceipt])
 
     def request_emergency_access(
-        self, patient: int, categories: Category, record: int, justification_commitment: int
+        self, patient: int, categories: Category, record: int
     ) -> Invocation[AccessReceipt]:
-        """Break the glass; hospitals only. The justification is salted (`Domain.JUSTIFICATION`)."""
-        calldata = [patient, int(categories), record, justification_commitment]
-        return self.invoke("request_emergency_access", calldata, AccessReceipt)
+        """Break the glass; only hospitals are let in. Justify it within 72 hours: `justify_emergency`."""
+        return self.invoke("request_emergency_access", [patient, int(categories), record], AccessReceipt)
 
-    async def log_head(self, patient: int, *, block: BlockId = "latest") -> LogHead:
-        """Length and head of a patient's log."""
-        return await self.view("log_head", [patient], LogHead, block)
+    def justify_emergency(self, patient: int, emergency: int, statement: int) -> Invocation[None]:
+        """Justify an emergency access, entry `emergency` of the patient's log; for its hospital.
+
+        `statement` is the salted hash of a signed statement for the patient (`Domain.JUSTIFICATION`).
+        """
+        return self.invoke("justify_emergency", [patient, emergency, statement])
+
+    def contest_emergency(self, hospital: int, emergency: int) -> Invocation[None]:
+        """Contest a hospital's emergency access, entry `emergency` of the caller's log; for the patient."""
+        return self.invoke("contest_emergency", [hospital, emergency])
+
+    def state_deletion(self, patient: int, purpose: Purpose, study: int, statement: int) -> Invocation[None]:
+        """State what was deleted after a consent ended; for its grantee. A statement, not a proof.
+
+        `statement` is the salted hash of a signed statement (`Domain.DELETION`).
+        """
+        return self.invoke("state_deletion", [patient, purpose.felt, study, statement])
+
+    async def emergency(
+        self, patient: int, seq: int, hospital: int, *, block: BlockId = "latest"
+    ) -> Emergency:
+        """An emergency access, by its entry in the patient's log and its hospital."""
+        return await self.view("emergency", [patient, seq, hospital], Emergency, block)
+
+    async def log_head(self, patient: int, *, block: BlockId = "latest") -> Head:
+        """Length and head of a patient's access log."""
+        return await self.view("log_head", [patient], Head, block)
 
 
 class RewardPoolClient(ContractClient):
-    """A RewardPool: campaigns, allowances and credits. Amounts are in the token's smallest unit.
+    """A RewardPool: campaigns and credits. Amounts are in the token's smallest unit, budgets in uses.
 
     >>> from medsync import StarkSigner
     >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
@@ -360,7 +553,10 @@ class RewardPoolClient(ContractClient):
     name = "RewardPool"
 
     def deposit(self, terms: CampaignTerms, amount: int) -> Invocation[None]:
-        """Put money into a campaign; for its funder, who approved the pool for it. See `fund` for both."""
+        """Pay for uses in advance, a multiple of the rate; for the funder, who approved the pool for it.
+
+        See `fund` for both.
+        """
         return self.invoke("deposit", [*terms.calldata(), amount])
 
     async def fund(self, terms: CampaignTerms, amount: int) -> TransactionResult[tuple[None, ...]]:
@@ -372,40 +568,67 @@ class RewardPoolClient(ContractClient):
         await token.check_balance(amount, "The deposit", l2_gas=DEPOSIT_GAS)
         return await self.account.send(token.approve(self.address, amount), self.deposit(terms, amount))
 
-    def set_allowance(self, terms: CampaignTerms, accessor: int, amount: int) -> Invocation[None]:
-        """Let an accessor spend up to `amount`, instead of what was set before; for the campaign's funder."""
-        return self.invoke("set_allowance", [*terms.calldata(), accessor, amount])
+    def increase_allowance(self, terms: CampaignTerms, accessor: int, uses: int) -> Invocation[None]:
+        """Move uses from the funder's own budget to an accessor's; for the campaign's funder."""
+        return self.invoke("increase_allowance", [*terms.calldata(), accessor, uses])
 
-    def withdraw(self, amount: int, recipient: int) -> Invocation[None]:
-        """Pay out part of the caller's credit to `recipient`."""
-        return self.invoke("withdraw", [amount, recipient])
+    def decrease_allowance(self, terms: CampaignTerms, accessor: int, uses: int) -> Invocation[None]:
+        """Take uses back from an accessor's budget; fails if fewer are left. For the campaign's funder."""
+        return self.invoke("decrease_allowance", [*terms.calldata(), accessor, uses])
+
+    def revoke_allowance(self, terms: CampaignTerms, accessor: int) -> Invocation[int]:
+        """Take back whatever an accessor's budget has left; for the funder. Answers how many uses."""
+        return self.invoke("revoke_allowance", [*terms.calldata(), accessor], int)
+
+    def settle(self, patient: int, grantee: int, terms: CampaignTerms) -> Invocation[int]:
+        """Credit a patient with what a campaign owes for a consent; for anyone. Answers how many uses."""
+        return self.invoke("settle", [patient, grantee, *terms.calldata()], int)
+
+    def settle_custodian(self, terms: CampaignTerms, accessor: int) -> Invocation[int]:
+        """Credit the custodian with what a campaign owes for an accessor; for anyone. Answers the uses."""
+        return self.invoke("settle_custodian", [*terms.calldata(), accessor], int)
+
+    def withdraw(self, amount: int, recipient: int, claims: Sequence[Claim] = ()) -> Invocation[None]:
+        """Settle up to 50 claims of the caller, then pay out part of its credit to `recipient`."""
+        return self.invoke("withdraw", [amount, recipient, *encode(list(claims), list[Claim])])
+
+    def spend(self, terms: CampaignTerms, payee: Payee) -> Invocation[None]:
+        """Spend one use of a campaign; for the spender that its terms name."""
+        return self.invoke("spend", [*terms.calldata(), *encode(payee)])
+
+    def withdraw_by_key(
+        self, key: int, amount: int, recipient: int, signature: tuple[int, int]
+    ) -> Invocation[None]:
+        """Pay out part of a key's credit by its holder's signature; for anyone. See `draw_message`."""
+        return self.invoke("withdraw_by_key", [key, amount, recipient, *signature])
 
     def announce_close(self, terms: CampaignTerms) -> Invocation[None]:
-        """Announce that a campaign closes before it expires, 7 days ahead; for its funder."""
+        """Announce that a campaign closes before it expires, 7 to 37 days ahead; for its funder."""
         return self.invoke("announce_close", terms.calldata())
 
     def close_campaign(self, terms: CampaignTerms) -> Invocation[None]:
-        """Close a campaign that expired or whose notice is over; for its funder, who is credited the rest."""
+        """Close a campaign that expired or whose notice is over; for its funder, who is credited its own
+        budget. Accessors' budgets stay until they are taken back."""
         return self.invoke("close_campaign", terms.calldata())
 
     async def token(self, *, block: BlockId = "latest") -> int:
         """The ERC-20 this pool holds."""
         return await self.view("token", [], int, block)
 
-    async def log(self, *, block: BlockId = "latest") -> int:
-        """The MedSync contract this pool listens to."""
-        return await self.view("log", [], int, block)
+    async def medsync(self, *, block: BlockId = "latest") -> int:
+        """The MedSync contract that deployed this pool."""
+        return await self.view("medsync", [], int, block)
 
     async def campaign(self, terms: CampaignTerms, *, block: BlockId = "latest") -> Campaign:
         """The campaign with these terms."""
         return await self.view("campaign", terms.calldata(), Campaign, block)
 
-    async def allowance(self, campaign: int, accessor: int, *, block: BlockId = "latest") -> int:
-        """What an accessor may still spend of the campaign with that id."""
-        return await self.view("allowance", [campaign, accessor], int, block)
+    async def accepts_consents(self, campaign: int, *, block: BlockId = "latest") -> bool:
+        """Whether a consent may newly name the campaign with that id: open, and no closing announced."""
+        return await self.view("accepts_consents", [campaign], bool, block)
 
     async def claimable(self, owner: int, *, block: BlockId = "latest") -> int:
-        """What `owner` can withdraw now."""
+        """What `owner` can withdraw now, without what is not settled yet."""
         return await self.view("claimable", [owner], int, block)
 
     async def withdrawn(self, owner: int, *, block: BlockId = "latest") -> int:
@@ -413,16 +636,21 @@ class RewardPoolClient(ContractClient):
         return await self.view("withdrawn", [owner], int, block)
 
     async def accumulated(self, owner: int, *, block: BlockId = "latest") -> int:
-        """All that was ever credited to `owner`."""
+        """All that was ever settled for `owner`."""
         return await self.view("accumulated", [owner], int, block)
+
+    async def unsettled(self, patient: int, claims: Sequence[Claim], *, block: BlockId = "latest") -> int:
+        """What the campaigns of these claims owe a patient and nobody has settled yet."""
+        calldata = [patient, *encode(list(claims), list[Claim])]
+        return await self.view("unsettled", calldata, int, block)
+
+    async def key_credit(self, key: int, *, block: BlockId = "latest") -> KeyCredit:
+        """What the pool owes to the holder of a key."""
+        return await self.view("key_credit", [key], KeyCredit, block)
 
     async def liabilities(self, *, block: BlockId = "latest") -> int:
         """What the pool owes in all."""
         return await self.view("liabilities", [], int, block)
-
-    async def lifetime_deposits(self, *, block: BlockId = "latest") -> int:
-        """The sum of all deposits ever made."""
-        return await self.view("lifetime_deposits", [], int, block)
 
 
 class Erc20Client(ContractClient):

@@ -92,6 +92,8 @@ class Connection:
     client: FullNodeClient = field(repr=False)
     #: The URL of the first node as it may be shown.
     shown_url: str
+    #: Each further node on its own, to compare its answers with the first one's.
+    others: tuple[FullNodeClient, ...] = field(default=(), repr=False)
 
     async def devnet_rpc(self, method: str, **params: Any) -> Any:
         """Call a `devnet_…` method and return its result. Raises PublicNetworkError off a local devnet."""
@@ -204,12 +206,18 @@ async def connect(
             nodes = await _agreeing(transport, nodes)
         transport.urls = tuple(node.url for node in nodes)
         transport.url = nodes[0].url
-        client = FullNodeClient(transport.url, session)
-        client._client = transport
+        client = _client(transport)
+        others = tuple(_client(Transport([node.url], session)) for node in nodes[1:])
         is_local = all(node.is_devnet for node in nodes)
         shown = [shown_url(node.url) for node in nodes]
         _log.debug("Connected to %s on %s.", ", ".join(shown), network, extra={"nodes": shown})
-        yield Connection(network, nodes[0].chain_id, is_local, client, shown[0])
+        yield Connection(network, nodes[0].chain_id, is_local, client, shown[0], others)
+
+
+def _client(transport: Transport) -> FullNodeClient:
+    client = FullNodeClient(transport.url, transport.session)
+    client._client = transport
+    return client
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,8 +127,8 @@ class Invocation(Generic[T]):
     >>> from medsync import MedSyncClient, Purpose
     >>> signer = StarkSigner(private_key=1, chain_id=0x534E5F5345504F4C4941)
     >>> account = Account(7, FullNodeClient("http://127.0.0.1:5050/rpc"), signer)
-    >>> invocation = MedSyncClient(5, account).revoke_consent(9, Purpose.HRESCH)
-    >>> invocation.function, invocation.call.calldata == [9, Purpose.HRESCH.felt]
+    >>> invocation = MedSyncClient(5, account).revoke_consent(9, Purpose.HRESCH, study=0)
+    >>> invocation.function, invocation.call.calldata == [9, Purpose.HRESCH.felt, 0]
     ('MedSync.revoke_consent', True)
     """
 

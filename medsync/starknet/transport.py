@@ -6,6 +6,8 @@ scheme, host and port. Pages that come instead of an answer are never quoted eit
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import re
 import time
@@ -32,6 +34,8 @@ CONNECTION_REFUSED: Final = "the connection was refused"
 
 #: Characters from which on a part of a URL may be an API key, not a word.
 _KEY_LENGTH: Final = 12
+
+_JSON: Final = {"Content-Type": "application/json"}
 
 _SUBMISSION_PREFIX: Final = "starknet_add"
 _STATUS_METHOD: Final = "starknet_getTransactionStatus"
@@ -213,11 +217,12 @@ class Transport(RpcHttpClient):
         return result
 
     async def _answer(self, url: str, method: str, params: Any) -> Any:
-        body = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
+        body = json.dumps({"jsonrpc": "2.0", "id": 0, "method": method, "params": params}).encode()
         answer: Any = None
         failure: NodeFailure | None = None
         try:
-            async with self.session.post(url, json=body) as response:
+            # A stream: a class is over a megabyte, which in one piece would hold up the event loop.
+            async with self.session.post(url, data=io.BytesIO(body), headers=_JSON) as response:
                 failure = _status_failure(response)
                 if failure is None:
                     answer = await response.json(content_type=None)

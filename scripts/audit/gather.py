@@ -155,10 +155,10 @@ class Index:
 
 
 def _short(name: str) -> tuple[str, str]:
-    """File and function of a test. Cairo's `medsync::packing::tests::it` is `packing.cairo::it`."""
+    """File and function of a test. Cairo's `medsync::packing::tests::it` is `tests.cairo::it`."""
     parts = name.split("::")
     if "tests" in parts[1:-1]:
-        return f"{parts[1]}.cairo", parts[-1]
+        return "tests.cairo", parts[-1]
     return parts[0].rpartition("/")[2], parts[-1]
 
 

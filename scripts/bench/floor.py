@@ -2,15 +2,16 @@
 
 The floor of a transaction is the cost of the same effects in the yardstick contract, which produces them
 without any other work: the empty call, plus a price per counted effect, plus the measured cost of changing
-the same number of cells and of making the same calls of external contracts. All other work of a contract
-(hashing, packing, checking, reading a cell twice) shows in the ratio of cost to floor.
+the same number of cells, of making the same calls of external contracts and of deploying the same contracts.
+All other work of a contract (hashing, packing, checking, reading a cell twice) shows in the ratio of cost to
+floor. A transaction that calls none of the product's contracts is its own floor.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from starknet_py.net.client_models import Call
 
@@ -18,6 +19,12 @@ from medsync import artifacts
 from medsync.errors import VerificationError
 from medsync.protocol.hashing import starknet_keccak
 from scripts.bench.lab import RESTING, Lab, Simulation, call, frames
+
+#: A traced call or deployment.
+Frame = Mapping[str, Any]
+
+#: Salt of a contract that the yardstick deploys.
+_SALT: Final = 1
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Floor:
     floor: int
     #: Cost of the state update in addition to writing, which depends on the numbers of cells and contracts.
     state_update: int
-    #: Cost of external contracts: a token, a patient's account.
+    #: Cost of external contracts: a token, a patient's account, a pool that is deployed.
     foreign: int
 
 
@@ -124,16 +131,16 @@ class Surveyor:
     async def floor(self, prices: Prices, counts: Counts, simulation: Simulation) -> Floor:
         """The floor of a simulated and counted transaction."""
         lab = self._lab
+        work = prices.transaction + sum(getattr(prices, name) * getattr(counts, name) for name in PRICED)
+        if not any(_own_frames(lab, simulation)):
+            return Floor(simulation.l2_gas, state_update=0, foreign=simulation.l2_gas - work)
         changed = Counter(contract for contract, _ in simulation.changed if contract in lab.contracts)
         cells = tuple(sorted(changed.values()))
         update = await self._state_update(cells)
         foreign = 0
-        if calls := _foreign_calls(lab, simulation):
-            foreign = await self._with_foreign(cells, calls) - update
-        total = prices.transaction + update + foreign
-        for name in PRICED:
-            total += getattr(prices, name) * getattr(counts, name)
-        return Floor(total, update, foreign)
+        if foreign_frames := _foreign_frames(lab, simulation):
+            foreign = await self._with_foreign(cells, foreign_frames) - update
+        return Floor(work + update + foreign, update, foreign)
 
     async def _gas(self, *calls: Call) -> int:
         return self._lab.simulate(await self._lab.sign(self._account, *calls)).l2_gas
@@ -149,18 +156,25 @@ class Surveyor:
             self._updates[changed] = await self._gas(*other) - await self._gas(*same)
         return self._updates[changed]
 
-    async def _with_foreign(self, changed: tuple[int, ...], calls: Sequence[Call]) -> int:
+    async def _with_foreign(self, changed: tuple[int, ...], foreign: Sequence[Frame]) -> int:
         """State update and external work together, because Starknet rounds their sum."""
         this, other, _ = self._lab.yardsticks
         swap = {self._lab.pool: this}
-        made = [
-            Call(call.to_addr, call.selector, [swap.get(felt, felt) for felt in call.calldata])
-            for call in calls
-        ]
-        taken = [Call(other, starknet_keccak("take"), call.calldata) for call in calls]
-        same = self._changes(changed, RESTING), _forward(this, taken)
-        different = self._changes(changed, RESTING + 1), _forward(this, made)
-        return await self._gas(*different[0], different[1]) - await self._gas(*same[0], same[1])
+        made, taken, deployed, not_deployed = [], [], [], []
+        for frame in foreign:
+            calldata = [_int(felt) for felt in frame["calldata"]]
+            if _is_deployment(frame):
+                arguments = _int(frame["class_hash"]), _SALT, len(calldata), *calldata
+                deployed.append(call(this, "deploy", *arguments))
+                not_deployed.append(call(this, "take", *arguments))
+            else:
+                swapped = [swap.get(felt, felt) for felt in calldata]
+                selector = _int(frame["entry_point_selector"])
+                made.append(Call(_int(frame["contract_address"]), selector, swapped))
+                taken.append(call(other, "take", *calldata))
+        same = [*self._changes(changed, RESTING), _forward(this, taken), *not_deployed]
+        different = [*self._changes(changed, RESTING + 1), _forward(this, made), *deployed]
+        return await self._gas(*different) - await self._gas(*same)
 
     def _changes(self, changed: tuple[int, ...], value: int) -> list[Call]:
         """Calls that write `value` to the given number of cells of each contract."""
@@ -174,7 +188,7 @@ def count(lab: Lab, simulation: Simulation, overwrites: int) -> Counts:
     """Count the effects of a simulated single-call transaction in the product's contracts."""
     ours = lab.contracts
     (outermost,) = simulation.calls
-    own = [frame for frame in frames(outermost) if _int(frame["contract_address"]) in ours]
+    own = list(_own_frames(lab, simulation))
     events = [event for frame in own for event in frame["events"]]
     touched = {cell: value for cell, value in simulation.touched.items() if cell[0] in ours}
     changed = [cell for cell in simulation.changed if cell[0] in ours]
@@ -188,26 +202,31 @@ def count(lab: Lab, simulation: Simulation, overwrites: int) -> Counts:
         event_data=sum(len(event["data"]) for event in events),
         calldata=len(outermost["calldata"]),
         answer=len(outermost["result"]),
-        calls=sum(len(frame["calls"]) for frame in own),
+        calls=sum(not _is_deployment(inner) for frame in own for inner in frame["calls"]),
         acts=sum(_int(frame["entry_point_selector"]) in _acting() for frame in own),
     )
 
 
-def _foreign_calls(lab: Lab, simulation: Simulation) -> list[Call]:
-    """The calls of external contracts by the product's contracts, in order."""
-    ours = lab.contracts
+def _own_frames(lab: Lab, simulation: Simulation) -> Iterator[Frame]:
+    """The calls of the product's contracts."""
+    for outermost in simulation.calls:
+        for frame in frames(outermost):
+            if _int(frame["contract_address"]) in lab.contracts:
+                yield frame
+
+
+def _foreign_frames(lab: Lab, simulation: Simulation) -> list[Frame]:
+    """The calls and deployments of external contracts by the product's contracts, in order."""
     return [
-        Call(
-            _int(inner["contract_address"]),
-            _int(inner["entry_point_selector"]),
-            [_int(felt) for felt in inner["calldata"]],
-        )
-        for outermost in simulation.calls
-        for frame in frames(outermost)
-        if _int(frame["contract_address"]) in ours
+        inner
+        for frame in _own_frames(lab, simulation)
         for inner in frame["calls"]
-        if _int(inner["contract_address"]) not in ours
+        if _int(inner["contract_address"]) not in lab.contracts
     ]
+
+
+def _is_deployment(frame: Frame) -> bool:
+    return bool(frame["entry_point_type"] == "CONSTRUCTOR")
 
 
 @cache

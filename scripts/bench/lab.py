@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from starknet_py.hash.address import compute_address
 from starknet_py.net.client_models import Call, ResourceBounds, ResourceBoundsMapping
 from starknet_py.net.client_utils import _create_broadcasted_txn
 from starknet_py.net.models.transaction import DeclareV3, InvokeV3
@@ -22,7 +23,7 @@ from medsync.artifacts import Artifact
 from medsync.deployment.deployer import address_of
 from medsync.deployment.devnet import Devnet
 from medsync.errors import VerificationError
-from medsync.protocol.hashing import starknet_keccak
+from medsync.protocol.hashing import poseidon, starknet_keccak
 from medsync.protocol.types import AnchorNode
 from medsync.starknet.accounts import make_account, predeployed_accounts
 from medsync.starknet.anchor import PrivateAnchorClient
@@ -224,8 +225,8 @@ class Lab:
             self.accounts[role] = make_account(
                 self._connection.client, self._connection.chain_id, address, key
             )
-        self.medsync = deploy("MedSync", self.address("administrator"))
-        self.pool = deploy("RewardPool", TOKEN, self.medsync)
+        pool_class = classes["RewardPool"].class_hash
+        self.medsync = deploy("MedSync", self.address("administrator"), pool_class)
         nodes = [felt for node in map(node_of, NODE_KEYS) for felt in node.calldata()]
         self.anchor = deploy("PrivateAnchor", len(NODE_KEYS), *nodes, THRESHOLD)
         self.yardsticks = (
@@ -234,10 +235,18 @@ class Lab:
             deploy("Yardstick", salt=2),
         )
         await self.do(deployer, *deployments)
-
         strk, token = Erc20Client(STRK_TOKEN, deployer), Erc20Client(TOKEN, deployer)
         gifts = [strk.transfer(account.address, 10**22).call for account in self.accounts.values()]
         await self.do(deployer, *gifts, token.transfer(self.address("researcher"), 10**18).call)
+        creator = self.medsync_as("relayer")
+        await self.do(creator.account, creator.create_pool(TOKEN, salt=0).call)
+        salt = poseidon([creator.account.address, 0])
+        self.pool = compute_address(
+            class_hash=pool_class,
+            constructor_calldata=[TOKEN, self.medsync],
+            salt=salt,
+            deployer_address=self.medsync,
+        )
         for yardstick in self.yardsticks[:2]:
             await self.do(deployer, call(yardstick, "change", _YARDSTICK_CELLS, RESTING))
         funder = self.token_as("researcher")

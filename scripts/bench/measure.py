@@ -36,6 +36,11 @@ class Case:
         return self.operation, self.case
 
     @property
+    def title(self) -> str:
+        """The name for people."""
+        return ", ".join(filter(None, self.name))
+
+    @property
     def ratio(self) -> float:
         """The ratio of cost to floor."""
         return round(self.l2_gas / self.floor, 3)
@@ -161,8 +166,9 @@ def _overwrites(lab: Lab, transaction: Mapping[str, Any], simulation: Simulation
     blind = 0
     poked: dict[tuple[int, int], int] = {}
     for cell in cells:
-        before = simulation.touched[cell]
-        lab.poke(poked | {cell: before + 1})
+        before, after = simulation.touched[cell], simulation.changed[cell]
+        # A value that the transaction writes would not be a change any more.
+        lab.poke(poked | {cell: before + (2 if after == before + 1 else 1)})
         poked = {cell: before}
         try:
             again = lab.simulate(transaction)

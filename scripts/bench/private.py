@@ -78,7 +78,7 @@ async def _records(connection: Connection, folder: Path) -> list[Speed]:
     """Records in the in-process node, tickets from request to data, proofs, and sizes in bytes."""
     administrator, researcher, patient, payer, *_ = await predeployed_accounts(connection)
     place = folder / "devnet.json"
-    arguments: dict[str, Any] = {"admin": administrator.address, "token": STRK_TOKEN, "salt": 1}
+    arguments: dict[str, Any] = {"admin": administrator.address, "tokens": [STRK_TOKEN], "salt": 1}
     record = await deployer.deploy(administrator, "devnet", place, **arguments)
     contract = MedSyncClient(record.medsync, administrator)
     await contract.register_entity(researcher.address, Role.RESEARCHER, 1).send()
@@ -98,10 +98,12 @@ async def _records(connection: Connection, folder: Path) -> list[Speed]:
         now = (await newest_block(connection.client)).timestamp
         terms = ConsentTerms(
             Purpose.HRESCH,
-            Category.OBSERVATION,
-            now,
-            now + _HOUR,
+            study=0,
+            categories=Category.OBSERVATION,
+            starts_at=now,
+            expires_at=now + _HOUR,
             max_uses=0,
+            scoped=False,
             reward=None,
             terms_commitment=1,
         )
@@ -133,7 +135,7 @@ async def _latencies(
     latencies = []
     for commitment in commitments:
         started = time.perf_counter()
-        request = AccessRequest(patient, Purpose.HRESCH, Category.OBSERVATION, commitment, None)
+        request = AccessRequest(patient, Purpose.HRESCH, 0, Category.OBSERVATION, commitment)
         await medsync.request_access(request)
         (path,) = (await private.step()).issued
         ticket = read_ticket(path)
@@ -145,6 +147,6 @@ async def _latencies(
 
 def _on_chain() -> int:
     """Bytes of a request without a campaign: its calldata, and the keys and data of its event."""
-    calldata = len(AccessRequest(1, Purpose.HRESCH, Category.OBSERVATION, 1, None).calldata())
-    keys, data = 1 + 3, 9
+    calldata = len(AccessRequest(1, Purpose.HRESCH, 0, Category.OBSERVATION, 1).calldata())
+    keys, data = 1 + 3, 11
     return _FELT_BYTES * (calldata + keys + data)

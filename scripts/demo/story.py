@@ -1,4 +1,4 @@
-"""A complete scenario on a devnet: consents, decisions, rewards, revocation, and a log that proves itself.
+"""A complete scenario on a devnet: consents, decisions, rewards, revocation, and histories that prove it all.
 
 Every step states its expected outcome and is checked; the first unexpected outcome ends the demo with an
 error. The patients are synthetic, and the accounts are devnet's predeployed ones.
@@ -23,18 +23,28 @@ from medsync.deployment import deployer
 from medsync.deployment.devnet import Devnet
 from medsync.deployment.record import Quorum, Record
 from medsync.errors import ContractError, VerificationError
-from medsync.log.exports import PatientExport
 from medsync.log.exports import json as json_export
-from medsync.log.fetch import fetch_events, fetch_log
-from medsync.log.replay import replay
+from medsync.log.fetch import fetch_heads, fetch_patient
+from medsync.log.histories import PatientHistory
+from medsync.log.replay import replay_patient
 from medsync.protocol.commitments import Domain, Opening, new_salt
-from medsync.protocol.events import LogEntry
-from medsync.protocol.types import AccessReceipt, AccessRequest, CampaignTerms, ConsentTerms, utc_text
-from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason, Role
+from medsync.protocol.events import LogEntry, event_name
+from medsync.protocol.types import (
+    AccessReceipt,
+    AccessRequest,
+    CampaignTerms,
+    Claim,
+    ConsentTerms,
+    Subject,
+    utc_text,
+)
+from medsync.protocol.vocabulary import Category, Decision, EmergencyChoice, Purpose, Reason, Role
 from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.starknet.network import STRK_TOKEN, connect
-from medsync.starknet.transactions import Account, TransactionResult
+from medsync.starknet.outside import sign_acts, submit_acts
+from medsync.starknet.signing import sign_consent
+from medsync.starknet.transactions import Account, Invocation, TransactionResult
 from scripts.demo import institutions
 from scripts.demo.institutions import PrivateSide
 
@@ -105,13 +115,13 @@ class Narrator:
     async def decided(
         self,
         step: str,
-        sending: Awaitable[TransactionResult[AccessReceipt]],
+        asking: Invocation[AccessReceipt],
         decision: Decision,
         reason: Reason,
     ) -> AccessReceipt:
         """Send a request for access that must have this decision and reason."""
         with self.console.status(step):
-            result = await sending
+            result = await asking
         receipt = result.value
         if (receipt.decision, receipt.reason) != (decision, reason):
             raise VerificationError(
@@ -139,6 +149,11 @@ class Narrator:
             self._holds(f"{text} → [yellow]caught[/yellow] [dim]{refusal.findings[0]}[/dim]")
         else:
             raise VerificationError(f"{text}: it was accepted")
+
+    def must_hold(self, text: str, verification: Callable[[], object]) -> None:
+        """State that a verification succeeds. Raises VerificationError if it does not."""
+        verification()
+        self._holds(text)
 
     def cost_table(self) -> Table:
         """The cost of every step."""
@@ -244,18 +259,20 @@ async def _deploy(
             "devnet",
             place,
             admin=account.address,
-            token=STRK_TOKEN,
+            tokens=[STRK_TOKEN],
             salt=new_salt() if known is None else known.request.salt,
             anchor=quorum,
         )
     sent = {
         **{f"declare {name}": declared.declared for name, declared in record.classes.items()},
         **{f"deploy {name}": deployed.deployed for name, deployed in record.contracts.items()},
+        **{f"create a pool for {pool.symbol}": pool.created for pool in record.pools},
     }
     if known is not None:
         before = {
             *(f"declare {name}" for name in known.classes),
             *(f"deploy {name}" for name in known.contracts),
+            *(f"create a pool for {pool.symbol}" for pool in known.pools),
         }
         sent = {step: transaction for step, transaction in sent.items() if step not in before}
     for step, transaction in sent.items():
@@ -294,318 +311,520 @@ async def _register(narrator: Narrator, stage: Stage) -> None:
 
 
 async def _run_chapters(narrator: Narrator, stage: Stage, private: PrivateSide) -> None:
-    cast = stage.cast
-    first, second, third, fourth = cast.patients
-    now = stage.devnet.latest_time()
-    wanted = Category.LABORATORY | Category.OBSERVATION
-    observations = [records[Category.OBSERVATION].record for records in private.records.values()]
-
-    def campaign(funder: Account) -> CampaignTerms:
-        return CampaignTerms(
-            pool=stage.record.reward_pool,
-            funder=funder.address,
-            purpose=Purpose.HRESCH,
-            rate=RATE,
-            custodian=cast.hospital.address,
-            custodian_bps=CUSTODIAN_BPS,
-            expires_at=now + 365 * DAY,
-            salt=new_salt(),
-        )
-
-    def terms(reward: CampaignTerms | None, *, max_uses: int = 0, days: float = 30) -> ConsentTerms:
-        agreed = Opening.of_json(Domain.TERMS, {"study": "synthetic cohort", "may contact": False})
-        return ConsentTerms(
-            purpose=Purpose.HRESCH,
-            categories=wanted,
-            starts_at=now,
-            expires_at=now + int(days * DAY),
-            max_uses=max_uses,
-            reward=reward,
-            terms_commitment=agreed.commitment,
-        )
-
-    def ask(
-        patient: Account,
-        reward: CampaignTerms | None,
-        *,
-        purpose: Purpose = Purpose.HRESCH,
-        categories: Category = Category.OBSERVATION,
-    ) -> AccessRequest:
-        record = observations[cast.patients.index(patient)]
-        return AccessRequest(patient.address, purpose, categories, record.commitment, reward)
-
-    study, pilot = campaign(cast.researcher), campaign(cast.second_researcher)
-    researcher, second_researcher = stage.medsync(cast.researcher), stage.medsync(cast.second_researcher)
-
-    narrator.chapter("Two campaigns are funded in STRK")
-    narrator.note(
-        f"each permitted access pays {RATE / STRK:g} STRK: three quarters to the patient, one to the hospital"
-    )
-    await narrator.pay_for("fund the study with 10 STRK", stage.pool(cast.researcher).fund(study, 10 * STRK))
-    await narrator.pay_for(
-        "fund the pilot with 2 STRK", stage.pool(cast.second_researcher).fund(pilot, 2 * STRK)
-    )
-    await narrator.pay_for(
-        "allow the second researcher 2 STRK of the study",
-        stage.pool(cast.researcher).set_allowance(study, cast.second_researcher.address, RATE).send(),
-    )
-
-    narrator.chapter("Patients decide")
-    await narrator.pay_for(
-        "the researcher asks the first patient",
-        researcher.request_consent(first.address, terms(study)).send(),
-    )
-    await narrator.pay_for(
-        "the first patient consents, for the study's pay",
-        stage.medsync(first).add_consent(cast.researcher.address, terms(study)).send(),
-    )
-    await narrator.pay_for(
-        "the first patient consents to the second researcher too",
-        stage.medsync(first).add_consent(cast.second_researcher.address, terms(study)).send(),
-    )
-    signed = await stage.medsync(second).sign_consent(
-        cast.researcher.address, terms(study, max_uses=1), deadline=now + DAY
-    )
-    narrator.note("the second patient signs a consent for one use (SNIP-12) and pays nothing")
-    await narrator.pay_for(
-        "a relayer submits the signed consent", stage.medsync(cast.relayer).submit(signed).send()
-    )
-    again = stage.medsync(cast.relayer).submit(signed).send()
-    await narrator.refused("it cannot be submitted twice", again, "CONSENT/BAD_NONCE")
-    await narrator.pay_for(
-        "the third patient consents, for the pilot's pay",
-        stage.medsync(third).add_consent(cast.second_researcher.address, terms(pilot)).send(),
-    )
-    await narrator.pay_for(
-        "the fourth patient consents for one hour, unpaid",
-        stage.medsync(fourth).add_consent(cast.researcher.address, terms(None, days=1 / 24)).send(),
-    )
-    await narrator.pay_for(
-        "the fourth patient refuses the second researcher",
-        stage.medsync(fourth).refuse_consent(cast.second_researcher.address, Purpose.HRESCH).send(),
-    )
-    await narrator.pay_for(
-        "the fourth patient opts out of emergency access",
-        stage.medsync(fourth).set_emergency_opt_out(True).send(),
-    )
-
+    plan = Plan(stage, private)
+    await _fund(narrator, plan)
+    await _decide(narrator, plan)
     narrator.chapter("Every request is decided and logged")
-    permit, deny = Decision.PERMIT, Decision.DENY
     await narrator.decided(
         "the researcher asks for the first patient's observation",
-        researcher.request_access(ask(first, study)).send(),
-        permit,
+        plan.researcher.request_access(plan.ask(plan.first)),
+        Decision.PERMIT,
         Reason.GRANTED,
     )
-    before_revocation = stage.devnet.latest_time()
+    before_withdrawal = stage.devnet.latest_time()
     first_observation = next(iter(private.records.values()))[Category.OBSERVATION]
     await institutions.deliver(narrator, stage, private, first_observation)
-    narrator.chapter("Every further request is decided and logged")
-    await narrator.decided(
-        "the same for treatment",
-        researcher.request_access(ask(first, study, purpose=Purpose.TREAT)).send(),
-        Decision.NO_CONSENT,
-        Reason.NEVER_GIVEN,
-    )
-    await narrator.decided(
-        "the same for genomics",
-        researcher.request_access(ask(first, study, categories=Category.GENOMICS)).send(),
-        deny,
-        Reason.CATEGORY_NOT_COVERED,
-    )
-    await narrator.decided(
-        "the same without pay",
-        researcher.request_access(ask(first, None)).send(),
-        deny,
-        Reason.CAMPAIGN_MISMATCH,
-    )
-    await narrator.decided(
-        "the second researcher, on its allowance",
-        second_researcher.request_access(ask(first, study)).send(),
-        permit,
-        Reason.GRANTED,
-    )
-    await narrator.decided(
-        "once more, the allowance is used up",
-        second_researcher.request_access(ask(first, study)).send(),
-        deny,
-        Reason.ALLOWANCE_EXCEEDED,
-    )
-    await narrator.decided(
-        "the researcher asks for the second patient's observation",
-        researcher.request_access(ask(second, study)).send(),
-        permit,
-        Reason.GRANTED,
-    )
-    await narrator.decided(
-        "once more, the one use is consumed",
-        researcher.request_access(ask(second, study)).send(),
-        deny,
-        Reason.USES_EXHAUSTED,
-    )
-    await narrator.decided(
-        "the second researcher asks for the third patient's",
-        second_researcher.request_access(ask(third, pilot)).send(),
-        permit,
-        Reason.GRANTED,
-    )
-    await narrator.decided(
-        "once more, the pilot has no money left",
-        second_researcher.request_access(ask(third, pilot)).send(),
-        deny,
-        Reason.REWARD_UNFUNDED,
-    )
-    receipts = await narrator.pay_for(
-        "a batch of two, each with its own outcome",
-        researcher.request_access_batch([ask(fourth, None), ask(third, None)]).send(),
-    )
-    narrator.check(
-        "… the fourth patient's PERMIT, the third patient's NO_CONSENT",
-        [receipt.decision for receipt in receipts],
-        [permit, Decision.NO_CONSENT],
-    )
-    stage.devnet.increase_time(HOUR)
-    narrator.note("an hour passes")
-    await narrator.decided(
-        "the fourth patient's consent has expired",
-        researcher.request_access(ask(fourth, None)).send(),
-        deny,
-        Reason.EXPIRED,
-    )
-
-    narrator.chapter("Suspension, emergency, revocation")
-    administrator, hospital = stage.medsync(cast.administrator), stage.medsync(cast.hospital)
-    await narrator.pay_for(
-        "suspend the researcher", administrator.suspend_entity(cast.researcher.address).send()
-    )
-    await narrator.decided(
-        "the suspended researcher asks",
-        researcher.request_access(ask(first, study)).send(),
-        deny,
-        Reason.ENTITY_SUSPENDED,
-    )
-    await narrator.pay_for("reinstate it", administrator.reinstate_entity(cast.researcher.address).send())
-    justification = Opening.of(Domain.JUSTIFICATION, b"unconscious on arrival (synthetic)")
-
-    def break_glass(patient: Account) -> Awaitable[TransactionResult[AccessReceipt]]:
-        return hospital.request_emergency_access(
-            patient.address, Category.PATIENT_SUMMARY, 0, justification.commitment
-        ).send()
-
-    await narrator.decided(
-        "the hospital breaks the glass for the first patient",
-        break_glass(first),
-        Decision.EMERGENCY,
-        Reason.BREAK_GLASS,
-    )
-    await narrator.decided(
-        "… and for the fourth, who opted out", break_glass(fourth), deny, Reason.EMERGENCY_OPT_OUT
-    )
-    await narrator.pay_for(
-        "the first patient revokes the researcher's consent",
-        stage.medsync(first).revoke_consent(cast.researcher.address, Purpose.HRESCH).send(),
-    )
-    await narrator.decided(
-        "the researcher asks again",
-        researcher.request_access(ask(first, study)).send(),
-        deny,
-        Reason.WITHDRAWN,
-    )
-    await institutions.after_revocation(narrator, private, first)
-
-    await _pay_out(narrator, stage, study)
-    await _prove(narrator, stage, before_revocation)
+    await _ask_further(narrator, plan)
+    await _panic(narrator, plan)
+    await _withdraw_consent(narrator, plan)
+    await _suspend(narrator, plan)
+    await _break_the_glass(narrator, plan)
+    await _pay_out(narrator, plan)
+    await _prove(narrator, plan, before_withdrawal)
     await institutions.erase(narrator, stage, private, first_observation)
 
 
-async def _pay_out(narrator: Narrator, stage: Stage, study: CampaignTerms) -> None:
-    cast = stage.cast
-    first, second, third, _ = cast.patients
-    narrator.chapter("Rewards are withdrawn, the study is closed")
-    share, custodian_share = RATE * 3 // 4, RATE // 4
-    for name, account, credit in (
-        ("the first patient", first, 2 * share),
-        ("the second patient", second, share),
-        ("the third patient", third, share),
-        ("the hospital", cast.hospital, 4 * custodian_share),
+class Plan:
+    """What the chapters share: who takes part, the study, what it pays, and what is asked."""
+
+    def __init__(self, stage: Stage, private: PrivateSide) -> None:
+        self.stage = stage
+        self.private = private
+        self.cast = stage.cast
+        self.first, self.second, self.third, self.fourth = self.cast.patients
+        self.researcher = stage.medsync(self.cast.researcher)
+        self.second_researcher = stage.medsync(self.cast.second_researcher)
+        self.hospital = stage.medsync(self.cast.hospital)
+        self.relayer = stage.medsync(self.cast.relayer)
+        self.now = stage.devnet.latest_time()
+        self.study = Opening.of_json(
+            Domain.STUDY, {"protocol": "synthetic cohort", "approval": "none needed", "contact": "none"}
+        )
+        self.campaign = CampaignTerms(
+            pool=stage.record.reward_pool,
+            funder=self.cast.researcher.address,
+            purpose=Purpose.HRESCH,
+            study=self.study.commitment,
+            rate=RATE,
+            custodian=self.cast.hospital.address,
+            custodian_bps=CUSTODIAN_BPS,
+            expires_at=self.now + 365 * DAY,
+            spender=0,
+            salt=new_salt(),
+        )
+
+    def terms(
+        self,
+        *,
+        purpose: Purpose = Purpose.HRESCH,
+        study: int | None = None,
+        paid: bool = True,
+        max_uses: int = 0,
+        seconds: int = 30 * DAY,
+    ) -> ConsentTerms:
+        """What a patient agrees to: laboratory results and observations, for the study and its pay."""
+        agreed = Opening.of_json(Domain.TERMS, {"may contact": False})
+        return ConsentTerms(
+            purpose=purpose,
+            study=self.study.commitment if study is None else study,
+            categories=Category.LABORATORY | Category.OBSERVATION,
+            starts_at=self.now,
+            expires_at=self.now + seconds,
+            max_uses=max_uses,
+            scoped=False,
+            reward=self.campaign if paid else None,
+            terms_commitment=agreed.commitment,
+        )
+
+    def record(self, patient: Account) -> int:
+        """The commitment to a patient's observation."""
+        records = list(self.private.records.values())[self.cast.patients.index(patient)]
+        return records[Category.OBSERVATION].record.commitment
+
+    def ask(
+        self,
+        patient: Account,
+        *,
+        purpose: Purpose = Purpose.HRESCH,
+        study: int | None = None,
+        categories: Category = Category.OBSERVATION,
+        paid: bool = True,
+    ) -> AccessRequest:
+        """A request for a patient's observation, for the study and at its cost by default."""
+        return AccessRequest(
+            patient.address,
+            purpose,
+            self.study.commitment if study is None else study,
+            categories,
+            self.record(patient),
+            self.campaign.id if paid else 0,
+        )
+
+
+async def _fund(narrator: Narrator, plan: Plan) -> None:
+    narrator.chapter("A study is named by a salted hash, and its accesses are paid for in advance")
+    pool, campaign = plan.stage.pool(plan.cast.researcher), plan.campaign
+    narrator.note(
+        f"each permitted access pays {RATE / STRK:g} STRK: three quarters to the patient, one to the hospital"
+    )
+    narrator.check("the pool is one that MedSync deployed", await plan.researcher.is_pool(pool.address), True)
+    await narrator.pay_for("pay for 6 accesses, 12 STRK", pool.fund(campaign, 6 * RATE))
+    await narrator.refused(
+        "half an access cannot be paid for", pool.fund(campaign, RATE // 2), "POOL/NOT_A_MULTIPLE"
+    )
+    await narrator.pay_for(
+        "move one of them to the second researcher",
+        pool.increase_allowance(campaign, plan.cast.second_researcher.address, 1).send(),
+    )
+    await _check_budgets(narrator, plan, researcher=5, second_researcher=1)
+
+
+async def _check_budgets(narrator: Narrator, plan: Plan, *, researcher: int, second_researcher: int) -> None:
+    left = [
+        (await plan.researcher.budget(plan.campaign.id, account.address)).left
+        for account in (plan.cast.researcher, plan.cast.second_researcher)
+    ]
+    text = f"left are {researcher} for the researcher and {second_researcher} for the second researcher"
+    narrator.check(text, left, [researcher, second_researcher])
+
+
+async def _decide(narrator: Narrator, plan: Plan) -> None:
+    narrator.chapter("Patients decide")
+    stage, researcher = plan.stage, plan.cast.researcher.address
+    first, second, fourth = stage.medsync(plan.first), stage.medsync(plan.second), stage.medsync(plan.fourth)
+    await narrator.pay_for(
+        "the researcher asks the first patient, open for a week",
+        plan.researcher.request_consent(plan.first.address, plan.terms(), plan.now + 7 * DAY).send(),
+    )
+    narrator.must_hold(
+        "the first patient checks what the study's hash stands for",
+        partial(plan.study.verify, plan.campaign.study),
+    )
+    await narrator.pay_for(
+        "the first patient consents, for the study and its pay",
+        first.add_consent(researcher, plan.terms()).send(),
+    )
+    await narrator.pay_for(
+        "the first patient consents to the second researcher too",
+        first.add_consent(plan.cast.second_researcher.address, plan.terms()).send(),
+    )
+    signed = await second.sign_consent(researcher, plan.terms(max_uses=1), deadline=plan.now + DAY)
+    narrator.note("the second patient signs a consent for one use (SNIP-12) and pays nothing")
+    await narrator.pay_for("a relayer submits the signed consent", plan.relayer.submit(signed).send())
+    await narrator.refused(
+        "it cannot be submitted twice", plan.relayer.submit(signed).send(), "CONSENT/BAD_NONCE"
+    )
+    await narrator.pay_for(
+        "the third patient consents for one hour",
+        stage.medsync(plan.third).add_consent(researcher, plan.terms(seconds=HOUR)).send(),
+    )
+    await narrator.pay_for(
+        "the fourth patient refuses the researcher for this study",
+        fourth.refuse_consent(researcher, Purpose.HRESCH, plan.study.commitment).send(),
+    )
+    await narrator.pay_for("… and everyone for research", fourth.refuse_purpose(Purpose.HRESCH).send())
+    await narrator.pay_for(
+        "the fourth patient lets nobody break the glass",
+        fourth.set_emergency_choice(EmergencyChoice.NOBODY).send(),
+    )
+
+
+async def _ask_further(narrator: Narrator, plan: Plan) -> None:
+    narrator.chapter("Every further request is decided and logged")
+    first, second, third, fourth = plan.cast.patients
+    permit, deny = Decision.PERMIT, Decision.DENY
+    for text, request, decision, reason in (
+        (
+            "the same for treatment",
+            plan.ask(first, purpose=Purpose.TREAT),
+            Decision.NO_CONSENT,
+            Reason.NEVER_GIVEN,
+        ),
+        (
+            "the same without naming the study: nothing falls back",
+            plan.ask(first, study=0),
+            Decision.NO_CONSENT,
+            Reason.NEVER_GIVEN,
+        ),
+        (
+            "the same for genomics",
+            plan.ask(first, categories=Category.GENOMICS),
+            deny,
+            Reason.CATEGORY_NOT_COVERED,
+        ),
+        ("the same without pay", plan.ask(first, paid=False), deny, Reason.CAMPAIGN_MISMATCH),
+        ("the fourth patient refuses research", plan.ask(fourth), deny, Reason.PURPOSE_REFUSED),
     ):
-        await _withdraw(narrator, stage, name, account, credit)
-    pool = stage.pool(cast.researcher)
-    await narrator.pay_for("the researcher gives notice of closing", pool.announce_close(study).send())
+        await narrator.decided(text, plan.researcher.request_access(request), decision, reason)
+    await narrator.pay_for(
+        "the fourth patient allows research again",
+        plan.stage.medsync(fourth).allow_purpose(Purpose.HRESCH).send(),
+    )
+    for text, reason in (
+        ("the second researcher asks for the first patient's, on its budget", Reason.GRANTED),
+        ("once more, the budget is used up", Reason.REWARD_UNFUNDED),
+    ):
+        await narrator.decided(
+            text,
+            plan.second_researcher.request_access(plan.ask(first)),
+            permit if reason is Reason.GRANTED else deny,
+            reason,
+        )
+    cohort = [second, third, fourth]
+    verdicts = await plan.researcher.verify_consents(
+        [patient.address for patient in cohort],
+        plan.cast.researcher.address,
+        Purpose.HRESCH,
+        plan.study.commitment,
+        Category.OBSERVATION,
+        plan.campaign.id,
+    )
+    subjects = [Subject(patient.address, plan.record(patient)) for patient in cohort]
+    receipts = await narrator.pay_for(
+        "a batch of three patients, each with its own outcome",
+        plan.researcher.request_access_batch(
+            Purpose.HRESCH, plan.study.commitment, Category.OBSERVATION, subjects, plan.campaign.id
+        ).send(),
+    )
+    narrator.check(
+        "… the second and the third patient's PERMIT, the fourth patient's DENY / REFUSED",
+        [(receipt.decision, receipt.reason) for receipt in receipts],
+        [(permit, Reason.GRANTED), (permit, Reason.GRANTED), (deny, Reason.REFUSED)],
+    )
+    narrator.check(
+        "… as a view had foretold",
+        [verdict.reason for verdict in verdicts],
+        [receipt.reason for receipt in receipts],
+    )
+    await narrator.decided(
+        "once more the second patient's, the one use is consumed",
+        plan.researcher.request_access(plan.ask(second)),
+        deny,
+        Reason.USES_EXHAUSTED,
+    )
+    plan.stage.devnet.increase_time(HOUR)
+    narrator.note("an hour passes")
+    await narrator.decided(
+        "the third patient's consent has expired",
+        plan.researcher.request_access(plan.ask(third)),
+        deny,
+        Reason.EXPIRED,
+    )
+    await _check_budgets(narrator, plan, researcher=2, second_researcher=0)
+
+
+async def _panic(narrator: Narrator, plan: Plan) -> None:
+    narrator.chapter("A panic button voids a whole series of signed consents")
+    patient, researcher = plan.stage.medsync(plan.second), plan.cast.researcher.address
+    deadline = plan.stage.devnet.latest_time() + DAY
+    state = await patient.patient_state(plan.second.address)
+    series = [
+        sign_consent(
+            plan.second.stark_signer,
+            plan.second.address,
+            contract=patient.address,
+            grantee=researcher,
+            terms=plan.terms(purpose=purpose, study=0, paid=False),
+            version=1,
+            generation=state.generation,
+            counter=state.counter + place,
+            deadline=deadline,
+        )
+        for place, purpose in enumerate((Purpose.CLINTRCH, Purpose.BIORCH, Purpose.DSRCH))
+    ]
+    narrator.note("the second patient signs three further consents in a row; the relayer has them all")
+    await narrator.pay_for("the relayer submits the first", plan.relayer.submit(series[0]).send())
+    acts = await sign_acts(patient, patient.revoke_all(dismiss_delegates=True))
+    narrator.note("the second patient signs the panic button too (SNIP-9), and pays nothing for it")
+    await narrator.pay_for("the relayer submits the panic button", submit_acts(plan.relayer, acts))
+    for number, late in (("second", series[1]), ("third", series[2])):
+        await narrator.refused(
+            f"the {number} of the signed consents is void",
+            plan.relayer.submit(late).send(),
+            "CONSENT/BAD_NONCE",
+        )
+    await narrator.decided(
+        "the researcher asks for what the first of them gave",
+        plan.researcher.request_access(plan.ask(plan.second, purpose=Purpose.CLINTRCH, study=0, paid=False)),
+        Decision.DENY,
+        Reason.ALL_REVOKED,
+    )
+
+
+async def _withdraw_consent(narrator: Narrator, plan: Plan) -> None:
+    narrator.chapter("A withdrawal cannot be held up, and what was deleted is stated")
+    patient, study = plan.stage.medsync(plan.first), plan.study.commitment
+    target = plan.cast.researcher.address, Purpose.HRESCH, study
+    deadline = plan.stage.devnet.latest_time() + DAY
+    withdrawal = await patient.sign_revocation(*target, deadline=deadline)
+    await narrator.pay_for(
+        "the first patient signs a withdrawal, then cancels all signatures",
+        patient.cancel_signatures().send(),
+    )
+    await narrator.pay_for(
+        "the relayer submits the withdrawal all the same", plan.relayer.submit(withdrawal).send()
+    )
+    await narrator.refused(
+        "it does not work twice", plan.relayer.submit(withdrawal).send(), "CONSENT/BAD_GENERATION"
+    )
+    await narrator.decided(
+        "the researcher asks again",
+        plan.researcher.request_access(plan.ask(plan.first)),
+        Decision.DENY,
+        Reason.WITHDRAWN,
+    )
+    await institutions.after_revocation(narrator, plan.private, plan.first)
+    statement = Opening.of(Domain.DELETION, b"all copies deleted, none passed on (synthetic)")
+    await narrator.pay_for(
+        "the researcher states what it deleted",
+        plan.researcher.state_deletion(
+            plan.first.address, Purpose.HRESCH, study, statement.commitment
+        ).send(),
+    )
+    narrator.note("a statement, not a proof; the patient gets the opening")
+
+
+async def _suspend(narrator: Narrator, plan: Plan) -> None:
+    narrator.chapter("A suspended entity is not heard")
+    administrator, suspended = plan.stage.medsync(plan.cast.administrator), plan.cast.researcher.address
+    await narrator.pay_for("suspend the researcher", administrator.suspend_entity(suspended).send())
+    before = await plan.researcher.log_head(plan.first.address)
+    await narrator.refused(
+        "the suspended researcher asks",
+        plan.researcher.request_access(plan.ask(plan.first)).send(),
+        "ENTITY/SUSPENDED",
+    )
+    narrator.check(
+        "… and the patient's log does not grow by it",
+        await plan.researcher.log_head(plan.first.address),
+        before,
+    )
+    await narrator.pay_for("reinstate it", administrator.reinstate_entity(suspended).send())
+
+
+async def _break_the_glass(narrator: Narrator, plan: Plan) -> None:
+    narrator.chapter("An emergency is justified, contested, or overdue")
+    hospital, first, devnet = plan.hospital, plan.first.address, plan.stage.devnet
+
+    def break_glass(patient: Account, by: MedSyncClient = hospital) -> Invocation[AccessReceipt]:
+        return by.request_emergency_access(patient.address, Category.PATIENT_SUMMARY, 0)
+
+    deny, emergency = Decision.DENY, Decision.EMERGENCY
+    await narrator.decided(
+        "the hospital was registered today", break_glass(plan.first), deny, Reason.HOSPITAL_TOO_NEW
+    )
+    devnet.increase_time(2 * DAY)
+    narrator.note("two days pass, in which anybody could see the new hospital")
+    receipt = await narrator.decided(
+        "the hospital breaks the glass for the first patient",
+        break_glass(plan.first),
+        emergency,
+        Reason.BREAK_GLASS,
+    )
+    await narrator.decided(
+        "… and for the fourth, who lets nobody", break_glass(plan.fourth), deny, Reason.EMERGENCY_REFUSED
+    )
+    await narrator.decided(
+        "a researcher tries it", break_glass(plan.first, plan.researcher), deny, Reason.NOT_HOSPITAL
+    )
+    justification = Opening.of(Domain.JUSTIFICATION, b"unconscious on arrival (synthetic)")
+    await narrator.pay_for(
+        "the hospital justifies it, by the hash of a statement for the patient",
+        hospital.justify_emergency(first, receipt.seq, justification.commitment).send(),
+    )
+    await narrator.pay_for(
+        "the first patient contests it all the same",
+        plan.stage.medsync(plan.first).contest_emergency(hospital.account.address, receipt.seq).send(),
+    )
+    found = await hospital.emergency(first, receipt.seq, hospital.account.address)
+    narrator.check("both stand in the log", (found.justified, found.contested), (True, True))
+    second = await narrator.decided(
+        "the hospital breaks the glass once more", break_glass(plan.first), emergency, Reason.BREAK_GLASS
+    )
+    devnet.increase_time(3 * DAY + 1)
+    narrator.note("more than 72 hours pass")
+    await narrator.refused(
+        "it can no longer be justified",
+        hospital.justify_emergency(first, second.seq, justification.commitment).send(),
+        "ACCESS/JUSTIFIED_TOO_LATE",
+    )
+
+
+async def _pay_out(narrator: Narrator, plan: Plan) -> None:
+    narrator.chapter("What was reserved is settled and withdrawn, the campaign is closed")
+    cast, campaign, stage = plan.cast, plan.campaign, plan.stage
+    funder = stage.pool(cast.researcher)
+    share, custodian_share = RATE * 3 // 4, RATE // 4
+    by_researcher = Claim(cast.researcher.address, campaign)
+    by_both = [by_researcher, Claim(cast.second_researcher.address, campaign)]
+    for name, account, claims, credit in (
+        ("the first patient", plan.first, by_both, 2 * share),
+        ("the second patient", plan.second, [by_researcher], share),
+        ("the third patient", plan.third, [by_researcher], share),
+    ):
+        owed = await funder.unsettled(account.address, claims)
+        narrator.check(f"the campaign owes {name} {credit / STRK:g} STRK", owed, credit)
+        await _withdraw(narrator, stage, name, account, credit, claims)
+    for text, accessor in (
+        ("anybody settles the hospital's share of the researcher's accesses", cast.researcher),
+        ("… and of the second researcher's", cast.second_researcher),
+    ):
+        relayed = stage.pool(cast.relayer).settle_custodian(campaign, accessor.address)
+        await narrator.pay_for(text, relayed.send())
+    credit = 4 * custodian_share
+    narrator.check(
+        f"the hospital has a credit of {credit / STRK:g} STRK",
+        await funder.claimable(cast.hospital.address),
+        credit,
+    )
+    await _withdraw(narrator, stage, "the hospital", cast.hospital, credit)
+    await narrator.pay_for("the researcher gives notice of closing", funder.announce_close(campaign).send())
     stage.devnet.increase_time(7 * DAY)
     narrator.note("seven days pass")
-    await narrator.pay_for("the researcher closes the study", pool.close_campaign(study).send())
-    await _withdraw(narrator, stage, "the researcher", cast.researcher, 10 * STRK - 3 * RATE)
-    narrator.check("the pool owes nothing", await pool.liabilities(), 0)
-    narrator.check("the pool holds nothing", await stage.strk.balance_of(pool.address), 0)
+    await narrator.pay_for("the researcher closes the campaign", funder.close_campaign(campaign).send())
+    await _withdraw(narrator, stage, "the researcher", cast.researcher, 2 * RATE)
+    narrator.check("the pool owes nothing", await funder.liabilities(), 0)
+    narrator.check("the pool holds nothing", await stage.strk.balance_of(funder.address), 0)
 
 
-async def _withdraw(narrator: Narrator, stage: Stage, name: str, account: Account, credit: int) -> None:
+async def _withdraw(
+    narrator: Narrator,
+    stage: Stage,
+    name: str,
+    account: Account,
+    credit: int,
+    claims: Sequence[Claim] = (),
+) -> None:
     pool = stage.pool(account)
-    narrator.check(
-        f"{name} has a credit of {credit / STRK:g} STRK", await pool.claimable(account.address), credit
-    )
     before = await stage.strk.balance_of(account.address)
-    await narrator.pay_for(f"{name} withdraws it", pool.withdraw(credit, account.address).send())
+    await narrator.pay_for(f"{name} withdraws it", pool.withdraw(credit, account.address, claims).send())
     gained = await stage.strk.balance_of(account.address) - before + narrator.costs[-1].fee
     narrator.check(f"{name} received the exact amount, apart from the fee", gained, credit)
+    narrator.check("… and nothing is left of it", await pool.claimable(account.address), 0)
 
 
-async def _prove(narrator: Narrator, stage: Stage, before_revocation: int) -> None:
-    patient = stage.cast.patients[0]
-    client, contract = patient.client, stage.record.medsync
-    narrator.chapter("The first patient exports the log and verifies it")
-    history = await fetch_log(client, contract, patient.address, from_block=stage.record.first_block)
+async def _prove(narrator: Narrator, plan: Plan, before_withdrawal: int) -> None:
+    stage, patient = plan.stage, plan.first
+    client, contract, first_block = patient.client, stage.record.medsync, stage.record.first_block
+    narrator.chapter("The first patient exports three histories and verifies them")
+    history = await fetch_patient(client, contract, patient.address, from_block=first_block)
     narrator.note(
-        "fetched from the node's events; completeness is checked against the count and head on the chain"
+        f"fetched from the node's events, and proven complete as of block {history.block.number} against "
+        "the counts and heads on the chain"
     )
-    for entry in history.entries:
-        narrator.note(
-            f"{entry.seq}. {utc_text(entry.at)} {entry.purpose} {entry.categories.name}"
-            f" → {entry.decision.name} / {entry.reason.name}"
-        )
-    export = PatientExport(patient.chain_id, contract, patient.address, history.head, tuple(history.entries))
-    document = json_export.dumps(export)
-    verified = json_export.verify_export(document, history.head)
+    for entry in (*history.consents.entries, *history.accesses.entries):
+        outcome = f" → {entry.decision.name} / {entry.reason.name}" if isinstance(entry, LogEntry) else ""
+        narrator.note(f"{entry.seq}. {utc_text(entry.at)} {event_name(entry)}{outcome}")
+    heads = await fetch_heads(client, contract, patient.address, to_block=history.block.number)
+    document = json_export.dumps(history)
+    verified = json_export.verify_export(document, heads)
+    counts = [part.head.count for part in history.histories]
     narrator.check(
-        f"the export is complete: {history.head.count} entries, included and append-only up to the head",
-        (verified.anchored, len(verified.export.entries)),
-        (True, history.head.count),
+        f"the export is complete: {counts[0]} entries of the registry, {counts[1]} decisions, {counts[2]} "
+        "entries of the log, included and append-only up to the heads",
+        (verified.anchored, [len(part.entries) for part in verified.history.histories]),
+        (True, counts),
     )
-    for how, tampered in _tamperings(export):
-        text = json_export.dumps(tampered)
-        narrator.must_fail(how, partial(json_export.verify_export, text, history.head))
+    for how, tampered in _tamperings(history):
+        narrator.must_fail(how, partial(json_export.verify_export, json_export.dumps(tampered), heads))
 
-    events = await fetch_events(
-        client,
-        {contract: "MedSync", stage.record.reward_pool: "RewardPool"},
-        from_block=stage.record.first_block,
-    )
-    state = replay(events, chain_id=patient.chain_id, contract=contract)
+    state = replay_patient(history)
     narrator.check(
-        "replaying every event gives the same log head", state.log_head(patient.address), history.head
+        "replaying the histories gives the same heads",
+        [state.registry_head(), state.history_head(patient.address), state.log_head(patient.address)],
+        [part.head for part in history.histories],
     )
-    question = (patient.address, stage.cast.researcher.address, Purpose.HRESCH, Category.OBSERVATION)
-    then, now = (
-        state.decision_at(*question, before_revocation),
-        state.decision_at(*question, stage.devnet.latest_time()),
+    question = (
+        patient.address,
+        plan.cast.researcher.address,
+        Purpose.HRESCH,
+        plan.study.commitment,
+        Category.OBSERVATION,
+        plan.campaign.id,
     )
+    then, now = state.verify_consent(*question, before_withdrawal), state.verify_consent(*question)
     narrator.check(
-        f"before the revocation the answer was {then.decision.name}, now it is {now.decision.name}",
+        f"before the withdrawal the answer was {then.decision.name}, now it is {now.decision.name}",
         (then.decision, now.decision),
         (Decision.PERMIT, Decision.DENY),
     )
+    narrator.check(
+        "one emergency is justified and contested, one is overdue",
+        [
+            (found.justified is not None, found.contested is not None, found.overdue(history.block.timestamp))
+            for found in state.emergencies(patient.address)
+        ],
+        [(True, True, False), (False, False, True)],
+    )
 
 
-def _tamperings(export: PatientExport) -> Iterator[tuple[str, PatientExport]]:
-    entries = export.entries
-    removed = entries[:2] + entries[3:]
-    yield "an entry removed", replace(export, entries=removed)
-    altered = replace(entries[1], decision=Decision.PERMIT, reason=Reason.GRANTED)
-    yield "a refusal altered to a permit", replace(export, entries=(entries[0], altered, *entries[2:]))
-    yield "two entries exchanged", replace(export, entries=(entries[1], entries[0], *entries[2:]))
-    invented: LogEntry = replace(entries[-1], seq=entries[-1].seq + 1, decision=Decision.PERMIT)
-    yield "an entry invented", replace(export, entries=(*entries, invented))
+def _tamperings(patient: PatientHistory) -> Iterator[tuple[str, PatientHistory]]:
+    """Each of the four ways to tamper with each of the three histories."""
+    for member, name in (
+        ("registry", "the registry"),
+        ("consents", "the consents"),
+        ("accesses", "the log"),
+    ):
+        history = getattr(patient, member)
+        entries = history.entries
+        for how, changed in (
+            ("removed from", entries[:1] + entries[2:]),
+            ("altered in", (entries[0], replace(entries[1], at=entries[1].at + 1), *entries[2:])),
+            ("exchanged in", (entries[1], entries[0], *entries[2:])),
+            ("invented in", (*entries, replace(entries[-1], seq=entries[-1].seq + 1))),
+        ):
+            tampered = replace(history, entries=changed)
+            yield f"an entry {how} {name}", replace(patient, **{member: tampered})
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -99,10 +99,11 @@ def suite_that_counts(to: Path) -> None:
 
 
 def small_workspace(to: Path) -> None:
-    """A Cairo workspace like this one, with a package of one function."""
-    (to / "contracts/src").mkdir(parents=True)
-    for name in ("Scarb.toml", "contracts/Scarb.toml"):
-        shutil.copy(ROOT / name, to / name)
+    """A Cairo workspace like this one, with a package of one function and one of nothing."""
+    part("Scarb.toml", "contracts/Scarb.toml", "contracts/interfaces/Scarb.toml")(to)
+    for package in ("contracts", "contracts/interfaces"):
+        (to / package / "src").mkdir()
+    (to / "contracts/interfaces/src/lib.cairo").write_text("\n")
     workspace = to / "Scarb.toml"
     workspace.write_text(workspace.read_text().replace(', "tests/mocks"', ""))
     (to / "contracts/src/lib.cairo").write_text(

@@ -251,8 +251,11 @@ def _without_tests(tokens: Sequence[Token]) -> Iterator[Token]:
             yield tokens[index]
             index += 1
             continue
-        while tokens[index].text != "{":
+        while tokens[index].text not in ("{", ";"):
             index += 1
+        if tokens[index].text == ";":  # The tests are in a file of their own.
+            index += 1
+            continue
         depth = 0
         while True:
             depth += (tokens[index].text == "{") - (tokens[index].text == "}")

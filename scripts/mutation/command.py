@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
         "--everything", action="store_true", help="also languages whose part of the report still holds"
     )
     options.add_argument("--again", action="store_true", help="test survivors again, after adding tests")
+    options.add_argument(
+        "--partial", action="store_true", help="write the report of the mutants tried so far, and how many"
+    )
     options.add_argument("--seed", type=int, help="seed of the sample (default: a new one, which is printed)")
     return options
 
@@ -57,10 +60,11 @@ def run(arguments: Sequence[str]) -> None:
         _list(mutants, options.json)
         return
     results = _try(root, mutants, options.workers, again=options.again)
-    if options.only or options.changed or options.sample:
+    if (options.only or options.changed or options.sample) and not options.partial:
         _print_results(root, mutants, results, options.json)
         return
-    composed = report.compose(root, results.results, report.reasons(root), published)
+    known = report.reasons(root)
+    composed = report.compose(root, results.results, known, published, partial=options.partial)
     report.write(root, composed)
     report.check(root)
 

@@ -18,6 +18,8 @@ OPERATOR = "predecessor"
 CONSENTS = "contracts/src/consent_registry.cairo"
 LOG = "contracts/src/access_log.cairo"
 POOL = "contracts/src/reward_pool.cairo"
+CHAIN = "contracts/src/chain.cairo"
+KEYS = "contracts/src/keys.cairo"
 
 
 @dataclass(frozen=True)
@@ -35,28 +37,35 @@ DEFECTS = (
     Defect(
         "anybody can consent for anybody",
         CONSENTS,
-        "self.assert_delegate(context, patient, POWER_GIVE);",
-        "",
+        "self.assert_delegate(context, patient, POWER_GIVE)",
+        "self.ConsentRegistry_patients.read(patient)",
     ),
     Defect(
         "anybody can revoke for anybody",
         CONSENTS,
-        """\
-            self.assert_delegate(context, patient, POWER_REVOKE);
-            self.revoke(""",
-        "            self.revoke(",
+        "let state = self.assert_delegate(context, patient, POWER_REVOKE);",
+        "let state = self.ConsentRegistry_patients.read(patient);",
     ),
     Defect(
         "anybody can log for anybody",
         LOG,
-        "assert(judgement.reason != Reason::EntityUnknown, EntityErrors::UNKNOWN);",
-        "",
+        "(context, get_dep_component!(self, Entities).assert_active(context.caller))",
+        """\
+            let anybody = Entity {
+                role: Role::Researcher,
+                suspended: false,
+                registered_at: 0,
+                active_since: 0,
+                profiled_at: 0,
+                seq: 0,
+            };
+            (context, anybody)""",
     ),
     Defect(
         "a second purpose overwrites the first consent",
-        CONSENTS,
-        "SpongeTrait::new().pair(patient.into(), grantee.into()).hash_with(purpose)",
-        "SpongeTrait::new().pair(patient.into(), grantee.into()).hash()",
+        KEYS,
+        "SpongeTrait::new().pair(patient.into(), grantee.into()).pair(purpose, study).hash()",
+        "SpongeTrait::new().pair(patient.into(), grantee.into()).hash_with(study)",
     ),
     Defect(
         "a proof of public values proves nothing",
@@ -67,56 +76,68 @@ DEFECTS = (
     Defect(
         "withdraw pays again and again",
         POOL,
-        "claimable: credit.claimable - amount, withdrawn: credit.withdrawn + amount,",
-        "claimable: credit.claimable, withdrawn: credit.withdrawn + amount,",
+        "claimable: claimable - amount,\n",
+        "claimable,\n",
     ),
     Defect(
         "withdraw pays any caller",
         POOL,
-        "assert(amount <= credit.claimable, Errors::INSUFFICIENT_CREDIT);",
-        "let credit = Credit { claimable: credit.claimable + amount, ..credit };",
+        "let Credit { claimable, withdrawn } = cell.read();\n            assert_draw(",
+        "let Credit { claimable, withdrawn } = cell.read();\n"
+        "            let claimable = claimable + amount;\n            assert_draw(",
     ),
     Defect(
         "a deposit overwrites the pool that is there",
         POOL,
-        "remaining: escrow.remaining + amount,",
-        "remaining: amount,",
+        "granted: funding.granted + uses,",
+        "granted: uses,",
     ),
     Defect(
         "the log keeps one entry per pair",
         LOG,
-        "cell.write(LogHead { count: seq, head: digest });",
-        "if count == 0 { cell.write(LogHead { count: seq, head: digest }); }",
+        "            cell.write(head);",
+        "            if seq == 1 {\n                cell.write(head);\n            }",
     ),
     Defect(
         "the log does not keep the time",
-        LOG,
-        ".pair(at.into(), (*entry.accessor).into())",
-        ".pair(0, (*entry.accessor).into())",
+        CHAIN,
+        ".pair(context.now.into(), kind)",
+        ".pair(0, kind)",
     ),
     Defect(
         "the log does not keep the purpose",
         LOG,
-        ".pair(*entry.purpose, (*entry.categories).into())",
-        ".pair(0, (*entry.categories).into())",
+        ".pair(accessor.into(), entry.purpose)",
+        ".pair(accessor.into(), 0)",
     ),
     Defect(
         "an event is declared and never emitted",
         CONSENTS,
-        "self.emit(ConsentRevoked { patient, grantee, purpose, by, version });",
+        """\
+            self
+                .emit(
+                    ConsentRevoked {
+                        patient, grantee, purpose, seq, at, study, by, nonce, version, generation,
+                    },
+                );
+""",
         "",
     ),
     Defect(
         "the expiry mixes seconds and nanoseconds",
         CONSENTS,
-        "} else if now >= *record.expires_at {",
-        "} else if now * 1_000_000_000 >= *record.expires_at {",
+        "if now >= *record.expires_at {",
+        "if now * 1_000_000_000 >= *record.expires_at {",
     ),
     Defect(
         "a patient's own revocation can never succeed",
         CONSENTS,
-        "assert(record.status != ConsentStatus::None, Errors::NOT_FOUND);",
-        "assert(by != patient && record.status != ConsentStatus::None, Errors::NOT_FOUND);",
+        """\
+            assert(record.status != ConsentStatus::None, Errors::NOT_FOUND);
+            let generation""",
+        """\
+            assert(record.status == ConsentStatus::None, Errors::NOT_FOUND);
+            let generation""",
     ),
 )
 

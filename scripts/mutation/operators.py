@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.mutation import packages
 from scripts.mutation.cairo import Item, Parameter, Source, Token
 from scripts.mutation.mutants import CAIRO, Edit, Mutant, distinct, shown
-
-SOURCES = "contracts/src"
 
 _BOUNDARIES = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 _EQUALITIES = {"==": "!=", "!=": "=="}
@@ -19,12 +18,13 @@ _ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "*", "&": "|", "|": 
 _LOGIC = {"&&": "||", "||": "&&"}
 
 _ROLES = (
-    ("self.assert_admin()", "self.EntityRegistry_admin.read()"),
+    ("self.assert_admin(context)", "self.EntityRegistry_admin.read()"),
     (".assert_registered(", ".entity("),
+    (".assert_active(", ".assert_registered("),
     ("assert_funder(terms, context.caller, context.this)", "terms.id()"),
-    ("assert_funder(@terms, context.caller, context.this)", "terms.id()"),
+    ("assert_funder(terms, caller, this)", "terms.id()"),
     ("assert_funder(@terms, caller, this)", "terms.id()"),
-    ("get_caller_address() == admin", "true"),
+    ("context.caller == admin", "true"),
     ("POWER_GIVE", "POWER_REVOKE"),
     ("POWER_REVOKE", "POWER_REFUSE"),
     ("POWER_REFUSE", "POWER_GIVE"),
@@ -38,14 +38,15 @@ _DEFAULTS = {
     "bool": " true",
     "felt252": " 0",
     "u8": " 0",
+    "u16": " 0",
     "u32": " 0",
     "u64": " 0",
     "u128": " 0",
     "(u128, u128)": " (0, 0)",
     "ContractAddress": " core::num::traits::Zero::zero()",
-    "Decision": " crate::vocabulary::Decision::Permit",
-    "Reason": " crate::vocabulary::Reason::Granted",
-    "Accrual": " super::Accrual::Paid",
+    "Decision": " medsync_interfaces::vocabulary::Decision::Permit",
+    "Reason": " medsync_interfaces::vocabulary::Reason::Granted",
+    "Option<Reason>": " Option::None",
     "Option<PendingAdmin>": " Option::None",
 }
 """The value that a function with an early return gives, by return type."""
@@ -240,7 +241,7 @@ class Operators:
             given = self.source.split(index + 2, self.source.partner[index + 1])
             if len(given) == len(parameters):
                 types = [parameter.type for parameter in parameters]
-                yield from self._swaps(item, "arguments swapped", types, given)
+                yield from self._swaps(item, types, given)
 
     def fields(self, item: Item) -> Iterator[Mutant]:
         """Swap the values of two fields of the same type in a struct literal."""
@@ -348,13 +349,14 @@ class Operators:
     def _is_block_statement(self, index: int) -> bool:
         return self.tokens[index].text in ("if", "for", "while", "match", "loop")
 
-    def _swaps(
-        self, item: Item, operator: str, types: Sequence[str], parts: Sequence[tuple[int, int]]
-    ) -> Iterator[Mutant]:
+    def _swaps(self, item: Item, types: Sequence[str], parts: Sequence[tuple[int, int]]) -> Iterator[Mutant]:
         place = 0
         while place < len(parts) - 1:
             if types[place] == types[place + 1]:
-                yield self._swap(item, operator, parts[place], parts[place + 1])
+                first, second = parts[place], parts[place + 1]
+                # Cairo wants named arguments in their order, so their values change places.
+                swap = self._swap_fields if self._is_named(first) and self._is_named(second) else self._swap
+                yield swap(item, "arguments swapped", first, second)
                 place += 1
             place += 1
 
@@ -372,7 +374,14 @@ class Operators:
             item, operator, first[0], second[1], f"{name_1}: {value_2}{between}{name_2}: {value_1}"
         )
 
+    def _is_named(self, part: tuple[int, int]) -> bool:
+        """Whether an argument is `name: value`, or `:name` for both."""
+        return ":" in [token.text for token in self.tokens[part[0] : min(part[0] + 2, part[1])]]
+
     def _field(self, part: tuple[int, int]) -> tuple[str, str]:
+        """Name and value of a field or a named argument, which may be one and the same."""
+        if self.tokens[part[0]].text == ":":
+            part = part[0] + 1, part[1]
         name = self.tokens[part[0]].text
         return name, self.source.slice(part[0] + 2, part[1]) if part[1] - part[0] > 1 else name
 
@@ -441,10 +450,7 @@ _ITEM_OPERATORS: tuple[Callable[[Operators, Item], Iterator[Mutant]], ...] = (
 
 def read_sources(root: Path) -> list[Source]:
     """Read the contracts' Cairo files."""
-    return [
-        Source(path.relative_to(root).as_posix(), path.read_text())
-        for path in sorted((root / SOURCES).rglob("*.cairo"))
-    ]
+    return [Source(file, text) for file, text in packages.texts(root).items()]
 
 
 def types_of(sources: Sequence[Source]) -> Types:

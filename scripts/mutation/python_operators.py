@@ -13,6 +13,8 @@ _ALL: tuple[str, ...] = ()
 TARGETS: dict[str, tuple[str, ...]] = {
     "medsync/log/completeness.py": _ALL,
     "medsync/log/fetch.py": _ALL,
+    "medsync/log/histories.py": _ALL,
+    "medsync/protocol/chains.py": _ALL,
     "medsync/protocol/types.py": ("CampaignTerms",),
     "medsync/protocol/hashing.py": ("poseidon", "starknet_keccak"),
     "medsync/protocol/poseidon.py": (
@@ -33,6 +35,11 @@ and not used if it differs, so that most of its mutants only make hashing slower
 TESTS = {
     "medsync/log/completeness.py": ("tests/unit/log/test_completeness.py", "tests/unit/log/test_fetch.py"),
     "medsync/log/fetch.py": ("tests/unit/log/test_fetch.py",),
+    "medsync/log/histories.py": ("tests/unit/log/test_completeness.py", "tests/unit/log/test_fetch.py"),
+    "medsync/protocol/chains.py": (
+        "tests/unit/protocol/test_hashing.py",
+        "tests/unit/log/test_completeness.py",
+    ),
     "medsync/protocol/types.py": (
         "tests/unit/protocol/test_types.py",
         "tests/unit/protocol/test_hashing.py",
@@ -120,7 +127,8 @@ class _Operators:
                 if isinstance(statement, (ast.Raise, ast.Continue, ast.Break)):
                     yield self._node("statement deleted", statement, "pass")
                 elif isinstance(statement, ast.Return):
-                    yield self._node("statement deleted", statement, "return None")
+                    if not _is_none(statement.value):
+                        yield self._node("statement deleted", statement, "return None")
                 elif isinstance(statement, ast.Expr) and not (
                     isinstance(statement.value, ast.Constant) or _is_log_call(statement.value)
                 ):
@@ -228,6 +236,10 @@ def python_mutants(root: Path) -> list[Mutant]:
             if name and (name in names or names == _ALL):
                 found += _Operators(file, text, top, name).mutants()
     return sorted(distinct(found), key=lambda m: (list(TARGETS).index(m.file), m.edits[0].start))
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def _is_log_call(node: ast.expr) -> bool:

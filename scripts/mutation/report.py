@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from medsync.errors import InputError, VerificationError
+from scripts.mutation import packages
 from scripts.mutation.defects import OPERATOR as PREDECESSOR
 from scripts.mutation.defects import defect_mutants
 from scripts.mutation.mutants import CAIRO, PYTHON, Mutant
-from scripts.mutation.operators import SOURCES, cairo_mutants
+from scripts.mutation.operators import cairo_mutants
 from scripts.mutation.python_operators import TARGETS, python_mutants
 from scripts.mutation.runner import Result
 from scripts.mutation.worker import Verdict
@@ -55,9 +56,9 @@ def reasons(root: Path) -> dict[str, Reason]:
 
 def sources(root: Path) -> dict[str, str]:
     """SHA-256 of every file that is mutated."""
-    paths = [*sorted((root / SOURCES).rglob("*.cairo")), *(root / file for file in TARGETS)]
     return {
-        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
+        file: hashlib.sha256((root / file).read_bytes()).hexdigest()
+        for file in (*packages.texts(root), *TARGETS)
     }
 
 
@@ -96,21 +97,28 @@ def compose(
     results: Mapping[str, Result],
     known: Mapping[str, Reason],
     published: Mapping[str, Any] | None = None,
+    *,
+    partial: bool = False,
 ) -> dict[str, Any]:
-    """Compose the report on a complete run.
+    """Compose the report on a run.
 
     A language without results is taken from the `published` report if that part still holds. Otherwise raises
-    InputError if a mutant has no final result.
+    InputError if a mutant has no final result, unless the report is to be `partial`: then it is of the
+    mutants that have one, and says of how many.
     """
     mutants = all_mutants(root)
     missing = [mutant for mutant in mutants if not _final(results.get(mutant.key))]
     kept = {mutant.language for mutant in missing} & covered(published or {}, root, mutants)
-    if missing := [mutant for mutant in missing if mutant.language not in kept]:
+    missing = [mutant for mutant in missing if mutant.language not in kept]
+    if missing and not partial:
         raise InputError(f"{len(missing)} mutants have no verdict yet.", hint="Run `make mutate` to resume.")
-    verdicts = {mutant.id: results[mutant.key] for mutant in mutants if mutant.language not in kept}
-    generated = [mutant for mutant in mutants if mutant.operator != PREDECESSOR]
+    planned = Counter(mutant.language for mutant in mutants if mutant.operator != PREDECESSOR)
+    untried = {mutant.id for mutant in missing}
+    tried = [mutant for mutant in mutants if mutant.id not in untried]
+    verdicts = {mutant.id: results[mutant.key] for mutant in tried if mutant.language not in kept}
+    generated = [mutant for mutant in tried if mutant.operator != PREDECESSOR]
     parts = {
-        language: {"commit": _commit(root)}
+        language: {"commit": _commit(root), "planned": planned[language]}
         | _summary([m for m in generated if m.language == language], verdicts, known)
         for language in (CAIRO, PYTHON)
         if language not in kept
@@ -123,7 +131,7 @@ def compose(
             "killed": verdicts[mutant.id].verdict in _KILLED,
             "test": verdicts[mutant.id].test,
         }
-        for mutant in mutants
+        for mutant in tried
         if mutant.operator == PREDECESSOR and mutant.language not in kept
     ]
     if published is not None:
@@ -171,6 +179,7 @@ def _summary(
 
 _PART = (
     "commit",
+    "planned",
     "mutants",
     "not_compiling",
     "equivalent",
@@ -277,6 +286,8 @@ def findings_of(
         findings.append("the operators produce different mutants from those reported")
     survivors: dict[str, Mapping[str, Any]] = {}
     for title, part in (("contracts", report), ("log verifier", report["python"])):
+        if not 0 < part["mutants"] <= part["planned"]:
+            findings.append(f"{title}: {part['mutants']} of {part['planned']} mutants cannot be")
         if part["killed"] + len(part["survivors"]) != part["compiling"]:
             findings.append(f"{title}: killed and survivors do not add up to the compiling mutants")
         score = round(100 * part["killed"] / max(part["compiling"], 1), 2)
@@ -291,8 +302,10 @@ def findings_of(
             findings.append(f"a survivor has no reason in {REASONS}: {mutant} {where}")
         elif known[mutant].reason != survivor["reason"]:
             findings.append(f"{JSON} and {REASONS} give different reasons: {mutant} {where}")
-    for mutant in known.keys() - survivors.keys():
-        findings.append(f"{REASONS} has a reason for a mutant that does not survive: {mutant}")
+    if all(part["mutants"] == part["planned"] for part in (report, report["python"])):
+        # Before, a reason may be that of a mutant that waits to be tried.
+        for mutant in known.keys() - survivors.keys():
+            findings.append(f"{REASONS} has a reason for a mutant that does not survive: {mutant}")
     for defect in report["predecessor"]:
         if not defect["killed"]:
             findings.append(f"a defect of the predecessor survives: {defect['defect']}")
@@ -315,8 +328,8 @@ counted. The **score** is the share of killed mutants among all others.
 
 {totals}
 
-Only behaviour counts: [tests/contracts](../tests/contracts), [tests/attacks](../tests/attacks) and the Cairo
-unit tests run against the contracts, [tests/unit](../tests/unit) against the verifier. Comparisons of
+{tried}Only behaviour counts: [tests/contracts](../tests/contracts), [tests/attacks](../tests/attacks) and the
+Cairo unit tests run against the contracts, [tests/unit](../tests/unit) against the verifier. Comparisons of
 artifacts, documents and costs are excluded, and so are generated tests: state machines and differential tests
 find defects in addition to these.
 
@@ -370,6 +383,7 @@ def render(report: Mapping[str, Any]) -> str:
         commit=report["commit"][:12],
         python_commit=python["commit"][:12],
         totals=_totals({"contracts": report, "log verifier": python}, "mutated"),
+        tried="".join(_tried(title, part) for title, part in (("contracts", report), ("verifier", python))),
         predecessor=_table(
             ["Defect", "Reintroduced in", "Killed by"],
             [[defect["defect"], f"`{defect['file']}`", _test(defect)] for defect in report["predecessor"]],
@@ -383,6 +397,16 @@ def render(report: Mapping[str, Any]) -> str:
     )
 
 
+def _tried(title: str, part: Mapping[str, Any]) -> str:
+    """What a part leaves out."""
+    if part["mutants"] == part["planned"]:
+        return ""
+    return (
+        f"**Of the {part['planned']:,} mutants of the {title}, {part['mutants']:,} were tried**, chosen at "
+        "random; the\nscore estimates that of all. `make mutate` tries the rest.\n\n"
+    )
+
+
 def _test(defect: Mapping[str, Any]) -> str:
     """The test that killed a defect, named as in documents."""
     return f"`{defect['test'].rpartition('/')[2].partition('[')[0]}`" if defect["killed"] else "**nothing**"
@@ -393,7 +417,7 @@ def _totals(rows: Mapping[str, Mapping[str, Any]], title: str) -> str:
         [title, "mutants", "not compiling", "same code", "compiling", "killed", "survived", "score"],
         [
             [
-                name.removeprefix(f"{SOURCES}/"),
+                name.removeprefix("contracts/").removeprefix("src/"),
                 *(str(row[key]) for key in ("mutants", "not_compiling", "equivalent", "compiling", "killed")),
                 str(row["compiling"] - row["killed"]),
                 f"{row['score']:.1f} %",

@@ -20,11 +20,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from scripts.mutation import packages
 from scripts.mutation.mutants import Mutant
 from scripts.mutation.operators import read_sources
 from scripts.mutation.python_operators import ALL_TESTS, TESTS
 from scripts.mutation.touch import Record, callers, order
-from scripts.mutation.worker import Verdict, contracts_of
+from scripts.mutation.worker import Verdict
 
 FOLDER = "target/mutation"
 FIRST_PASS = 30.0
@@ -276,6 +277,7 @@ class CairoRun(Run):
     def __init__(self, root: Path, mutants: Sequence[Mutant], ledger: Ledger, workers: int) -> None:
         super().__init__(root, mutants, ledger, workers)
         self.callers = callers(read_sources(root))
+        self.needed = packages.needs(packages.texts(root))
         self.records: dict[str, Record] = {}
         self.every: set[str] = set()
         """All entry points that tests call. A handwritten defect may be behind any of them."""
@@ -337,7 +339,7 @@ class CairoRun(Run):
     def _try(
         self, worker: Worker, mutant: Mutant, tests: list[str], seconds: float, *, last: bool
     ) -> tuple[Result, list[str]]:
-        contracts = contracts_of(mutant.file, mutant.function)
+        contracts = packages.contracts_of(self.needed, mutant.file)
         trusted = [test for test in tests if test not in self.distrusted]
         return self.ask(worker, mutant, last, contracts=contracts, tests=trusted, seconds=seconds)
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -27,10 +26,11 @@ from typing import IO, Any
 import pytest
 
 from medsync import artifacts
-from medsync.deployment import toolchain
 from medsync.deployment.devnet import Devnet
 from medsync.starknet import network
 from scripts import build
+from scripts.mutation import packages
+from scripts.mutation.packages import CONTRACTS
 
 TESTS = ("tests/contracts", "tests/attacks")
 """Behavioural tests, without comparisons of artifacts, costs or documents, which all mutants alter. Generated
@@ -40,21 +40,6 @@ NOT_BEHAVIOUR = ("tests/contracts/test_coverage.py",)
 RENEW_AFTER = 40
 """Number of mutants per devnet, limited because the devnet's memory grows."""
 START_TIME = 1_767_225_600
-CONTRACTS = ("MedSync", "RewardPool", "PrivateAnchor")
-
-_MANIFEST = """\
-[package]
-name = "medsync"
-version = "0.1.0"
-edition = "2024_07"
-
-[dependencies]
-starknet = "{version}"
-
-[[target.starknet-contract]]
-sierra = true
-casm = true
-"""
 
 
 class Exit(IntEnum):
@@ -96,20 +81,18 @@ def verdict_of(status: int) -> str:
 class Workshop:
     """Scratch packages in which mutants are compiled, and the tree whose artifacts they replace.
 
-    Each contract has a package with only the modules it needs. This halves the compile time. A check at the
-    start ensures that no module is missing: the unchanged sources must compile to exactly the committed
-    artifacts.
+    Each contract has a copy of the packages with only the modules it needs. This halves the compile time. A
+    check at the start ensures that no module is missing: the unchanged sources must compile to exactly the
+    committed artifacts.
     """
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.root, self.folder = root, folder
-        self.sources = {
-            path.relative_to(root).as_posix(): path.read_text()
-            for path in sorted((root / "contracts/src").rglob("*.cairo"))
-        }
+        self.sources = packages.texts(root)
+        self.needed = packages.needs(self.sources)
         for name in CONTRACTS:
-            (folder / name / "src").mkdir(parents=True)
-            (folder / name / "Scarb.toml").write_text(_MANIFEST.format(version=toolchain.SCARB_VERSION))
+            for manifest in packages.MANIFESTS:
+                _write(folder / name / manifest, (root / manifest).read_text())
         kept = root / build.PRODUCT.artifacts
         self.originals = {
             name: {kind: (kept / f"{name}.{kind}.json").read_bytes() for kind in ("sierra", "casm")}
@@ -124,9 +107,11 @@ class Workshop:
         """The Sierra and CASM of the contracts that changed, or None if they do not compile."""
         different = {}
         for name in contracts:
-            folder = self.folder / name
+            needed = self.needed[name]
             for path, text in {**self.sources, **changed}.items():
-                _write(folder / "src" / Path(path).name, trimmed(Path(path).name, text, name))
+                if path in needed or path.endswith("/lib.cairo"):
+                    _write(self.folder / name / path, packages.trimmed(path, text, needed))
+            folder = self.folder / name / build.PRODUCT.sources[0]
             command = ["scarb", "--offline", "--release", "--quiet", "build"]
             done = subprocess.run(command, cwd=folder, stdout=sys.stdout, stderr=subprocess.STDOUT)
             if done.returncode:
@@ -157,51 +142,9 @@ class Workshop:
         (kept / artifacts.MANIFEST).write_text(json.dumps(manifest))
 
 
-def contracts_of(file: str, function: str) -> tuple[str, ...]:
-    """The contracts that a change of this function or constant can affect."""
-    name = Path(file).name
-    if name == "reward_pool.cairo":
-        return ("RewardPool",)
-    if name in ("merkle.cairo", "private_anchor.cairo"):
-        return ("PrivateAnchor",)
-    if name in ("context.cairo", "hash.cairo", "packing.cairo", "src5.cairo"):
-        return CONTRACTS
-    only = {
-        "access_log.cairo",
-        "consent_registry.cairo",
-        "entity_registry.cairo",
-        "medsync.cairo",
-        "snip12.cairo",
-    }
-    # The only item that the pool uses from that file.
-    return ("MedSync",) if name in only and function != "IACCESS_LOG_ID" else ("MedSync", "RewardPool")
-
-
-_LEFT_OUT = {
-    "MedSync": "merkle|private_anchor",
-    "RewardPool": "consent_registry|entity_registry|medsync|merkle|private_anchor|snip12",
-    "PrivateAnchor": "access_log|campaign|consent_registry|entity_registry|medsync|reward_pool|snip12"
-    "|vocabulary",
-}
-"""The modules that each contract does not need."""
-
-
-def trimmed(name: str, text: str, contract: str) -> str:
-    """A source without code that takes time to compile but does not affect the contract."""
-    text = text.split("#[cfg(test)]")[0].replace(", Debug)]", ")]")
-    if contract == "MedSync" and name == "reward_pool.cairo":
-        # The types that are exchanged between the two.
-        text = text.split("/// The stored part")[0]
-        return re.sub(r"^use (starknet::storage_access|crate)::[^;]*;\n", "", text, flags=re.MULTILINE)
-    if contract == "RewardPool" and name == "access_log.cairo":
-        return "".join(re.findall(r"^pub const IACCESS_LOG_ID: .*;\n", text, flags=re.MULTILINE))
-    if name == "lib.cairo":
-        return re.sub(rf"^pub mod ({_LEFT_OUT[contract]});\n", "", text, flags=re.MULTILINE)
-    return text
-
-
 def _write(path: Path, text: str) -> None:
     if not path.is_file() or path.read_text() != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
 

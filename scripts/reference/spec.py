@@ -7,25 +7,25 @@ text is written here.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Final
 
 from medsync.errors import InputError, VerificationError
-from medsync.log import completeness
 from medsync.private.bridge import leaves
-from medsync.protocol import anchor, hashing, merkle, messages, src5
+from medsync.protocol import anchor, chains, hashing, merkle, messages, src5
 from medsync.protocol.anchor import NodeKind
+from medsync.protocol.chains import Chain, ChainEvent
 from medsync.protocol.commitments import CHUNK_BYTES, Domain, bytes_digest, commitment
-from medsync.protocol.events import LogEntry
+from medsync.protocol.events import EVENTS, ConsentAdded, EntityRegistered, LogEntry
 from medsync.protocol.felt import encode_short_string
 from medsync.protocol.messages import DOMAIN_NAME, DOMAIN_VERSION
 from medsync.protocol.types import AnchorNode, CampaignTerms, ConsentTerms, Statement
 from medsync.protocol.vocabulary import (
-    Accrual,
     CampaignStatus,
     Category,
     ConsentStatus,
     Decision,
+    EmergencyChoice,
     Power,
     Purpose,
     Reason,
@@ -42,6 +42,7 @@ from scripts.reference.cairo_docs import (
     Reference,
     Structure,
     contract_reference,
+    failing,
 )
 
 #: Path of the specification, relative to the repository.
@@ -54,9 +55,9 @@ _VOCABULARIES: Final = (
     Decision,
     Reason,
     ConsentStatus,
+    EmergencyChoice,
     Power,
     CampaignStatus,
-    Accrual,
 )
 
 
@@ -133,6 +134,8 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
         for interface in contract.interfaces:
             interfaces[interface.name] = interface
             interface_id = f"`{src5.interface_id(abis[contract.name], interface.name):#x}`"
+            if interface.name == "ISNIP12Metadata":
+                interface_id = "none: wallets call it without asking first"
             rows.append(
                 (f"`{contract.name}`", f"[`{interface.name}`](#{interface.name.lower()})", interface_id)
             )
@@ -153,9 +156,12 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
         ((f"`{constant.name}`", f"{constant.value:,}", constant.doc) for constant in reference.constants),
     )
     yield "## Types"
-    yield "Serialized field by field, in this order. Enums are listed under [Vocabularies](#vocabularies)."
+    yield _TYPES
     for structure in reference.structs:
-        yield from _structure(structure)
+        yield from _structure(structure, "Field")
+    for enum in reference.enums:
+        if any(variant.type for variant in enum.members):
+            yield from _structure(enum, "Variant")
     yield "## Vocabularies"
     yield _ENUMS
     for words in _VOCABULARIES:
@@ -172,7 +178,14 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
         yield f"### Errors of {contract.name}"
         yield _table(
             ("Code", "Meaning", "Functions"),
-            ((f"`{error.code}`", error.meaning, _failing(contract, error.code)) for error in contract.errors),
+            (
+                (
+                    f"`{error.code}`",
+                    error.meaning,
+                    ", ".join(f"`{name}`" for name in failing(reference, contract, error)),
+                )
+                for error in contract.errors
+            ),
         )
     yield "## Storage"
     yield _STORAGE
@@ -183,9 +196,7 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
             ((f"`{variable.name}`", f"`{variable.type}`", variable.doc) for variable in contract.storage),
         )
     yield "### Packed cells"
-    yield "\n".join(
-        f"- `{structure.name}`: {' '.join(structure.doc.split())}" for structure in reference.packed
-    )
+    yield "\n".join(f"- `{cell.name}`: {' '.join(cell.layout.split())}" for cell in reference.packed)
     yield "## Hashes"
     yield _HASHES
     yield from _campaign_ids()
@@ -194,6 +205,7 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
     yield from _leaves()
     yield from _trees()
     yield from _anchor_messages()
+    yield from _draws()
     yield "## Signed messages"
     yield from _messages()
 
@@ -201,23 +213,32 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
 def _function(function: Function) -> Iterator[str]:
     yield f"```cairo\n{function.signature}\n```"
     yield function.summary
-    sections = function.sections
+    lists = {name: text.splitlines() for name, text in function.sections.items()}
     if function.errors:
         # Includes the errors that the text adopts from other functions.
-        sections = sections | {"Errors": ", ".join(f"`{code}`" for code in function.errors) + "."}
-    if sections:
-        yield "\n".join(f"- **{name}:** {sections[name]}" for name in SECTIONS if name in sections)
+        lists["Errors"] = ["- " + ", ".join(f"`{code}`" for code in function.errors)]
+    if lists:
+        yield "\n".join(line for name in SECTIONS if name in lists for line in _list(name, lists[name]))
 
 
-def _structure(structure: Structure) -> Iterator[str]:
+def _list(name: str, items: Sequence[str]) -> Iterator[str]:
+    """A section: a single item behind its heading, more in a list below it."""
+    if len(items) == 1:
+        yield f"- **{name}:** {items[0].removeprefix('- ')}"
+    else:
+        yield f"- **{name}:**"
+        yield from (f"  {item}" for item in items)
+
+
+def _structure(structure: Structure, members: str) -> Iterator[str]:
     yield f"### {structure.name}"
     yield structure.doc
     rows = ((f"`{member.name}`", f"`{member.type}`", member.doc) for member in structure.members)
-    yield _table(("Field", "Type", "Meaning"), rows)
+    yield _table((members, "Type", "Meaning"), rows)
 
 
 def _event(contract: Contract, event: Structure) -> Iterator[str]:
-    def fields(members: Iterable[Member]) -> str:
+    def listed(members: Iterable[Member]) -> str:
         return ", ".join(f"`{member.name}: {member.type}`" for member in members) or "none"
 
     yield f"### {event.name}"
@@ -226,15 +247,20 @@ def _event(contract: Contract, event: Structure) -> Iterator[str]:
         (
             f"- **From:** `{contract.name}`",
             f"- **First key:** `{hashing.starknet_keccak(event.name):#x}`",
-            f"- **Further keys:** {fields(member for member in event.members if member.key)}",
-            f"- **Data:** {fields(member for member in event.members if not member.key)}",
+            f"- **Further keys:** {listed(member for member in event.members if member.key)}",
+            f"- **Data:** {listed(member for member in event.members if not member.key)}",
+            *_entry(contract, event),
         )
     )
 
 
-def _failing(contract: Contract, code: str) -> str:
-    names = [function.name for function in contract.functions if code in function.errors]
-    return ", ".join(f"`{name}`" for name in names)
+def _entry(contract: Contract, event: Structure) -> Iterator[str]:
+    """Which history an event is an entry of, if any, and its kind there."""
+    kind, _ = EVENTS[contract.name][event.name]
+    chain = chains.chain_of(kind)
+    if chain is not None:
+        code = next(code for entry, code in chains.KINDS.items() if entry is kind)
+        yield f"- **Entry of:** {_HISTORIES[chain]}, kind {code}"
 
 
 def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -250,42 +276,79 @@ MEDSYNC: Final = 0x111
 PATIENT: Final = 0x222
 RESEARCHER: Final = 0x333
 HOSPITAL: Final = 0x444
+GENERATION: Final = 4
+COUNTER: Final = 2
+STUDY: Final = 0x50D
 CAMPAIGN: Final = CampaignTerms(
     pool=0x555,
     funder=RESEARCHER,
     purpose=Purpose.HRESCH,
+    study=STUDY,
     rate=2 * 10**18,
     custodian=HOSPITAL,
     custodian_bps=2_500,
     expires_at=1_798_761_600,
+    spender=0,
     salt=0x666,
 )
 TERMS: Final = ConsentTerms(
     purpose=Purpose.HRESCH,
+    study=STUDY,
     categories=Category.LABORATORY | Category.OBSERVATION,
     starts_at=1_767_225_600,
     expires_at=1_769_817_600,
     max_uses=3,
+    scoped=True,
     reward=CAMPAIGN,
     terms_commitment=0x777,
 )
-ENTRY: Final = LogEntry(
+REGISTERED: Final = EntityRegistered(
+    entity=RESEARCHER, seq=2, at=1_767_225_500, role=Role.RESEARCHER, profile_commitment=0xAB
+)
+GIVEN: Final = ConsentAdded(
+    patient=PATIENT,
+    grantee=RESEARCHER,
+    purpose=Purpose.HRESCH,
+    seq=1,
+    at=1_767_225_600,
+    study=STUDY,
+    by=PATIENT,
+    nonce=0,
+    version=1,
+    generation=1,
+    categories=TERMS.categories,
+    starts_at=TERMS.starts_at,
+    expires_at=TERMS.expires_at,
+    max_uses=TERMS.max_uses,
+    scoped=TERMS.scoped,
+    campaign=CAMPAIGN.id,
+    terms_commitment=TERMS.terms_commitment,
+)
+ACCESS: Final = LogEntry(
     patient=PATIENT,
     accessor=RESEARCHER,
     purpose=Purpose.HRESCH,
     seq=1,
     at=1_767_225_601,
+    study=STUDY,
     decision=Decision.PERMIT,
     reason=Reason.GRANTED,
     version=1,
+    scoped=True,
     categories=Category.OBSERVATION,
     record=0x888,
     campaign=CAMPAIGN.id,
-    justification=0,
+    registration=2,
 )
+#: For each history an entry, and the head before it.
+ENTRIES: Final[Mapping[Chain, tuple[ChainEvent, int]]] = {
+    Chain.CONSENTS: (GIVEN, 0),
+    Chain.ACCESSES: (ACCESS, 0),
+    Chain.REGISTRY: (REGISTERED, 0x999),
+}
 
 ANCHOR: Final = 0xAAA
-STATEMENT: Final = Statement(size=7, root=0xBBB, state=0xCCC, epoch=1)
+STATEMENT: Final = Statement(size=7, root=0xBBB, state=0xCCC, epoch=1, commitment=0xDDD)
 NODES: Final = (AnchorNode(stark_key=0xD1, identity=0xE1), AnchorNode(stark_key=0xD2, identity=0xE2))
 _RECORD: Final = "3f2a" * 8
 OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -296,9 +359,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "commitment": "0x888",
         "categories": 128,
         "consent": "0x0",
-        "at": ENTRY.at,
+        "at": ACCESS.at,
     },
-    "ERASED": {"kind": "ERASED", "id": _RECORD, "version": 1, "at": ENTRY.at},
+    "ERASED": {"kind": "ERASED", "id": _RECORD, "version": 1, "at": ACCESS.at},
     "RECEIPT": {
         "kind": "RECEIPT",
         "ticket": "5d" * 32,
@@ -307,7 +370,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "digest": "0x999",
         "commitment": "0x888",
         "accessor": hex(RESEARCHER),
-        "at": ENTRY.at,
+        "at": ACCESS.at,
     },
 }
 
@@ -327,26 +390,19 @@ def campaign_fields() -> dict[str, int]:
     }
 
 
-def entry_fields() -> dict[str, int]:
-    """The fields whose truncated Poseidon hash is the digest of the test vectors' log entry, in order."""
-    return {
-        "tag": completeness.LOG_TAG,
-        "chain_id": CHAIN_ID,
-        "contract": MEDSYNC,
-        "patient": ENTRY.patient,
-        "previous_head": 0,
-        "seq": ENTRY.seq,
-        "at": ENTRY.at,
-        "accessor": ENTRY.accessor,
-        "purpose": ENTRY.purpose.felt,
-        "categories": int(ENTRY.categories),
-        "record": ENTRY.record,
-        "decision": int(ENTRY.decision),
-        "reason": int(ENTRY.reason),
-        "version": ENTRY.version,
-        "campaign": ENTRY.campaign,
-        "justification": ENTRY.justification,
-    }
+def entry_fields(entry: ChainEvent, previous: int) -> dict[str, int]:
+    """The fields whose truncated Poseidon hash is the digest of a history's entry, in order."""
+    chain, subject = chains.chain_of(entry), chains.subject_of(entry)
+    assert chain is not None
+    first = dict(zip(("tag", "chain_id", "contract", "subject"), _prefix(chain, subject), strict=True))
+    left_out = {"location", "seq", "at"} | ({"patient"} if subject else set())
+    rest = (field.name for field in fields(entry) if field.name not in left_out)
+    felts = zip(("seq", "at", "kind", *rest), chains.entry_felts(entry), strict=True)
+    return first | {"previous": previous} | dict(felts)
+
+
+def _prefix(chain: Chain, subject: int) -> tuple[int, int, int, int]:
+    return chains.prefix_of(CHAIN_ID, MEDSYNC, chain, subject)
 
 
 def _campaign_ids() -> Iterator[str]:
@@ -356,13 +412,18 @@ def _campaign_ids() -> Iterator[str]:
 
 
 def _entry_digests() -> Iterator[str]:
-    yield "### Log entry digest"
-    yield _ENTRY_DIGEST
-    first = completeness.entry_digest(CHAIN_ID, MEDSYNC, 0, ENTRY)
-    yield _vector(entry_fields(), "digest", first)
-    refused = replace(ENTRY, seq=2, at=ENTRY.at + 1, decision=Decision.DENY, reason=Reason.USES_EXHAUSTED)
-    second = completeness.entry_digest(CHAIN_ID, MEDSYNC, first, refused)
-    yield f"The same request one second later, refused for `UsesExhausted` as entry 2, gives `{second:#x}`."
+    yield "### Digests of entries"
+    yield _ENTRY_DIGESTS
+    for chain, (entry, previous) in ENTRIES.items():
+        yield f"#### Digest in {_HISTORIES[chain]}"
+        digest = chains.entry_digest(CHAIN_ID, MEDSYNC, previous, entry)
+        yield _vector(entry_fields(entry, previous), "digest", digest)
+    refused = replace(ACCESS, seq=2, at=ACCESS.at + 1, decision=Decision.DENY, reason=Reason.USES_EXHAUSTED)
+    first, second = chains.entry_digests(CHAIN_ID, MEDSYNC, [ACCESS, refused])
+    yield (
+        f"After the access, whose digest is `{first:#x}`, the same request one second later, refused for"
+        f" `UsesExhausted` as entry 2, gives `{second:#x}`."
+    )
 
 
 def _commitments() -> Iterator[str]:
@@ -372,7 +433,9 @@ def _commitments() -> Iterator[str]:
         Domain.RECORD: "`AccessRequest.record`",
         Domain.PROFILE: "`profile_commitment` of `register_entity`",
         Domain.TERMS: "`ConsentTerms.terms_commitment`",
-        Domain.JUSTIFICATION: "`justification_commitment` of `request_emergency_access`",
+        Domain.STUDY: "`study` of consents, requests and campaigns",
+        Domain.JUSTIFICATION: "`statement` of `justify_emergency`",
+        Domain.DELETION: "`statement` of `state_deletion`",
     }
     yield _table(
         ("Domain", "Felt", "Committed as"),
@@ -427,6 +490,7 @@ def _anchor_messages() -> Iterator[str]:
         "size": STATEMENT.size,
         "root": STATEMENT.root,
         "state": STATEMENT.state,
+        "commitment": STATEMENT.commitment,
     }
     yield _vector(fields, "message", anchor.anchor_message(CHAIN_ID, ANCHOR, 3, 0x777, STATEMENT))
     yield "### Rotation messages"
@@ -458,11 +522,11 @@ def _messages() -> Iterator[str]:
         yield f"Type hash `{hashing.TYPE_HASHES[name]:#x}`."
     yield "### Message hashes"
     yield (
-        f"For the patient `{PATIENT:#x}`, the chain `SN_SEPOLIA`, the contract `{MEDSYNC:#x}` and the grantee"
-        f" `{RESEARCHER:#x}`, with nonce 0 and deadline {TERMS.starts_at}. The consents are version 1: for"
-        f" `{TERMS.purpose}`, categories {int(TERMS.categories)}, from {TERMS.starts_at} to"
-        f" {TERMS.expires_at}, {TERMS.max_uses} uses, terms commitment `{TERMS.terms_commitment:#x}`;"
-        " the rewarded one names the campaign above."
+        f"For the patient `{PATIENT:#x}`, the chain `SN_SEPOLIA`, the contract `{MEDSYNC:#x}`, the grantee"
+        f" `{RESEARCHER:#x}` and the study `{STUDY:#x}`, with generation {GENERATION}, counter {COUNTER} and"
+        f" deadline {TERMS.starts_at}. The consents are version 1: for `{TERMS.purpose}`, categories"
+        f" {int(TERMS.categories)}, from {TERMS.starts_at} to {TERMS.expires_at}, {TERMS.max_uses} uses,"
+        f" scoped, terms commitment `{TERMS.terms_commitment:#x}`; the rewarded one names the campaign above."
     )
     hashes = {name: messages.message_hash(message, PATIENT) for name, message in example_messages().items()}
     yield _table(("Message", "Hash"), ((f"`{name}`", f"`{felt:#x}`") for name, felt in hashes.items()))
@@ -471,11 +535,20 @@ def _messages() -> Iterator[str]:
 def example_messages() -> dict[str, dict[str, Any]]:
     """The test vectors' signed messages (SNIP-12 JSON), by primary type."""
     where, deadline = (CHAIN_ID, MEDSYNC, RESEARCHER), TERMS.starts_at
+    giving = (1, GENERATION, COUNTER, deadline)
     return {
-        "Consent": messages.consent_message(*where, replace(TERMS, reward=None), 1, 0, deadline),
-        "RewardedConsent": messages.consent_message(*where, TERMS, 1, 0, deadline),
-        "Revocation": messages.revocation_message(*where, TERMS.purpose, 0, deadline),
+        "Consent": messages.consent_message(*where, replace(TERMS, reward=None), *giving),
+        "RewardedConsent": messages.consent_message(*where, TERMS, *giving),
+        "Revocation": messages.revocation_message(*where, TERMS.purpose, STUDY, GENERATION, deadline),
     }
+
+
+def _draws() -> Iterator[str]:
+    yield "### Draws by key"
+    yield _DRAWS
+    draw = {"pool": CAMPAIGN.pool, "key": 0xD1, "amount": CAMPAIGN.rate, "recipient": PATIENT, "nonce": 0}
+    fields = {"tag": messages.DRAW_TAG, "chain_id": CHAIN_ID} | draw
+    yield _vector(fields, "message", messages.draw_message(CHAIN_ID, **draw))
 
 
 # --- the words between ---
@@ -493,21 +566,35 @@ addresses.
 - A refusal by policy is a result (`Decision`, `Reason`), and it is logged. An error reverts the transaction
   and leaves no trace: the call was malformed, or the caller was not authorised to make it."""
 
+_TYPES: Final = """\
+Structs are serialized field by field, in this order; enums with a payload as the variant's index and the
+payload. Enums without payload are listed under [Vocabularies](#vocabularies)."""
+
 _ENUMS: Final = """\
 Purposes are short strings, categories and powers are bits. All others are enums without payload, serialized
 as their index."""
 
 _EVENTS: Final = """\
 The first key is the event's selector; events can be filtered by the further keys. Fields have this order and
-are serialized like arguments; `Option` is 0 and the value, or 1."""
+are serialized like arguments; `Option` is 0 and the value, or 1. An event that is an entry of a history has a
+number and a second, `seq` and `at`, and is hashed into it (see
+[Digests of entries](#digests-of-entries))."""
+
+_HISTORIES: Final = {
+    Chain.CONSENTS: "the consent history",
+    Chain.ACCESSES: "the access log",
+    Chain.REGISTRY: "the registry's history",
+}
 
 _ERRORS: Final = """\
-A code is the complete panic message of the failed call, the innermost in the node's response. `PACK/RANGE` (a
-value too large for its cell) is not listed, because no entry point can reach it."""
+A code is the complete panic message of the failed call, the innermost in the node's response. Functions of
+another contract fail with a code that this one answers them. `PACK/RANGE` (a value too large for its cell) is
+not listed, because no entry point can reach it."""
 
 _STORAGE: Final = """\
 New storage cells are the most expensive resource on Starknet, so related values are packed into one felt.
-Layouts list fields and their widths in bits, starting at the lowest bit."""
+Layouts list fields and their widths in bits, starting at the lowest bit; what stands above begins at bit
+128."""
 
 _HASHES: Final = """\
 All hashes are Starknet's Poseidon over felts (`poseidon_hash_span`). The vectors are for other
@@ -518,14 +605,17 @@ Poseidon of the SNIP-12 type hash of `CampaignTerms` and the fields of the terms
 their SNIP-12 struct hash: a wallet that shows the terms inside a consent to be signed shows the content of
 the id. Zero means no campaign."""
 
-_ENTRY_DIGEST: Final = f"""\
-Poseidon of these sixteen felts, truncated to the lowest {completeness.HEAD_BITS} bits. `tag` is the short
-string `MEDSYNC/LOG/1`; `previous_head` is the digest of the previous entry, zero for a patient's first; the
-others are fields of `AccessLogged`. The latest entry's digest is the patient's `log_head`."""
+_ENTRY_DIGESTS: Final = f"""\
+Poseidon of these felts, truncated to the lowest {chains.HEAD_BITS} bits: the history's tag, the chain's id,
+the contract, the subject (the patient; zero for the registry), the digest of the previous entry (zero for the
+first), the entry's number, its second, its kind, and every other field of its event in the event's order. The
+tags are the short strings `{Chain.CONSENTS.value}`, `{Chain.ACCESSES.value}` and `{Chain.REGISTRY.value}`;
+kinds are listed with the events. The latest entry's digest is the history's head: `history_head`, `log_head`,
+`registry_head`."""
 
 _COMMITMENTS: Final = f"""\
-The contracts take any felt as `record`, `profile_commitment`, `terms_commitment` and
-`justification_commitment`. This package uses `Poseidon(domain, value, salt)` with a random felt as salt.
+The contracts take any felt as `record`, `study`, `profile_commitment`, `terms_commitment` and `statement`.
+This package uses `Poseidon(domain, value, salt)` with a random felt as salt.
 Bytes are hashed with Poseidon as their length and their chunks of {CHUNK_BYTES} bytes (big-endian); JSON
 documents are converted to bytes by RFC 8785."""
 
@@ -542,7 +632,7 @@ the proof that the log extends its first three leaves."""
 
 _ANCHOR_MESSAGES: Final = """\
 The message that nodes sign (ECDSA on the STARK curve, over the hash itself) to anchor a log: Poseidon of
-these nine felts. `tag` is the short string `MEDSYNC/ANCHOR/1`; `previous_size` and `previous_root` are those
+these ten felts. `tag` is the short string `MEDSYNC/ANCHOR/2`; `previous_size` and `previous_root` are those
 of the currently anchored log."""
 
 _ROTATION_MESSAGES: Final = """\
@@ -554,9 +644,13 @@ The identity registered for a node in addition to its STARK key: Poseidon of the
 the halves of its ed25519 public key, the upper half first. Anyone who knows the keys can read the kinds of
 the attesting nodes from the chain."""
 
+_DRAWS: Final = """\
+What the holder of a key signs (ECDSA on the STARK curve, over the hash itself) to draw its credit from a
+pool: Poseidon of these felts. `tag` is the short string `MEDSYNC/DRAW/1`, `nonce` the key's present one."""
+
 _MESSAGES: Final = f"""\
 SNIP-12, revision 1; the domain's name is `{DOMAIN_NAME}`, its version `{DOMAIN_VERSION}`. It
 does not name the contract, so each message does. The signed hash is
 `Poseidon('StarkNet Message', domain hash, patient, struct hash)`, and the patient's account validates the
-signature (SNIP-6, `is_valid_signature`). `version` is the version that the consent will have, `nonce` the
-patient's current nonce, `deadline` the last second in which the message is valid."""
+signature (SNIP-6, `is_valid_signature`). `version` is the version that the consent will have, `generation`
+and `counter` the patient's present ones, `deadline` the last second in which the message is valid."""

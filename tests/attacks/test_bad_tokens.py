@@ -14,7 +14,7 @@ import pytest
 from tests.harness.chain import Call, Chain, Outcome
 from tests.harness.driver import Contract, selector
 from tests.harness.words import DAY, felt
-from tests.harness.world import World
+from tests.harness.world import World, id_of
 
 TRANSFER, TRANSFER_FROM, BALANCE_OF = selector("transfer"), selector("transfer_from"), selector("balance_of")
 
@@ -35,7 +35,7 @@ def takes_up(habit: str, argument: int = 0) -> Setting:
 
 
 class Kind(NamedTuple):
-    """A kind of bad token: what it does, and the errors that a deposit of 500 and a withdrawal of 400 end
+    """A kind of bad token: what it does, and the errors that a deposit of 1,000 and a withdrawal of 400 end
     with; None where they are booked as with an honest token."""
 
     setting: Callable[["Scene"], Setting]
@@ -64,15 +64,15 @@ KINDS: dict[str, Kind] = {
         lambda scene: says(0, 0, of=(BALANCE_OF,)), "POOL/SHORTFALL", None
     ),
     "says that one unit is missing": Kind(
-        lambda scene: says(3499, 0, of=(BALANCE_OF,)), "POOL/SHORTFALL", None
+        lambda scene: says(3999, 0, of=(BALANCE_OF,)), "POOL/SHORTFALL", None
     ),
-    "says half a balance": Kind(lambda scene: says(3500, of=(BALANCE_OF,)), NO_ANSWER, None),
+    "says half a balance": Kind(lambda scene: says(4000, of=(BALANCE_OF,)), NO_ANSWER, None),
     "says no balance": Kind(lambda scene: says(of=(BALANCE_OF,)), NO_ANSWER, None),
     "says a balance whose halves are too wide": Kind(
         lambda scene: says(2**128, 0, of=(BALANCE_OF,)), NO_ANSWER, None
     ),
     "says a balance whose upper half is too wide": Kind(
-        lambda scene: says(3500, 2**128, of=(BALANCE_OF,)), NO_ANSWER, None
+        lambda scene: says(4000, 2**128, of=(BALANCE_OF,)), NO_ANSWER, None
     ),
     "was emptied by its owner": Kind(
         lambda scene: [("seize", {"account": scene.pool.address, "amount": 3000})],
@@ -89,7 +89,7 @@ KINDS: dict[str, Kind] = {
     "mints to itself": Kind(lambda scene: takes_up("MINT", 10**6), None, None),
     "calls back, to draw what it can": Kind(
         lambda scene: [
-            ("aim", {"to": scene.pool.address, "entry_point": selector("withdraw"), "calldata": [1, 1]}),
+            ("aim", {"to": scene.pool.address, "entry_point": selector("withdraw"), "calldata": [1, 1, 0]}),
             *acts("CALL_BACK"),
         ],
         None,
@@ -123,9 +123,9 @@ class Scene:
         """The operation, by a contract that survives its failure."""
         world, pool = self.world, self.pool
         call = {
-            "deposit": world.call("deposit", pool, terms=self.terms, amount=500),
-            "withdraw": world.call("withdraw", pool, amount=400, recipient=world.stranger),
-            "withdraw all": world.call("withdraw", pool, amount=900, recipient=world.stranger),
+            "deposit": world.call("deposit", pool, terms=self.terms, amount=1000),
+            "withdraw": world.call("withdraw", pool, amount=400, recipient=world.stranger, claims=[]),
+            "withdraw all": world.call("withdraw", pool, amount=900, recipient=world.stranger, claims=[]),
             "close": world.call("close_campaign", pool, terms=self.closing),
         }[operation]
         caller = self.patient if operation.startswith("withdraw") else self.funder
@@ -155,7 +155,7 @@ class Scene:
 def scene(chain: Chain) -> Scene:
     world = World(chain)
     token, funder, patient = world.new_hostile_token(), world.new_puppet(), world.new_puppet()
-    pool = world.new_pool(token.address, world.medsync.address)
+    pool = world.new_pool(token)
     terms, closing = (
         world.campaign(pool=pool.address, funder=funder.address, expires_at=world.now + days * DAY, salt=days)
         for days in (9, 1)
@@ -164,11 +164,12 @@ def scene(chain: Chain) -> Scene:
         world.admin, "register_entity", address=funder.address, role="Researcher", profile_commitment=1
     )
     for one, amount in ((closing, 1000), (terms, 2000)):
-        world.fund(one, amount, pool)
+        world.fund(one, amount)
     earning = world.terms(reward=terms)
     world.send(patient.address, "add_consent", grantee=funder.address, terms=earning)
-    request = world.request(patient=patient.address, campaign=terms)
+    request = world.request(patient=patient.address, campaign=id_of(terms))
     assert world.send(funder.address, "request_access", request=request).result["decision"] == "Permit"
+    world.send(world.relayer, "settle", pool, patient=patient.address, grantee=funder.address, terms=terms)
     outcome = world.execute(
         funder.address,
         Call(token.address, "mint", [funder.address, 10_000, 0]),
@@ -192,7 +193,8 @@ def test_a_bad_token(scene: Scene, kind: str, operation: str) -> None:
         honest = scene.simulate(scene.attempt(operation))
         assert scene.answer(outcome) == scene.answer(honest) == (True, [])
         assert [event for event in outcome.events if event.name != "CalledBack"] == honest.events
-        assert outcome.storage[scene.pool.address] == honest.storage[scene.pool.address]
+        for books in (scene.pool.address, scene.world.medsync.address):
+            assert outcome.storage[books] == honest.storage[books]
         assert outcome.storage[scene.pool.address]
     else:
         success, (code, *_) = scene.answer(outcome)
@@ -235,7 +237,7 @@ def test_a_token_that_claims_what_it_did_not_deliver(scene: Scene) -> None:
     more than it holds, and who draws last finds it empty; but nothing of that token is worth anything, and no
     pool of another token owes for it."""
     world, pool = scene.world, scene.pool
-    lie = scene.calls([*takes_up("STAND_STILL"), *says(3500, 0, of=(BALANCE_OF,))])
+    lie = scene.calls([*takes_up("STAND_STILL"), *says(4000, 0, of=(BALANCE_OF,))])
     truth = scene.calls([("mend", {}), ("seize", {"account": pool.address, "amount": 2500})])
     balance = world.call("balance_of", scene.token, account=pool.address)
     owed = world.call("liabilities", pool)
@@ -248,7 +250,7 @@ def test_a_token_that_claims_what_it_did_not_deliver(scene: Scene) -> None:
         owed,
         scene.attempt("withdraw"),
     )
-    assert outcome.results[-3:-1] == [[100, 0], [3100]]
+    assert outcome.results[-3:-1] == [[100, 0], [3600]]
     assert scene.answer(outcome, -4) == (True, [])
     assert scene.answer(outcome)[1][0] == felt("TOKEN/BALANCE")
     assert not outcome.storage[world.pool.address]

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.attacks.books import Books
 from tests.harness.chain import Call
 from tests.harness.driver import Contract, selector
-from tests.harness.words import CLOSE_NOTICE, DAY, felt
-from tests.harness.world import World, assert_refused
+from tests.harness.words import CLOSE_NOTICE, DAY, HRESCH, felt
+from tests.harness.world import World, assert_refused, id_of
 
 TRANSFER, TRANSFER_FROM, BALANCE_OF = selector("transfer"), selector("transfer_from"), selector("balance_of")
 
@@ -48,7 +49,7 @@ class Scene:
         state = {
             "campaign": world.read("campaign", self.pool, terms=self.terms),
             "liabilities": world.read("liabilities", self.pool),
-            "lifetime": world.read("lifetime_deposits", self.pool),
+            "budget": world.read("budget", campaign=id_of(self.terms), accessor=world.funder),
         }
         for who in (world.funder, world.patient, world.hospital, world.stranger, self.token.address):
             for view in ("claimable", "withdrawn", "accumulated"):
@@ -66,11 +67,11 @@ class Scene:
         low, high = self.world.chain.node.call("starknet_call", request=view, block_id="latest")
         return int(low, 16) + (int(high, 16) << 128)
 
-    def deposit(self, amount: int = 500) -> Call:
+    def deposit(self, amount: int = 1000) -> Call:
         return self.world.call("deposit", self.pool, terms=self.terms, amount=amount)
 
     def withdraw(self, amount: int = 400) -> Call:
-        return self.world.call("withdraw", self.pool, amount=amount, recipient=self.world.stranger)
+        return self.world.call("withdraw", self.pool, amount=amount, recipient=self.world.stranger, claims=[])
 
     def close(self) -> Call:
         return self.world.call("close_campaign", self.pool, terms=self.terms)
@@ -83,25 +84,25 @@ class Scene:
         assert self.books() == before
 
     def assert_solvent(self, *more: dict[str, Any]) -> None:
-        """What is owed, to these and the scene's campaign and to everybody, is what the books say, and is
+        """What is owed, by these and the scene's campaign and to everybody, is what the books say, and is
         there."""
         world = self.world
         people = (world.funder, world.patient, world.hospital, world.stranger, self.token.address)
-        owed = sum(
-            world.read("campaign", self.pool, terms=terms)["remaining"] for terms in (self.terms, *more)
-        ) + sum(world.read("claimable", self.pool, owner=owner) for owner in people)
-        assert world.read("liabilities", self.pool) == owed
-        assert self.balance(self.pool.address) >= owed
+        campaigns = [self.terms, *more]
+        patients, accessors = (world.patient, self.token.address), (world.funder, self.token.address)
+        Books(world, self.pool, self.token, campaigns, patients, accessors, people).check()
 
 
 @pytest.fixture
 def scene(world: World) -> Scene:
     token = world.new_hostile_token()
-    pool = world.new_pool(token.address, world.medsync.address)
+    pool = world.new_pool(token)
     terms = world.campaign(pool=pool.address, expires_at=world.now + DAY)
-    world.fund(terms, 3000, pool)
+    world.fund(terms, 3000)
     world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
-    assert world.ask(world.funder, campaign=terms).result["decision"] == "Permit"
+    assert world.ask(world.funder, campaign=id_of(terms)).result["decision"] == "Permit"
+    world.send(world.relayer, "settle", pool, patient=world.patient, grantee=world.funder, terms=terms)
+    world.send(world.relayer, "settle_custodian", pool, terms=terms, accessor=world.funder)
     outcome = world.execute(
         world.funder,
         Call(token.address, "mint", [world.funder, 10_000, 0]),
@@ -129,7 +130,7 @@ def test_a_fee_can_be_made_good_by_a_donation(scene: Scene) -> None:
 def test_who_is_blocked_draws_to_another_address(scene: Scene) -> None:
     """A token that blocks the patient cannot block the patient's credit."""
     scene.take_up("BLOCK", scene.world.patient)
-    to_itself = scene.world.call("withdraw", scene.pool, amount=400, recipient=scene.world.patient)
+    to_itself = scene.world.call("withdraw", scene.pool, amount=400, recipient=scene.world.patient, claims=[])
     scene.assert_nothing_happens(scene.world.patient, to_itself, "TOKEN/BLOCKED")
     assert scene.world.execute(scene.world.patient, scene.withdraw(900)).error is None
     assert scene.balance(scene.world.stranger) == 900
@@ -151,14 +152,17 @@ def test_a_token_that_keeps_what_was_drawn(scene: Scene, habit: str) -> None:
     scene.assert_solvent()
 
 
-# --- close_campaign, accrue ---------------------------------------------------------------------------------
+# --- close_campaign, settle ---------------------------------------------------------------------------------
 
 
-def test_closing_and_accruing_ask_no_token(scene: Scene) -> None:
-    """A token that does nothing but panic holds up neither an access nor the end of a campaign."""
+def test_closing_and_settling_ask_no_token(scene: Scene) -> None:
+    """A token that does nothing but panic holds up neither an access nor a settlement nor the end of a
+    campaign."""
     for entry_point in (TRANSFER, TRANSFER_FROM, BALANCE_OF):
         scene.act(entry_point, "PANIC")
-    assert scene.world.ask(scene.world.funder, campaign=scene.terms).result["decision"] == "Permit"
+    assert scene.world.ask(scene.world.funder, campaign=id_of(scene.terms)).result["decision"] == "Permit"
+    settle = {"patient": scene.world.patient, "grantee": scene.world.funder, "terms": scene.terms}
+    assert scene.world.send(scene.world.stranger, "settle", scene.pool, **settle).result == 1
     scene.world.wait(DAY)
     assert scene.world.execute(scene.world.funder, scene.close()).error is None
     assert scene.world.read("claimable", scene.pool, owner=scene.world.funder) == 1000
@@ -168,8 +172,8 @@ def test_a_patient_can_revoke_whatever_the_token_does(scene: Scene) -> None:
     for entry_point in (TRANSFER, TRANSFER_FROM, BALANCE_OF):
         scene.act(entry_point, "PANIC")
     world = scene.world
-    world.send(world.patient, "revoke_consent", grantee=world.funder, purpose=felt("HRESCH"))
-    world.send(world.patient, "revoke_all")
+    world.send(world.patient, "revoke_consent", grantee=world.funder, purpose=HRESCH, study=0)
+    world.send(world.patient, "revoke_all", dismiss_delegates=True)
 
 
 # --- re-entry -----------------------------------------------------------------------------------------------
@@ -188,7 +192,7 @@ def test_a_withdrawal_cannot_be_drawn_twice(scene: Scene) -> None:
     """The classic: the token, an owner of credit itself, calls `withdraw` again while it is being paid."""
     world = scene.world
     terms = token_as_creditor(scene)
-    drain = world.call("withdraw", scene.pool, amount=900, recipient=world.stranger)
+    drain = world.call("withdraw", scene.pool, amount=900, recipient=world.stranger, claims=[])
     scene.call_back(TRANSFER, drain)
     outcome = world.execute(scene.token.address, drain)
     assert outcome.error is None, outcome.reason
@@ -202,7 +206,9 @@ def test_a_withdrawal_cannot_be_drawn_twice(scene: Scene) -> None:
 def test_a_token_draws_nothing_of_anothers_withdrawal(scene: Scene) -> None:
     """It has no credit: its call fails, the patient's withdrawal stands."""
     world = scene.world
-    scene.call_back(TRANSFER, world.call("withdraw", scene.pool, amount=1, recipient=world.stranger))
+    scene.call_back(
+        TRANSFER, world.call("withdraw", scene.pool, amount=1, recipient=world.stranger, claims=[])
+    )
     outcome = world.execute(world.patient, scene.withdraw(400))
     assert outcome.error is None
     assert called_back(outcome) == [(False, [felt("POOL/INSUFFICIENT_CREDIT"), felt("ENTRYPOINT_FAILED")])]
@@ -214,12 +220,14 @@ def token_as_creditor(scene: Scene) -> dict[str, Any]:
     """A campaign under which the token itself, a patient, has earned 900."""
     world = scene.world
     terms = scene.terms | {"salt": 2}
-    world.fund(terms, 1000, scene.pool)
+    world.fund(terms, 1000)
     consent = world.call("add_consent", grantee=world.funder, terms=world.terms(reward=terms))
     world.puppets[scene.token.address] = scene.token
     assert world.execute(scene.token.address, consent).error is None
-    request = world.request(patient=scene.token.address, campaign=terms)
+    request = world.request(patient=scene.token.address, campaign=id_of(terms))
     assert world.send(world.funder, "request_access", request=request).result["decision"] == "Permit"
+    earned = {"patient": scene.token.address, "grantee": world.funder, "terms": terms}
+    world.send(world.relayer, "settle", scene.pool, **earned)
     assert world.read("claimable", scene.pool, owner=scene.token.address) == 900
     return terms
 
@@ -228,11 +236,11 @@ def test_a_withdrawal_within_a_deposit(scene: Scene) -> None:
     """The books are read again before they are compared: what left during the deposit is no longer owed."""
     world = scene.world
     terms = token_as_creditor(scene)
-    approve = world.call("approve", scene.token, spender=scene.pool.address, amount=500)
+    approve = world.call("approve", scene.token, spender=scene.pool.address, amount=1000)
     assert world.execute(world.funder, approve).error is None
-    drain = world.call("withdraw", scene.pool, amount=900, recipient=world.stranger)
+    drain = world.call("withdraw", scene.pool, amount=900, recipient=world.stranger, claims=[])
     scene.call_back(TRANSFER_FROM, drain)
-    outcome = world.execute(world.funder, scene.deposit(500))
+    outcome = world.execute(world.funder, scene.deposit())
     assert outcome.error is None, outcome.reason
     assert called_back(outcome) == [(True, [])]
     assert scene.balance(world.stranger) == 900
@@ -259,13 +267,13 @@ def test_a_deposit_within_a_deposit_is_counted_once_each(scene: Scene) -> None:
     # Called back when the outer money has arrived and the pool asks for its balance.
     scene.call_back(BALANCE_OF, world.call("deposit", scene.pool, terms=terms, amount=1000))
     before = world.read("liabilities", scene.pool)
-    outcome = world.execute(world.funder, scene.deposit(500))
+    outcome = world.execute(world.funder, scene.deposit())
     assert outcome.error is None, outcome.reason
     assert called_back(outcome) == [(True, [])]
-    assert world.read("campaign", scene.pool, terms=terms)["remaining"] == 1000
-    assert world.read("campaign", scene.pool, terms=scene.terms)["remaining"] == 2500
-    assert world.read("liabilities", scene.pool) == before + 1500
-    assert scene.balance(scene.pool.address) == before + 1500
+    assert world.read("campaign", scene.pool, terms=terms)["granted"] == 1
+    assert world.read("campaign", scene.pool, terms=scene.terms)["granted"] == 4
+    assert world.read("liabilities", scene.pool) == before + 2000
+    assert scene.balance(scene.pool.address) == before + 2000
     scene.assert_solvent(terms)
 
 
@@ -275,7 +283,7 @@ def test_a_deposit_within_a_deposit_pays_for_neither(scene: Scene) -> None:
     terms = token_as_funder(scene)
     scene.call_back(TRANSFER_FROM, world.call("deposit", scene.pool, terms=terms, amount=1000))
     scene.take_up("STAND_STILL")
-    scene.assert_nothing_happens(world.funder, scene.deposit(500), "POOL/SHORTFALL")
+    scene.assert_nothing_happens(world.funder, scene.deposit(), "POOL/SHORTFALL")
     assert world.read("campaign", scene.pool, terms=terms)["status"] == "None"
 
 
@@ -284,8 +292,8 @@ def test_an_inner_deposit_cannot_lean_on_the_outer_ones_promise(scene: Scene) ->
     once the outer money is there is refused, though it would have been fine a moment later."""
     world = scene.world
     terms = token_as_funder(scene)
-    scene.call_back(TRANSFER_FROM, world.call("deposit", scene.pool, terms=terms, amount=1))
-    outcome = world.execute(world.funder, scene.deposit(500))
+    scene.call_back(TRANSFER_FROM, world.call("deposit", scene.pool, terms=terms, amount=1000))
+    outcome = world.execute(world.funder, scene.deposit())
     assert outcome.error is None, outcome.reason
     assert called_back(outcome) == [(False, [felt("POOL/SHORTFALL"), felt("ENTRYPOINT_FAILED")])]
     assert world.read("campaign", scene.pool, terms=terms)["status"] == "None"
@@ -294,35 +302,40 @@ def test_an_inner_deposit_cannot_lean_on_the_outer_ones_promise(scene: Scene) ->
 
 @pytest.mark.parametrize("arrives", [False, True])
 def test_money_that_is_spent_before_it_arrives(scene: Scene, arrives: bool) -> None:
-    """The token, a researcher too, spends a campaign in the middle of the deposit that opens it. If the money
-    comes it was there to spend; if not, there was no campaign, no access and no credit: also for who caught
-    the failure."""
+    """The token, a researcher too, asks for data in the middle of the deposit that is to pay for it. The uses
+    are not there yet: it is refused, whether or not the money comes; and if it does not come, neither request
+    nor deposit ever was, also for who caught the failure."""
     world = scene.world
     terms = token_as_funder(scene)
     world.send(
         world.admin, "register_entity", address=scene.token.address, role="Researcher", profile_commitment=1
     )
-    request = world.call("request_access", request=world.request(campaign=terms))
-    consent = world.call("add_consent", grantee=scene.token.address, terms=world.terms(reward=terms))
-    first = world.call("deposit", scene.pool, terms=terms, amount=400)
+    first = world.call("deposit", scene.pool, terms=terms, amount=1000)
     assert world.execute(scene.token.address, first).error is None
-    assert world.execute(world.patient, consent).error is None
+    world.give(scene.token.address, reward=terms)
+    request = world.call("request_access", request=world.request(campaign=id_of(terms)))
+    assert world.execute(scene.token.address, request).error is None
+    world.send(world.relayer, "mint", scene.token, recipient=scene.token.address, amount=1000)
+    approve = world.call("approve", scene.token, spender=scene.pool.address, amount=1000)
+    assert world.execute(scene.token.address, approve).error is None
+
     before = scene.books()
     scene.call_back(TRANSFER_FROM, request)
-    deposit = world.call("deposit", scene.pool, terms=terms, amount=600)
     if arrives:
-        outcome = world.execute(scene.token.address, deposit)
+        outcome = world.execute(scene.token.address, first)
         assert outcome.error is None, outcome.reason
-        assert world.read("claimable", scene.pool, owner=world.patient) == 1800
+        (entry,) = (event for event in outcome.events if event.name == "AccessLogged")
+        assert entry.data["reason"] == "RewardUnfunded"
+        assert world.read("budget", campaign=id_of(terms), accessor=scene.token.address)["left"] == 1
         scene.assert_solvent(terms)
         return
     scene.take_up("STAND_STILL")
     attempt = world.call(
         "attempt",
         scene.token,
-        to=deposit.to,
-        entry_point=selector(deposit.function),
-        calldata=list(deposit.calldata),
+        to=first.to,
+        entry_point=selector(first.function),
+        calldata=list(first.calldata),
     )
     outcome = world.execute(world.relayer, attempt)
     assert outcome.error is None
@@ -332,26 +345,44 @@ def test_money_that_is_spent_before_it_arrives(scene: Scene, arrives: bool) -> N
     assert scene.books() == before
 
 
-def test_a_campaign_closed_during_its_own_deposit(scene: Scene) -> None:
-    """Its notice is over, so the funder may close it in the middle of a deposit, before the money is there:
-    the refund counts it, and the deposit's last check still demands it."""
+@pytest.mark.parametrize("arrives", [False, True])
+def test_a_spender_that_spends_before_the_money_arrives(scene: Scene, arrives: bool) -> None:
+    """A campaign with a spender is written before its money comes, so its spender, the token, can spend in
+    between: but then the deposit's last check still demands the money, or all of it never was."""
     world = scene.world
-    terms = token_as_funder(scene) | {"expires_at": world.now + 30 * DAY}
-    half = world.call("deposit", scene.pool, terms=terms, amount=500)
-    announce = world.call("announce_close", scene.pool, terms=terms)
-    assert world.execute(scene.token.address, half, announce).error is None
-    world.wait(CLOSE_NOTICE)
-    scene.call_back(TRANSFER_FROM, world.call("close_campaign", scene.pool, terms=terms))
-    scene.take_up("STAND_STILL")
-    scene.assert_nothing_happens(scene.token.address, half, "POOL/SHORTFALL")
-
-    world.send(world.relayer, "take_up", scene.token, habit=0, argument=0)
-    outcome = world.execute(scene.token.address, half)
+    terms = token_as_funder(scene) | {"spender": scene.token.address}
+    spend = {"terms": terms, "payee": ("Account", world.stranger)}
+    scene.call_back(TRANSFER_FROM, world.call("spend", scene.pool, **spend))
+    deposit = world.call("deposit", scene.pool, terms=terms, amount=1000)
+    if not arrives:
+        scene.take_up("STAND_STILL")
+        scene.assert_nothing_happens(scene.token.address, deposit, "POOL/SHORTFALL")
+        return
+    outcome = world.execute(scene.token.address, deposit)
     assert outcome.error is None, outcome.reason
     assert called_back(outcome) == [(True, [])]
-    campaign = world.read("campaign", scene.pool, terms=terms)
-    assert (campaign["remaining"], campaign["status"]) == (0, "Closed")
-    assert world.read("claimable", scene.pool, owner=scene.token.address) == 1000
+    assert world.read("claimable", scene.pool, owner=world.stranger) == 900
+    scene.assert_solvent(terms)
+
+
+def test_a_campaign_closed_during_its_own_deposit(scene: Scene) -> None:
+    """Its notice is over, so the funder could close it; but a deposit takes the notice back before it asks
+    the token for anything, and nothing can be closed in the middle of it."""
+    world = scene.world
+    terms = token_as_funder(scene) | {"expires_at": world.now + 30 * DAY}
+    world.send(world.relayer, "mint", scene.token, recipient=scene.token.address, amount=1000)
+    approve = world.call("approve", scene.token, spender=scene.pool.address, amount=2000)
+    deposit = world.call("deposit", scene.pool, terms=terms, amount=1000)
+    announce = world.call("announce_close", scene.pool, terms=terms)
+    assert world.execute(scene.token.address, approve, deposit, announce).error is None
+    world.wait(CLOSE_NOTICE)
+    close = world.call("close_campaign", scene.pool, terms=terms)
+    assert world.simulate(scene.token.address, close).error is None
+    scene.call_back(TRANSFER_FROM, close)
+    outcome = world.execute(scene.token.address, deposit)
+    assert outcome.error is None, outcome.reason
+    assert called_back(outcome) == [(False, [felt("POOL/CLOSE_TOO_EARLY"), felt("ENTRYPOINT_FAILED")])]
+    assert world.read("campaign", scene.pool, terms=terms)["status"] == "Open"
     scene.assert_solvent(terms)
 
 

@@ -5,10 +5,10 @@ import pytest
 
 from tests.harness.chain import Call
 from tests.harness.log import head_after
-from tests.harness.words import DAY, felt
-from tests.harness.world import World, assert_refused
+from tests.harness.words import DAY, HRESCH, felt
+from tests.harness.world import World, assert_refused, id_of
 
-HRESCH, TREAT = felt("HRESCH"), felt("TREAT")
+TREAT = felt("TREAT")
 
 
 @pytest.mark.parametrize("attacker", ["admin", "researcher", "stranger"])
@@ -28,7 +28,8 @@ def test_granting_for_somebody_else(world: World, attacker: str) -> None:
         sender,
         "add_consent_by_sig",
         **arguments,
-        nonce=0,
+        generation=1,
+        counter=1,
         deadline=world.now,
         signature=[1, 2],
     )
@@ -40,8 +41,10 @@ def test_revoking_for_somebody_else(world: World, attacker: str) -> None:
     else."""
     world.give()
     sender = getattr(world, attacker)
-    world.refuses("CONSENT/NOT_FOUND", sender, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    world.send(sender, "revoke_all")
+    world.refuses(
+        "CONSENT/NOT_FOUND", sender, "revoke_consent", grantee=world.researcher, purpose=HRESCH, study=0
+    )
+    world.send(sender, "revoke_all", dismiss_delegates=False)
     world.refuses(
         "CONSENT/NOT_DELEGATE",
         sender,
@@ -49,6 +52,7 @@ def test_revoking_for_somebody_else(world: World, attacker: str) -> None:
         patient=world.patient,
         grantee=world.researcher,
         purpose=HRESCH,
+        study=0,
     )
     world.refuses("CONSENT/NOT_DELEGATE", sender, "revoke_all_for", patient=world.patient)
     assert world.verdict() == ("Permit", "Granted", 1)
@@ -76,7 +80,7 @@ def test_a_second_purpose_overwrites_the_first(world: World) -> None:
     world.give(purpose=HRESCH)
     world.give(purpose=TREAT)
     assert world.verdict(purpose=HRESCH) == world.verdict(purpose=TREAT) == ("Permit", "Granted", 1)
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
+    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH, study=0)
     assert world.verdict(purpose=HRESCH) == ("Deny", "Withdrawn", 2)
     assert world.verdict(purpose=TREAT) == ("Permit", "Granted", 1)
 
@@ -88,7 +92,8 @@ def test_a_proof_that_proves_nothing(world: World) -> None:
         "patient": world.patient,
         "grantee": world.researcher,
         "terms": world.terms(),
-        "nonce": 0,
+        "generation": 1,
+        "counter": 1,
         "deadline": world.now,
     }
     for signature in ([0, 0], [1, 1], [2**250, 2**250]):
@@ -114,9 +119,10 @@ def test_draining_the_pool_by_withdrawing_again_and_again(world: World) -> None:
     terms = world.campaign()
     world.fund(terms, 10_000)
     world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
-    world.ask(world.funder, campaign=terms)
+    world.ask(world.funder, campaign=id_of(terms))
 
-    withdraw = {"amount": 900, "recipient": world.patient}
+    withdraw = {"amount": 900, "recipient": world.patient, "claims": []}
+    world.send(world.patient, "settle", patient=world.patient, grantee=world.funder, terms=terms)
     world.refuses("POOL/INSUFFICIENT_CREDIT", world.stranger, "withdraw", **withdraw)
     twice = world.call("withdraw", **withdraw)
     assert_refused(world.execute(world.patient, twice, twice), "POOL/INSUFFICIENT_CREDIT")
@@ -130,10 +136,11 @@ def test_overwriting_a_pool_by_a_deposit(world: World) -> None:
     and only the funder deposits; the same terms add up, other terms are another campaign."""
     terms = world.campaign()
     world.fund(terms, 10_000)
-    world.refuses("POOL/NOT_FUNDER", world.stranger, "deposit", terms=terms, amount=1)
-    world.fund(terms | {"funder": world.stranger}, 1)
-    world.fund(terms, 5)
-    assert world.read("campaign", terms=terms)["remaining"] == 10_005
+    world.refuses("POOL/NOT_FUNDER", world.stranger, "deposit", terms=terms, amount=1000)
+    world.fund(terms | {"funder": world.stranger}, 1000)
+    world.fund(terms, 5000)
+    assert world.read("campaign", terms=terms)["granted"] == 15
+    assert world.read("budget", campaign=id_of(terms), accessor=world.funder)["left"] == 15
 
 
 def test_a_log_without_time_or_purpose(world: World) -> None:
@@ -160,14 +167,14 @@ def test_events_that_are_never_emitted(world: World) -> None:
     world.fund(terms, 10_000)
     for sender, function, arguments in (
         (world.patient, "add_consent", {"grantee": world.funder, "terms": world.terms(reward=terms)}),
-        (world.funder, "request_access", {"request": world.request(campaign=terms)}),
-        (world.patient, "revoke_consent", {"grantee": world.funder, "purpose": HRESCH}),
-        (world.funder, "request_access", {"request": world.request(campaign=terms)}),
+        (world.funder, "request_access", {"request": world.request(campaign=id_of(terms))}),
+        (world.patient, "revoke_consent", {"grantee": world.funder, "purpose": HRESCH, "study": 0}),
+        (world.funder, "request_access", {"request": world.request(campaign=id_of(terms))}),
     ):
         names.append([event.name for event in world.send(sender, function, **arguments).events])
     assert names == [
         ["ConsentAdded"],
-        ["RewardAccrued", "AccessLogged"],
+        ["AccessLogged"],
         ["ConsentRevoked"],
         ["AccessLogged"],
     ]
@@ -196,12 +203,12 @@ def test_a_revocation_that_can_never_succeed(world: World, state: str) -> None:
     if state == "expired":
         world.wait(2 * DAY)
     elif state == "all revoked":
-        world.send(world.patient, "revoke_all")
+        world.send(world.patient, "revoke_all", dismiss_delegates=False)
     elif state == "withdrawn":
-        world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
+        world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH, study=0)
     elif state == "grantee suspended":
         world.send(world.admin, "suspend_entity", address=world.researcher)
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    world.send(world.patient, "revoke_all")
-    consent = world.read("consent", patient=world.patient, grantee=world.researcher, purpose=HRESCH)
+    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH, study=0)
+    world.send(world.patient, "revoke_all", dismiss_delegates=False)
+    consent = world.read("consent", **world.about(), campaign=0)
     assert consent["status"] == "Withdrawn"

@@ -1,8 +1,8 @@
 """A patient's signature, used where or when the patient did not mean it: for a consent and for a withdrawal.
 
-What a message says is hashed with chain, contract, nonce and deadline, and a consent's with the version it
-will get. So whoever submits it elsewhere, again, later, or for somebody else changes the hash, and the
-patient's account does not know it; or meets a nonce that is spent.
+What a message says is hashed with chain, contract, generation and deadline, and a consent's with its counter
+and the version it will get. So whoever submits it elsewhere, again, later, or for somebody else changes the
+hash, and the patient's account does not know it; or meets a counter or a generation that is over.
 """
 
 from collections.abc import Callable
@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
-from tests.harness.driver import _ORDER as ORDER
+from tests.harness.anchoring import ORDER
 from tests.harness.snip12 import DOMAIN, consent_message, message_hash, revocation_message, signed
-from tests.harness.words import DAY, felt
+from tests.harness.words import DAY, HRESCH, felt
 from tests.harness.world import World
 
-HRESCH = felt("HRESCH")
 Message = dict[str, Any]
 
 MESSAGES: dict[str, Callable[[World], Message]] = {
     "add_consent_by_sig": consent_message,
     "revoke_consent_by_sig": revocation_message,
 }
+SPENT = {"add_consent_by_sig": "CONSENT/BAD_NONCE", "revoke_consent_by_sig": "CONSENT/BAD_GENERATION"}
+"""What a message gets that was used."""
 
 
 @pytest.fixture(params=MESSAGES)
@@ -54,39 +55,50 @@ def meant_for(world: World, function: str, message: Message, **elsewhere: Any) -
 
 
 def test_submitted_twice(world: World, function: str, message: Message) -> None:
-    """The nonce is spent."""
+    """Its counter is spent, or the record was decided on at a later generation."""
     world.send(world.relayer, function, **message)
-    world.refuses("CONSENT/BAD_NONCE", world.relayer, function, **message)
+    world.refuses(SPENT[function], world.relayer, function, **message)
 
 
 def test_submitted_twice_in_one_transaction(world: World, function: str, message: Message) -> None:
     """Not even there; and then neither counts."""
     call = world.call(function, **message)
     outcome = world.execute(world.relayer, call, call)
-    assert outcome.error == "CONSENT/BAD_NONCE"
+    assert outcome.error == SPENT[function]
     assert not any(outcome.cells.values())
     world.send(world.relayer, function, **message)
 
 
-@pytest.mark.parametrize("nonce", [1, 2])
-def test_submitted_again_with_another_nonce(
-    world: World, function: str, message: Message, nonce: int
-) -> None:
-    """The nonce is in the hash: the next one is not signed, any other is not the next."""
+def test_submitted_again_with_other_numbers(world: World, function: str, message: Message) -> None:
+    """They are in the hash: the next ones are not signed, any others are not the next."""
     world.send(world.relayer, function, **message)
-    error = "CONSENT/BAD_SIGNATURE" if nonce == 1 else "CONSENT/BAD_NONCE"
-    world.refuses(error, world.relayer, function, **(message | {"nonce": nonce}))
+    tries = {
+        "add_consent_by_sig": [
+            ({"counter": 2}, "CONSENT/BAD_SIGNATURE"),
+            ({"counter": 3}, "CONSENT/BAD_NONCE"),
+            ({"counter": 0}, "CONSENT/BAD_NONCE"),
+            ({"generation": 2}, "CONSENT/BAD_NONCE"),
+            ({"generation": 0}, "CONSENT/BAD_NONCE"),
+        ],
+        "revoke_consent_by_sig": [
+            ({"generation": 2}, "CONSENT/BAD_SIGNATURE"),
+            ({"generation": 3}, "CONSENT/BAD_GENERATION"),
+            ({"generation": 0}, "CONSENT/BAD_GENERATION"),
+        ],
+    }
+    for change, error in tries[function]:
+        world.refuses(error, world.relayer, function, **(message | change))
 
 
 def test_the_same_signature_in_other_clothes(world: World, function: str, message: Message) -> None:
     """For every (r, s) that an account accepts there is (r, -s). It is a second signature of one message, not
-    a second message: the nonce is spent."""
+    a second message."""
     r, s = message["signature"]
     bent = message | {"signature": [r, ORDER - s]}
     accepted = world.simulate(world.relayer, world.call(function, **bent)).error is None
     world.send(world.relayer, function, **(bent if accepted else message))
     for again in (message, bent):
-        world.refuses("CONSENT/BAD_NONCE", world.relayer, function, **again)
+        world.refuses(SPENT[function], world.relayer, function, **again)
 
 
 def test_kept_until_after_its_deadline(world: World, function: str, message: Message) -> None:
@@ -102,15 +114,15 @@ def test_used_for_another_patient(world: World, function: str, message: Message,
     """The patient is in the hash, and it is that patient's account that is asked."""
     other = message | {"patient": getattr(world, whose)}
     outcome = world.execute(world.relayer, world.call(function, **other))
-    # The grantee itself has nothing to withdraw, and cannot give itself anything.
-    early = {"revoke_consent_by_sig": "CONSENT/NOT_FOUND", "add_consent_by_sig": "CONSENT/SELF_GRANT"}
-    assert outcome.error == (early[function] if whose == "researcher" else "CONSENT/BAD_SIGNATURE")
+    # The grantee cannot give itself anything.
+    own = whose == "researcher" and function == "add_consent_by_sig"
+    assert outcome.error == ("CONSENT/SELF_GRANT" if own else "CONSENT/BAD_SIGNATURE")
     assert not any(outcome.cells.values())
 
 
 def test_used_at_another_medsync(world: World, function: str, message: Message) -> None:
-    """The same chain, the same patient, the same nonce, the same calldata: the contract is in the hash."""
-    twin = world.deploy("MedSync", world.admin)
+    """The same chain, the same patient, the same numbers, the same calldata: the contract is in the hash."""
+    twin = world.new_medsync()
     world.send(
         world.admin,
         "register_entity",
@@ -129,7 +141,7 @@ def test_used_at_another_medsync(world: World, function: str, message: Message) 
     [
         {"chain_id": felt("SN_MAIN")},
         {"contract": 0xC0},
-        {"domain": DOMAIN | {"version": "v2"}},
+        {"domain": DOMAIN | {"version": "v1"}},
         {"domain": DOMAIN | {"name": "MedSync 2"}},
     ],
     ids=["another chain", "another contract", "another version", "another application"],
@@ -142,17 +154,10 @@ def test_signed_for_elsewhere(
     world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, function, **foreign)
 
 
-@pytest.mark.parametrize("change", ["revoke_all", "cancel_signatures"])
-def test_kept_until_the_patient_voided_it(world: World, function: str, message: Message, change: str) -> None:
-    """A word to the contract is enough; nobody needs to find the message."""
-    world.send(world.patient, change)
-    world.refuses("CONSENT/BAD_NONCE", world.relayer, function, **message)
-
-
 @pytest.mark.parametrize("change", ["add_consent", "revoke_consent", "both"])
 def test_a_consent_kept_until_the_patient_thought_better_of_it(world: World, change: str) -> None:
-    """A signed consent is for one version. Whatever the patient did about this grantee and purpose since
-    makes the next version another one, though the nonce is still good."""
+    """A signed consent is for one version. Whatever the patient did about this grantee, purpose and study
+    since makes the next version another one, though generation and counter are still good."""
     message = consent_message(world)
     if change != "add_consent":
         world.give()
@@ -161,7 +166,7 @@ def test_a_consent_kept_until_the_patient_thought_better_of_it(world: World, cha
     if change != "revoke_consent":
         world.give(categories=1)
     if change != "add_consent":
-        world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
+        world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH, study=0)
     world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **message)
 
 
@@ -170,13 +175,16 @@ def test_a_consent_brought_back_after_its_withdrawal(world: World) -> None:
     order."""
     given = consent_message(world)
     world.send(world.relayer, "add_consent_by_sig", **given)
-    withdrawn = revocation_message(world, nonce=1)
+    withdrawn = revocation_message(world)
     world.send(world.relayer, "revoke_consent_by_sig", **withdrawn)
     world.wait(DAY // 48)
-    for nonce in (0, 1, 2):
-        for function, message in (("add_consent_by_sig", given), ("revoke_consent_by_sig", withdrawn)):
-            error = "CONSENT/BAD_SIGNATURE" if nonce == 2 else "CONSENT/BAD_NONCE"
-            world.refuses(error, world.relayer, function, **(message | {"nonce": nonce}))
+    for generation, error in ((1, "BAD_GENERATION"), (2, "BAD_SIGNATURE"), (3, "BAD_GENERATION")):
+        again = withdrawn | {"generation": generation}
+        world.refuses(f"CONSENT/{error}", world.relayer, "revoke_consent_by_sig", **again)
+        for counter in (1, 2):
+            again = given | {"generation": generation, "counter": counter}
+            error = "BAD_SIGNATURE" if (generation, counter) == (2, 1) else "BAD_NONCE"
+            world.refuses(f"CONSENT/{error}", world.relayer, "add_consent_by_sig", **again)
     assert world.verdict() == ("Deny", "Withdrawn", 2)
 
 

@@ -11,6 +11,7 @@ from tests.cli.conftest import Cli, Here
 TERMS = "--purpose TREAT --categories ALL --expires +1d"
 ADD = f"consent add devnet:1 {TERMS}"
 CARD = "private card --account devnet:2 --key missing.key --output card.json"
+BATCH = "--purpose TREAT --categories ALL --account devnet:1"
 SIGN = "consent sign devnet:1 --purpose TREAT --output signed"
 
 USAGE = [
@@ -44,16 +45,33 @@ VALUES = [
     (f"{ADD} --reward not.json", "not.json is not JSON"),
     (f"{ADD} --reward empty.json", "holds no campaign terms"),
     (f"{ADD} --reward terms.json", "id does not fit"),
+    (f"{ADD} --reward first.json", "Terms of the first edition"),
+    (f"{ADD} --reward 0x5", "no campaign 0x5 is known"),
+    (f"{ADD} --purpose BTG", "access emergency"),
+    (f"{ADD} --study empty.json", "--study"),
+    (f"{ADD} --study nowhere.json", "consent study new"),
+    (f"{ADD} --scoped", "--scoped needs --terms"),
+    ("consent emergency choose some", "every, named, nobody"),
+    ("consent study show empty.json", "empty.json"),
     ("consent delegate devnet:1 --powers all", "'all'"),
     (SIGN, "--categories"),
     ("consent submit empty.json", "typed_data is missing"),
     ("entity register devnet:1 --role king --profile 0x1", "'king'"),
-    ("access batch empty.json", "not a list of requests"),
-    ("access batch odd.json", "request 1 of odd.json"),
+    (f"access batch empty.json {BATCH}", "0 requests"),
+    (f"access batch odd.json {BATCH}", "request 1 of odd.json"),
+    (f"access batch odd.csv {BATCH}", "request 1 of odd.csv"),
+    (f"access batch long.csv {BATCH}", "101 requests"),
+    ("access justify devnet:1 1 --statement 0x0", "--statement"),
+    ("access deletion devnet:1 --purpose TREAT --statement nowhere.txt", "nowhere.txt"),
+    ("access statement empty.json", "empty.json"),
     ("access verify empty.json", "schema"),
     ("access verify not.json --offline", "csv"),
     ("access export devnet:1 --output empty.json", "empty.json exists already"),
     ("pool fund --terms new.json --amount 1", "new.json does not exist"),
+    ("pool fund --terms new.json", "Either --uses or --amount"),
+    ("pool fund --terms new.json --uses 1 --purpose TREAT --rate 0 --expires +1d", "--rate cannot be 0"),
+    ("pool campaign 0x5", "no campaign 0x5 is known"),
+    ("pool create --token STRK", "--token"),
     ("pool withdraw 1e9", "'1e9'"),
     ("pool withdraw 1.5 --unit smallest", "no parts"),
     ("pool withdraw 0.0000000000000000001", "18 decimal places"),
@@ -116,9 +134,13 @@ def files(cli: Cli) -> None:
     cli.write("not.json", "seq;at\n")
     cli.write("empty.json", {})
     cli.write("odd.json", [{"patient": 5}])
+    cli.write("odd.csv", "who\ndevnet:1\n")
+    cli.write("long.csv", "patient\n" + "devnet:1\n" * 101)
     terms = {"pool": "0x1", "funder": "0x2", "purpose": "TREAT", "rate": "1", "custodian": "0x0"}
     more = {"custodian_bps": 0, "expires_at": 4_000_000_000, "salt": "0x1", "id": "0x1"}
-    cli.write("terms.json", {"schema": "medsync.campaign/1", **terms, **more})
+    cli.write("first.json", {"schema": "medsync.campaign/1", **terms, **more})
+    new = {"study": "0x0", "spender": "0x0"}
+    cli.write("terms.json", {"schema": "medsync.campaign/2", **terms, **more, **new})
 
 
 @pytest.mark.parametrize(("line", "code", "named"), TABLE, ids=[row[0] for row in TABLE])

@@ -27,7 +27,8 @@ def test_everything_is_looked_at(here: Here) -> None:
     assert "MEDSYNC_DEVNET" in report["node"]["state"]
     assert "deployed, the key is its own" in report["account"]["state"]
     assert report["account"]["state"].endswith(" STRK")
-    assert "MedSync, RewardPool on the chain" in report["deployment"]["state"]
+    assert "MedSync on the chain" in report["deployment"]["state"]
+    assert "1 reward pool" in report["deployment"]["state"]
 
 
 def test_a_node_makes_the_devnet_unneeded(here: Here) -> None:

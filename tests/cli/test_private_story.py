@@ -92,14 +92,35 @@ def test_a_record(private: Private, cli: Cli) -> None:
     assert private.run(opening.format("altered.bin", "unopened.json")).code == ExitCode.NOT_VERIFIED
     assert not (cli.folder / "unopened.json").exists()
 
+    # A consent with a sealed scope releases nothing until the hospital has the opening of its terms.
+    cli.write("terms.json", {"data from": "2026-01-01"})
+    sealed = f"consent add {RESEARCHER} --account {PATIENT} {consent} --terms terms.json --scoped"
+    private.json(f"{sealed} --expires +1d")
+    assert private.json(asked)["decision"] == "PERMIT"
+    step = "bridge run --once --home hospital --also clinic"
+    waiting = private.json(step)
+    assert waiting["tickets"] == []
+    assert "NO_OPENING" in waiting["entries"][-1]
+    assert "--openings" in waiting["entries"][-1]
+    missing = private.run(f"{step} --openings openings")
+    assert (missing.code, "--openings: openings" in missing.err) == (ExitCode.BAD_INPUT, True)
+    openings = cli.folder / "openings"
+    openings.mkdir()
+    (openings / "damaged.opening.json").write_text("{}")
+    damaged = private.run(f"{step} --openings openings")
+    assert (damaged.code, "damaged.opening.json" in damaged.err) == (ExitCode.BAD_INPUT, True)
+    (openings / "damaged.opening.json").unlink()
+    (cli.folder / "terms.json.terms.opening.json").rename(openings / "terms.opening.json")
+    assert len(private.json(f"{step} --openings openings")["tickets"]) == 1
+
     # Anybody verifies that it is included; who alters the proof is found out.
     private.json("bridge run --once --home hospital --also university")
     private.json(f"anchor prove --record {kept['record']} --home hospital --output proof.json")
     verified = private.json("anchor verify proof.json")
     assert (verified["included"], verified["published_class"]) == (True, True)
     assert verified["attested"] == "2 signed, 2 were needed"
-    private.json("anchor prove --index 0 --home hospital --output first.json")
-    entry = private.json("anchor verify first.json")["entry"]
+    private.json("anchor prove --index 0 --home hospital --output leaf.json")
+    entry = private.json("anchor verify leaf.json")["entry"]
     assert (entry["kind"], entry["categories"]) == ("RECORD", kept["categories"])
     assert datetime.fromisoformat(entry["at"]).tzinfo is UTC
     proof = cli.read("proof.json")
@@ -122,7 +143,7 @@ def test_a_record(private: Private, cli: Cli) -> None:
     assert private.json("private list --home hospital")[0]["erased"] is True
     assert private.run("private erase 00 --home hospital").code == ExitCode.BAD_INPUT
     assert private.json("bridge run --once --home hospital --also clinic")["anchored"] == 6
-    assert private.json("bridge status --home hospital")["outcomes"] == {"ISSUED": 2}
+    assert private.json("bridge status --home hospital")["outcomes"] == {"ISSUED": 3}
 
     # What was said holds no passphrase and nothing of the record.
     said = "".join(private.said)

@@ -18,24 +18,27 @@ def test_a_study(cli: Cli) -> None:
     assert opening["commitment"] == registered["profile_commitment"]
     cli.run(f"entity register {RESEARCHER} --role researcher --profile 0x5").ok()
 
-    # The researcher funds a campaign.
+    # The researcher names the study, and pays for 20 accesses.
+    cli.run("consent study new --protocol asthma --approval 17 --contact office --output study.json").ok()
+    study = cli.read("study.json")["commitment"]
     funded = cli.json(
-        f"--account {RESEARCHER} pool fund --terms study.json --purpose HRESCH --rate 0.5 --amount 10 "
-        f"--expires +90d --custodian {HOSPITAL} --custodian-bps 2500"
+        f"--account {RESEARCHER} pool fund --terms pay.json --purpose HRESCH --study study.json --rate 0.5 "
+        f"--amount 10 --expires +90d --custodian {HOSPITAL} --custodian-bps 2500"
     )
-    assert int(funded["remaining"]) == 10 * STRK
-    assert cli.read("study.json")["id"] == funded["campaign"]
+    assert (funded["uses"], funded["funder_uses_left"], int(funded["deposited"])) == (20, 20, 10 * STRK)
+    assert cli.read("pay.json")["id"] == funded["campaign"]
 
     # The patient agrees, if it is paid.
     given = cli.json(
         f"--account {PATIENT} consent add {RESEARCHER} --purpose hresch --categories laboratory,CONDITION "
-        "--expires +30d --max-uses 5 --reward study.json"
+        "--expires +30d --max-uses 5 --study study.json --reward pay.json"
     )
-    assert given["version"] == 1
+    assert (given["version"], given["study"]) == (1, study)
     assert given["categories"] == ["LABORATORY", "CONDITION"]
 
     # The researcher asks: for what was agreed, and for more.
-    question = f"access request {PATIENT} --purpose HRESCH --record 0x7 --campaign study.json"
+    what = "--purpose HRESCH --study study.json"
+    question = f"access request {PATIENT} {what} --record 0x7 --campaign pay.json"
     paid = cli.json(f"{question} --categories LABORATORY --account {RESEARCHER}")
     assert (paid["decision"], paid["seq"]) == ("PERMIT", 1)
     refused = cli.run(f"{question} --categories IMAGING --account {RESEARCHER}")
@@ -44,14 +47,16 @@ def test_a_study(cli: Cli) -> None:
 
     # The patient is paid, signs a revocation, and anybody submits it.
     assert int(cli.json(f"pool withdraw --account {PATIENT}")["withdrawn"]) == 3 * STRK // 8
+    assert int(cli.json(f"pool settle-custodian {RESEARCHER} --terms pay.json")["claimable"]) == STRK // 8
     cli.run(
-        f"consent sign {RESEARCHER} --purpose HRESCH --revoke --output revocation.json --account {PATIENT}"
+        f"consent sign {RESEARCHER} --purpose HRESCH --study study.json --revoke --output revocation.json "
+        f"--account {PATIENT}"
     ).ok()
     cli.run(f"consent submit revocation.json --account {RELAYER}").ok()
-    judged = cli.run(f"consent verify {PATIENT} {RESEARCHER} --purpose HRESCH --categories LABORATORY --json")
+    judged = cli.run(f"consent verify {PATIENT} {RESEARCHER} {what} --categories LABORATORY --json")
     assert (judged.code, judged.json["reason"]) == (ExitCode.NOT_PERMITTED, "WITHDRAWN")
 
-    # The patient takes the log home; who alters it is found out.
+    # The patient takes the histories home; who alters them is found out.
     assert cli.json(f"access export {PATIENT} --output log.json")["entries"] == 2
     assert cli.json("access verify log.json")["proven"] == ["included", "append-only"]
     text = (cli.folder / "log.json").read_text()
@@ -61,17 +66,23 @@ def test_a_study(cli: Cli) -> None:
     assert forged.code == ExitCode.NOT_VERIFIED
     assert "entry 2 does not give the digest it states" in json.loads(forged.err)["message"]
 
-    # And whoever watched has seen it all.
-    watched = cli.run(f"watch --from-block {registered['block']} --count 9 --timeout 60 --json").ok()
-    assert [json.loads(line)["event"] for line in watched.out.splitlines()] == [
+    # And whoever watched has seen it all, and was warned of the new hospital.
+    watched = cli.run(f"watch --from-block {registered['block']} --count 11 --timeout 60 --json").ok()
+    lines = [json.loads(line) for line in watched.out.splitlines()]
+    seen = [line for line in lines if "event" in line]
+    assert "may break the glass" in seen[0]["warning"]
+    assert "warning" not in seen[1]
+    assert [line["event"] for line in seen] == [
         "EntityRegistered",
         "EntityRegistered",
         "CampaignOpened",
         "RewardDeposited",
         "ConsentAdded",
-        "RewardAccrued",
         "AccessLogged",
         "AccessLogged",
+        "RewardSettled",
         "RewardWithdrawn",
+        "CustodianSettled",
+        "ConsentRevoked",
     ]
     assert watched.err == ""

@@ -1,68 +1,50 @@
-"""Requests against a consent that insists on pay: no pay, no data, and never paid twice or for nothing."""
+"""Requests against a consent that insists on pay: a permit reserves its pay in the same transaction, and
+nobody else is called."""
 
 from typing import Any
 
 import pytest
 
-from tests.harness.driver import Raised, Receipt
+from tests.harness.cells import assert_changed, budget_cell, paid_uses_cell
+from tests.harness.driver import Receipt
+from tests.harness.expected import stored
 from tests.harness.log import digest, logged
-from tests.harness.words import CLOSE_NOTICE, DAY, MAX_U128, felt
-from tests.harness.world import World
-
-HRESCH = felt("HRESCH")
+from tests.harness.words import BROAD, CLOSE_NOTICE, DAY, HRESCH
+from tests.harness.world import World, id_of
 
 
 @pytest.fixture
 def reward(world: World) -> dict[str, Any]:
-    """A campaign of 10,000 that pays 1,000 for each access of its funder, and a consent that insists on
-    it."""
+    """A campaign of ten uses, three of which are the researcher's, and a consent that insists on it."""
     terms = world.campaign()
     world.fund(terms, 10_000)
-    world.send(
-        world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms, max_uses=5)
-    )
+    world.allow(terms, world.researcher, 3)
+    world.give(reward=terms, max_uses=5, expires_at=world.now + 60 * DAY)
     return terms
 
 
-def campaign(world: World, terms: dict[str, Any]) -> Any:
-    return world.read("campaign", terms=terms)
+def ask(world: World, reward: dict[str, Any] | None, sender: int | None = None) -> Receipt:
+    return world.ask(sender, campaign=0 if reward is None else id_of(reward))
 
 
-def uses(world: World, grantee: int | None = None) -> int:
-    consent = world.read("consent", patient=world.patient, grantee=grantee or world.funder, purpose=HRESCH)
-    return int(consent["uses"])
+def budget(world: World, reward: dict[str, Any], accessor: int | None = None) -> Any:
+    return world.read("budget", campaign=id_of(reward), accessor=accessor or world.researcher)
 
 
-def ask(world: World, terms: dict[str, Any] | None, sender: int | None = None) -> Receipt:
-    return world.ask(sender or world.funder, campaign=terms)
+def paid_uses(world: World, reward: dict[str, Any], **changes: Any) -> Any:
+    return world.read("paid_uses", **world.about(**changes), campaign=id_of(reward))
 
 
-def accrued(world: World, terms: dict[str, Any], **changes: Any) -> Raised:
-    fields = {
-        "campaign": campaign(world, terms)["id"],
-        "patient": world.patient,
-        "accessor": world.funder,
-        "custodian": terms["custodian"],
-        "patient_share": 900,
-        "custodian_share": 100,
-    }
-    return world.raised("RewardAccrued", **(fields | changes))
-
-
-def assert_denied(world: World, terms: dict[str, Any] | None, reason: str, sender: int | None = None) -> None:
-    """Refused for that reason; logged; the use given back; the pool untouched."""
-    sender = sender or world.funder
-    used = uses(world, sender)
+def assert_denied(world: World, reward: dict[str, Any] | None, reason: str) -> None:
+    """Refused for that reason, and logged; no use and no budget is touched."""
     count, head = world.read("log_head", patient=world.patient).values()
-    receipt = ask(world, terms, sender)
+    receipt = ask(world, reward)
     entry = logged(
         world,
-        accessor=sender,
         decision="Deny",
         reason=reason,
         seq=count + 1,
-        version=1,
-        campaign=0 if terms is None else campaign(world, terms)["id"],
+        campaign=0 if reward is None else id_of(reward),
     )
     assert receipt.events == [entry]
     assert receipt.result == {
@@ -71,49 +53,61 @@ def assert_denied(world: World, terms: dict[str, Any] | None, reason: str, sende
         "seq": count + 1,
         "digest": digest(world, head, entry),
     }
-    assert uses(world, sender) == used
-    assert receipt.cells[world.pool.address] == 0
-    assert receipt.cells[world.medsync.address] == 1
+    assert_changed(world, receipt.storage, {})
 
 
 # --- paid ---------------------------------------------------------------------------------------------------
 
 
-def test_a_permit_is_paid_in_the_same_transaction(world: World, reward: dict[str, Any]) -> None:
-    before = campaign(world, reward)
-    receipt = ask(world, reward)
-    entry = logged(world, accessor=world.funder, campaign=before["id"])
-    assert receipt.events == [accrued(world, reward), entry]
-    assert receipt.result == {
-        "decision": "Permit",
-        "reason": "Granted",
-        "seq": 1,
-        "digest": digest(world, 0, entry),
+def test_a_permit_reserves_its_pay_in_the_same_transaction(world: World, reward: dict[str, Any]) -> None:
+    campaign = id_of(reward)
+    for used in (1, 2, 3):
+        outcome = world.execute(
+            world.researcher,
+            world.call("request_access", request=world.request(campaign=campaign)),
+        )
+        entry = logged(world, campaign=campaign, seq=used)
+        assert outcome.events == [entry]
+        expires_at = reward["expires_at"]
+        cells = {
+            # Instead of a use in the record, which is not written.
+            paid_uses_cell(world, campaign): {"version": 1, "paid": used},
+            budget_cell(world, campaign, world.researcher): {
+                "left": 3 - used,
+                "paid": used,
+                "expires_at": expires_at,
+            },
+        }
+        assert_changed(world, outcome.storage, cells)
+        # In MedSync alone: nobody is called.
+        assert outcome.outward == set()
+        assert stored(world, campaign)["uses"] == used
+    assert_denied(world, reward, "RewardUnfunded")
+    assert budget(world, reward) == {
+        "left": 0,
+        "paid": 3,
+        "expires_at": expires_at,
+        "custodian_settled": 0,
     }
-    assert uses(world) == 1
-    assert campaign(world, reward) == before | {"remaining": 9000, "paid_count": 1}
-    assert world.read("claimable", owner=world.patient) == 900
-    assert world.read("claimable", owner=world.hospital) == 100
+    assert paid_uses(world, reward) == {"version": 1, "paid": 3, "base": 0, "settled": 0}
+    # The money itself did not move yet.
+    assert world.read("claimable", owner=world.patient) == 0
     assert world.read("liabilities") == 10_000
-    # The consent and the log; the campaign and two credits.
-    assert receipt.cells[world.medsync.address] == 2
-    assert receipt.cells[world.pool.address] == 3
-    assert receipt.cells[world.token.address] == 0
 
 
-def test_a_partner_spends_its_allowance(world: World, reward: dict[str, Any]) -> None:
-    world.send(world.patient, "add_consent", grantee=world.partner, terms=world.terms(reward=reward))
-    world.send(world.funder, "set_allowance", terms=reward, accessor=world.partner, amount=2500)
-    campaign_id = campaign(world, reward)["id"]
-    for seq, left in ((1, 1500), (2, 500)):
-        receipt = ask(world, reward, world.partner)
-        assert receipt.events == [
-            accrued(world, reward, accessor=world.partner),
-            logged(world, accessor=world.partner, campaign=campaign_id, seq=seq),
-        ]
-        assert world.read("allowance", campaign=campaign_id, accessor=world.partner) == left
-    assert_denied(world, reward, "AllowanceExceeded", world.partner)
-    assert world.read("allowance", campaign=campaign_id, accessor=world.partner) == 500
+def test_a_funder_spends_its_own_budget(world: World, reward: dict[str, Any]) -> None:
+    world.give(world.funder, reward=reward)
+    assert ask(world, reward, world.funder).result["decision"] == "Permit"
+    assert budget(world, reward, world.funder)["left"] == 6
+    assert budget(world, reward)["left"] == 3
+
+
+def test_nobody_spends_anothers_budget(world: World, reward: dict[str, Any]) -> None:
+    world.allow(reward, world.partner, 1)
+    world.give(world.partner, reward=reward)
+    assert ask(world, reward, world.partner).result["decision"] == "Permit"
+    assert ask(world, reward, world.partner).result["reason"] == "RewardUnfunded"
+    assert budget(world, reward)["left"] == 3
 
 
 # --- the campaign the consent names -------------------------------------------------------------------------
@@ -122,199 +116,138 @@ def test_a_partner_spends_its_allowance(world: World, reward: dict[str, Any]) ->
 def test_a_request_must_name_the_consents_campaign(world: World, reward: dict[str, Any]) -> None:
     other = world.campaign(salt=2, rate=1)
     world.fund(other, 10_000)
+    world.allow(other, world.researcher, 3)
     assert_denied(world, None, "CampaignMismatch")
-    assert_denied(world, other, "CampaignMismatch")
-    for change in ({"rate": 1}, {"custodian_bps": 10_000}, {"expires_at": 2**63}, {"funder": world.partner}):
+    for change in ({"rate": 1}, {"custodian_bps": 10_000}, {"funder": world.partner}, {"pool": 0xDEAD}):
         assert_denied(world, reward | change, "CampaignMismatch")
+    assert_denied(world, other, "CampaignMismatch")
     assert ask(world, reward).result["decision"] == "Permit"
+    assert budget(world, other)["left"] == 3
 
 
-def test_a_request_names_no_campaign_if_the_consent_names_none(world: World) -> None:
-    terms = world.campaign()
-    world.fund(terms, 10_000)
+def test_a_request_names_no_campaign_if_the_consent_names_none(world: World, reward: dict[str, Any]) -> None:
     world.give()
-    assert_denied(world, terms, "CampaignMismatch", world.researcher)
-    assert world.ask().result["decision"] == "Permit"
-
-
-def test_a_mismatch_calls_no_pool(world: World, reward: dict[str, Any]) -> None:
-    """A request may name terms whose pool is no contract; it is refused before anybody is called."""
-    receipt = ask(world, reward | {"pool": 0xDEAD})
+    receipt = ask(world, reward)
     assert receipt.result["reason"] == "CampaignMismatch"
+    assert budget(world, reward)["left"] == 3
+    assert world.ask().result["decision"] == "Permit"
 
 
 def test_a_refusal_for_another_reason_names_the_requests_campaign(
     world: World, reward: dict[str, Any]
 ) -> None:
-    world.send(world.patient, "revoke_consent", grantee=world.funder, purpose=HRESCH)
+    withdrawal = {"grantee": world.researcher, "purpose": HRESCH, "study": BROAD}
+    world.send(world.patient, "revoke_consent", **withdrawal)
     receipt = ask(world, reward)
     assert receipt.events == [
-        logged(
-            world,
-            accessor=world.funder,
-            decision="Deny",
-            reason="Withdrawn",
-            version=2,
-            campaign=campaign(world, reward)["id"],
-        )
+        logged(world, decision="Deny", reason="Withdrawn", version=2, campaign=id_of(reward))
     ]
-    assert receipt.cells[world.pool.address] == 0
+    assert_changed(world, receipt.storage, {})
 
 
-def test_a_renewal_changes_the_campaign(world: World, reward: dict[str, Any]) -> None:
-    better = world.campaign(salt=2, rate=2000)
-    world.fund(better, 2000)
-    world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=better))
-    assert ask(world, reward).result["reason"] == "CampaignMismatch"
-    assert ask(world, better).result["decision"] == "Permit"
-    assert world.read("claimable", owner=world.patient) == 1800
+# --- boundaries ---------------------------------------------------------------------------------------------
 
 
-# --- what stands against paying -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("offset", "reason"), [(-1, "Granted"), (0, "CampaignExpired"), (1, "CampaignExpired")]
+)
+def test_a_campaign_pays_up_to_its_last_second(
+    world: World, reward: dict[str, Any], offset: int, reason: str
+) -> None:
+    world.now = reward["expires_at"] + offset
+    if reason == "Granted":
+        assert ask(world, reward).result["reason"] == reason
+    else:
+        assert_denied(world, reward, reason)
+    assert budget(world, reward)["left"] == 3 - (reason == "Granted")
 
 
-def test_an_empty_campaign_permits_nothing(world: World) -> None:
-    terms = world.campaign()
-    world.fund(terms, 1999)
-    world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
-    assert ask(world, terms).result["decision"] == "Permit"
-    assert_denied(world, terms, "RewardUnfunded")
-    world.fund(terms, 1)
-    assert ask(world, terms).result["decision"] == "Permit"
-    assert campaign(world, terms)["remaining"] == 0
-    assert_denied(world, terms, "RewardUnfunded")
+def test_uses_of_the_consent_run_out_before_the_budget(world: World, reward: dict[str, Any]) -> None:
+    world.give(reward=reward, max_uses=1)
+    assert ask(world, reward).result["decision"] == "Permit"
+    receipt = ask(world, reward)
+    assert receipt.result["reason"] == "UsesExhausted"
+    assert budget(world, reward)["left"] == 2
 
 
-def test_a_closed_campaign_permits_nothing(world: World, reward: dict[str, Any]) -> None:
-    world.send(
-        world.patient,
-        "add_consent",
-        grantee=world.partner,
-        terms=world.terms(reward=reward, expires_at=world.now + 2 * CLOSE_NOTICE),
-    )
+@pytest.mark.parametrize("closed", [False, True])
+def test_an_accessors_budget_outlives_the_closing(world: World, reward: dict[str, Any], closed: bool) -> None:
+    """Until the campaign expires or the funder takes it back."""
+    world.give(world.funder, reward=reward, expires_at=world.now + 60 * DAY)
     world.send(world.funder, "announce_close", terms=reward)
     world.wait(CLOSE_NOTICE)
-    world.send(world.funder, "set_allowance", terms=reward, accessor=world.partner, amount=MAX_U128)
-    assert ask(world, reward, world.partner).result["decision"] == "Permit"
-    world.send(world.funder, "close_campaign", terms=reward)
-    assert_denied(world, reward, "CampaignClosed", world.partner)
+    if closed:
+        world.send(world.funder, "close_campaign", terms=reward)
+    assert ask(world, reward).result["decision"] == "Permit"
+    funders = ask(world, reward, world.funder).result["reason"]
+    assert funders == ("RewardUnfunded" if closed else "Granted")
+    world.send(world.funder, "revoke_allowance", terms=reward, accessor=world.researcher)
+    assert_denied(world, reward, "RewardUnfunded")
 
 
-@pytest.mark.parametrize(("offset", "paid"), [(-1, True), (0, False), (1, False)])
-def test_a_campaign_expires_to_the_second(world: World, offset: int, paid: bool) -> None:
-    terms = world.campaign(expires_at=world.now + 100)
-    world.fund(terms, 10_000)
-    world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
-    world.wait(100 + offset)
-    if paid:
-        assert ask(world, terms).result["decision"] == "Permit"
-    else:
-        assert_denied(world, terms, "CampaignExpired")
+# --- batches ------------------------------------------------------------------------------------------------
 
 
-def test_an_accessor_without_allowance_spends_nothing(world: World, reward: dict[str, Any]) -> None:
-    """Consent alone does not open the funder's purse."""
-    world.send(world.patient, "add_consent", grantee=world.partner, terms=world.terms(reward=reward))
-    assert_denied(world, reward, "AllowanceExceeded", world.partner)
-    world.send(world.funder, "set_allowance", terms=reward, accessor=world.partner, amount=999)
-    assert_denied(world, reward, "AllowanceExceeded", world.partner)
-
-
-def test_an_allowance_is_for_its_campaign(world: World, reward: dict[str, Any]) -> None:
-    other = world.campaign(salt=2)
-    world.fund(other, 10_000)
-    world.send(world.funder, "set_allowance", terms=other, accessor=world.partner, amount=MAX_U128)
-    world.send(world.patient, "add_consent", grantee=world.partner, terms=world.terms(reward=reward))
-    assert_denied(world, reward, "AllowanceExceeded", world.partner)
-
-
-def test_the_first_obstacle_is_the_reason(world: World) -> None:
-    """Closed, expired, unfunded, allowance exceeded: all four, then each without the one before."""
-    for obstacles, reason in (
-        ({"closed", "expired", "unfunded", "allowance"}, "CampaignClosed"),
-        ({"expired", "unfunded", "allowance"}, "CampaignExpired"),
-        ({"unfunded", "allowance"}, "RewardUnfunded"),
-        ({"allowance"}, "AllowanceExceeded"),
-    ):
-        terms = world.campaign(salt=len(obstacles), expires_at=world.now + DAY)
-        world.fund(terms, 1 if "unfunded" in obstacles else 1000)
-        world.send(
-            world.patient,
-            "add_consent",
-            grantee=world.partner,
-            terms=world.terms(reward=terms, expires_at=world.now + 9 * DAY),
-        )
-        if "expired" in obstacles:
-            world.wait(DAY)
-        if "closed" in obstacles:
-            world.send(world.funder, "close_campaign", terms=terms)
-        assert ask(world, terms, world.partner).result["reason"] == reason
-
-
-# --- uses, batches, shares ----------------------------------------------------------------------------------
-
-
-def test_paid_uses_run_out(world: World, reward: dict[str, Any]) -> None:
-    for used in range(1, 6):
-        assert ask(world, reward).result["decision"] == "Permit"
-        assert uses(world) == used
-    assert_denied(world, reward, "UsesExhausted")
-    assert campaign(world, reward)["paid_count"] == 5
-
-
-def test_the_last_use_is_given_back_when_it_cannot_be_paid(world: World) -> None:
-    terms = world.campaign()
-    world.fund(terms, 1)
-    consent = world.terms(reward=terms, max_uses=1)
-    world.send(world.patient, "add_consent", grantee=world.funder, terms=consent)
-    assert_denied(world, terms, "RewardUnfunded")
-    world.fund(terms, 999)
-    assert ask(world, terms).result["decision"] == "Permit"
-    assert_denied(world, terms, "UsesExhausted")
-
-
-def test_a_batch_pays_until_the_money_is_gone(world: World) -> None:
-    terms = world.campaign()
-    world.fund(terms, 2500)
-    for patient in (world.patient, world.neighbour):
-        world.send(patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
-    requests = [
-        world.request(patient=patient, campaign=terms)
-        for patient in (world.patient, world.neighbour, world.patient, world.neighbour)
+def test_a_batch_reserves_what_it_permits_and_writes_the_budget_once(
+    world: World, reward: dict[str, Any]
+) -> None:
+    """Each patient's paid uses, one budget; when it is empty the rest are refused."""
+    campaign = id_of(reward)
+    for who in (world.neighbour, world.stranger):
+        terms = world.terms(reward=reward, max_uses=1)
+        world.send(who, "add_consent", grantee=world.researcher, terms=terms)
+    subjects = [
+        (world.neighbour, 1),
+        (world.neighbour, 2),
+        (world.relayer, 3),
+        (world.patient, 4),
+        (world.patient, 5),
+        (world.stranger, 6),
+        (world.neighbour, 7),
     ]
-    receipt = world.send(world.funder, "request_access_batch", requests=requests)
-    assert [(answer["decision"], answer["reason"]) for answer in receipt.result] == [
-        ("Permit", "Granted"),
-        ("Permit", "Granted"),
-        ("Deny", "RewardUnfunded"),
-        ("Deny", "RewardUnfunded"),
+    batch = world.batch(*subjects, campaign=campaign)
+    outcome = world.execute(world.researcher, world.call("request_access_batch", **batch))
+    assert outcome.error is None
+    assert [event.data["reason"] for event in outcome.events] == [
+        "Granted",
+        "UsesExhausted",
+        "NeverGiven",
+        "Granted",
+        "Granted",
+        "RewardUnfunded",
+        "UsesExhausted",
     ]
-    assert [event.name for event in receipt.events] == [
-        *["RewardAccrued", "AccessLogged"] * 2,
-        *["AccessLogged"] * 2,
-    ]
-    assert campaign(world, terms)["remaining"] == 500
-    assert [world.read("claimable", owner=owner) for owner in (world.patient, world.neighbour)] == [900, 900]
+    cells = {
+        paid_uses_cell(world, campaign, world.neighbour): {"version": 1, "paid": 1},
+        paid_uses_cell(world, campaign): {"version": 1, "paid": 2},
+        budget_cell(world, campaign, world.researcher): {
+            "left": 0,
+            "paid": 3,
+            "expires_at": reward["expires_at"],
+        },
+    }
+    assert_changed(world, outcome.storage, cells)
+    assert outcome.outward == set()
 
 
-def test_an_emergency_pays_nobody(world: World, reward: dict[str, Any]) -> None:
-    receipt = world.send(
-        world.hospital,
-        "request_emergency_access",
-        patient=world.patient,
-        categories=1,
-        record=0,
-        justification_commitment=1,
-    )
-    assert receipt.cells[world.pool.address] == 0
-    assert campaign(world, reward)["remaining"] == 10_000
+def test_a_batch_that_permits_nothing_writes_no_budget(world: World, reward: dict[str, Any]) -> None:
+    batch = world.batch((world.relayer, 1), (world.stranger, 2), campaign=id_of(reward))
+    receipt = world.send(world.researcher, "request_access_batch", **batch)
+    assert {event.data["reason"] for event in receipt.events} == {"NeverGiven"}
+    assert_changed(world, receipt.storage, {})
 
 
-def test_a_consent_for_a_campaign_that_is_over_permits_nothing(world: World) -> None:
-    """It is taken, for the campaign still says that it is open; but nothing is ever paid or permitted under
-    it."""
-    terms = world.campaign(expires_at=world.now + 1)
-    world.fund(terms, 1000)
-    world.wait(1)
-    world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=terms))
-    assert_denied(world, terms, "CampaignExpired")
+def test_a_batch_after_the_campaigns_end_is_refused_one_by_one(world: World, reward: dict[str, Any]) -> None:
+    world.now = reward["expires_at"]
+    batch = world.batch((world.patient, 1), (world.patient, 2), campaign=id_of(reward))
+    receipt = world.send(world.researcher, "request_access_batch", **batch)
+    assert [event.data["reason"] for event in receipt.events] == ["CampaignExpired"] * 2
+    assert_changed(world, receipt.storage, {})
+
+
+def test_an_emergency_names_no_campaign_and_costs_nothing(world: World, reward: dict[str, Any]) -> None:
+    world.wait(2 * DAY)
+    emergency = {"patient": world.patient, "categories": 1, "record": 0}
+    (entry,) = world.send(world.hospital, "request_emergency_access", **emergency).events
+    assert (entry.data["campaign"], entry.data["decision"]) == (0, "Emergency")
+    assert paid_uses(world, reward)["paid"] == 0

@@ -1,99 +1,28 @@
-"""`verify_consent`: every answer, exact to the second, in the order of precedence, and never a failure."""
-
-from typing import Any
+"""The views that judge: every answer exact to the second, for anything that is asked, and never a failure."""
 
 import pytest
 
 from tests.harness.chain import Call
-from tests.harness.words import DAY, MAX_TIME, MAX_U32, PURPOSES, REVOKE, felt
-from tests.harness.world import World
-
-
-def withdraw(world: World) -> None:
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=felt("HRESCH"))
-
-
-def revoke_by_delegate(world: World) -> None:
-    world.send(
-        world.patient, "set_delegate", delegate=world.delegate, powers=REVOKE, expires_at=world.now + DAY
-    )
-    world.send(
-        world.delegate,
-        "revoke_consent_for",
-        patient=world.patient,
-        grantee=world.researcher,
-        purpose=felt("HRESCH"),
-    )
-
-
-def revoke_all(world: World) -> None:
-    world.send(world.patient, "revoke_all")
-
-
-def suspend(world: World) -> None:
-    world.send(world.admin, "suspend_entity", address=world.researcher)
-
-
-def use_up(world: World) -> None:
-    assert world.ask().result["decision"] == "Permit"
-
-
-def outlive(world: World) -> None:
-    world.wait(2 * DAY)
-
-
-def do_nothing(world: World) -> None:
-    del world
-
-
-# --- precedence ---------------------------------------------------------------------------------------------
-
-UNCOVERED = {"categories": 1 << 8}
-
-# Each line breaks one thing more than the line below it; so each answer must win over all below. One that is
-# over cannot at the same time not have begun, so these two take turns.
-STACKED = [
-    ("Deny", "EntityUnknown", 0, [], {"grantee": "stranger"} | UNCOVERED),
-    ("Deny", "EntitySuspended", 0, [use_up, withdraw, revoke_all, outlive, suspend], UNCOVERED),
-    ("Deny", "EntitySuspended", 0, [suspend], {"purpose": "TREAT"}),
-    ("NoConsent", "NeverGiven", 0, [use_up, withdraw, revoke_all, outlive], {"purpose": "TREAT"} | UNCOVERED),
-    ("Deny", "Withdrawn", 2, [use_up, withdraw, revoke_all, outlive], UNCOVERED),
-    ("Deny", "Revoked", 2, [use_up, revoke_by_delegate, revoke_all, outlive], UNCOVERED),
-    ("Deny", "AllRevoked", 1, [use_up, revoke_all, outlive], UNCOVERED),
-    ("Deny", "Expired", 1, [use_up, outlive], UNCOVERED),
-    ("Deny", "CategoryNotCovered", 1, [use_up], UNCOVERED),
-    ("Deny", "UsesExhausted", 1, [use_up], {}),
-    ("Permit", "Granted", 1, [do_nothing], {}),
-]
-
-
-@pytest.mark.parametrize(("decision", "reason", "version", "steps", "question"), STACKED)
-def test_the_first_reason_that_applies_decides(
-    world: World, decision: str, reason: str, version: int, steps: list[Any], question: dict[str, Any]
-) -> None:
-    world.give(categories=1 << 7, max_uses=1)
-    for step in steps:
-        step(world)
-    if "grantee" in question:
-        question = question | {"grantee": getattr(world, question["grantee"])}
-    if "purpose" in question:
-        question = question | {"purpose": felt(question["purpose"])}
-    assert world.verdict(**question) == (decision, reason, version)
-
-
-def test_not_started_comes_after_all_revoked_and_before_category(world: World) -> None:
-    world.give(categories=1 << 7, starts_at=world.now + 10)
-    assert world.verdict(**UNCOVERED) == ("Deny", "NotStarted", 1)
-    revoke_all(world)
-    assert world.verdict(**UNCOVERED) == ("Deny", "AllRevoked", 1)
-
+from tests.harness.expected import consent, stored
+from tests.harness.words import (
+    BROAD,
+    BTG,
+    DAY,
+    HRESCH,
+    LARGEST_FELT,
+    MAX_TIME,
+    MAX_U32,
+    PURPOSES,
+    felt,
+)
+from tests.harness.world import World, id_of
 
 # --- boundaries ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("asked", ["view", "request"])
+@pytest.mark.parametrize("asked", ["view", "state", "request"])
 def test_the_window_is_exact_to_the_second(world: World, asked: str) -> None:
-    """Live from its first second up to, not including, `expires_at`; for the view and for a request in that
+    """Live from its first second up to, not including, `expires_at`; for the views and for a request in that
     block."""
     start = world.now + 100
     world.give(starts_at=start, expires_at=start + 10)
@@ -108,6 +37,9 @@ def test_the_window_is_exact_to_the_second(world: World, asked: str) -> None:
         world.now = second
         if asked == "view":
             assert world.verdict() == (decision, reason, 1)
+        elif asked == "state":
+            assert stored(world)["state"] == reason
+            assert stored(world)["status"] == "Given"
         else:
             receipt = world.ask()
             assert (receipt.result["decision"], receipt.result["reason"]) == (decision, reason)
@@ -157,34 +89,58 @@ def test_the_end_of_time(world: World) -> None:
 def test_categories_must_be_covered_every_one(world: World, categories: int, reason: str) -> None:
     world.give(categories=0b1100)
     assert world.verdict(categories=categories)[1] == reason
+    assert stored(world)["state"] == "Granted"
 
 
 @pytest.mark.parametrize("max_uses", [1, 3])
 def test_uses_run_out_exactly(world: World, max_uses: int) -> None:
     world.give(max_uses=max_uses)
-    for _ in range(max_uses):
+    for used in range(max_uses):
         assert world.verdict() == ("Permit", "Granted", 1)
-        use_up(world)
+        assert stored(world)["uses"] == used
+        assert world.ask().result["decision"] == "Permit"
     assert world.verdict() == ("Deny", "UsesExhausted", 1)
+    assert stored(world) == consent(world, state="UsesExhausted", max_uses=max_uses, uses=max_uses)
     assert world.ask().result["reason"] == "UsesExhausted"
 
 
-# --- purposes -----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("scoped", [False, True])
+def test_whether_a_consent_is_narrowed_further_is_told(world: World, scoped: bool) -> None:
+    """Whatever the decision: whoever keeps the data releases nothing without the opening."""
+    world.give(scoped=scoped, categories=1)
+    about = world.about() | {"campaign": 0}
+    for categories, decision in ((1, "Permit"), (2, "Deny")):
+        answer = world.read("verify_consent", **world.about(), categories=categories, campaign=0)
+        assert answer["decision"] == decision
+        assert answer["scoped"] is scoped
+    assert world.read("consent", **about)["scoped"] is scoped
+    (event,) = world.ask(categories=1).events
+    assert event.data["scoped"] is scoped
+
+
+# --- purposes and studies -----------------------------------------------------------------------------------
 
 
 def test_purposes_match_exactly(world: World) -> None:
     """No purpose includes another: health research does not cover a clinical trial, nor the other way
     round."""
-    world.give(purpose=felt("HRESCH"))
+    world.give()
     for purpose in PURPOSES:
         decision, reason, _ = world.verdict(purpose=felt(purpose))
-        if purpose == "HRESCH":
-            assert (decision, reason) == ("Permit", "Granted")
-        else:
-            assert (decision, reason) == ("NoConsent", "NeverGiven")
+        expected = ("Permit", "Granted") if purpose == "HRESCH" else ("NoConsent", "NeverGiven")
+        assert (decision, reason) == expected
 
 
-@pytest.mark.parametrize("purpose", [0, 1, felt("HMARKT"), felt("hresch"), 2**251 + 17 * 2**192])
+@pytest.mark.parametrize("study", [1, LARGEST_FELT])
+@pytest.mark.parametrize("given", [BROAD, 7])
+def test_studies_match_exactly(world: World, given: int, study: int) -> None:
+    world.give(study=given)
+    assert world.verdict(study=given) == ("Permit", "Granted", 1)
+    for other in {study, BROAD} - {given}:
+        assert world.verdict(study=other) == ("NoConsent", "NeverGiven", 0)
+
+
+@pytest.mark.parametrize("purpose", [0, 1, BTG, felt("HMARKT"), felt("hresch"), LARGEST_FELT])
 def test_an_unknown_purpose_was_never_consented_to(world: World, purpose: int) -> None:
     world.give()
     assert world.verdict(purpose=purpose) == ("NoConsent", "NeverGiven", 0)
@@ -196,6 +152,28 @@ def test_any_address_gets_an_answer(world: World, who: str, address: int) -> Non
     world.give()
     reason = "NeverGiven" if who == "patient" else "EntityUnknown"
     assert world.verdict(**{who: address})[1] == reason
+    assert stored(world, **{who: address})["state"] == reason
+
+
+# --- verify_consents ----------------------------------------------------------------------------------------
+
+
+def test_many_patients_are_asked_about_at_once(world: World) -> None:
+    world.give(scoped=True)
+    world.send(world.neighbour, "refuse_purpose", purpose=HRESCH)
+    about = {"grantee": world.researcher, "purpose": HRESCH, "study": BROAD, "categories": 1 << 7}
+    patients = [world.patient, world.neighbour, world.stranger, 0, world.patient]
+    answers = world.read("verify_consents", patients=patients, **about, campaign=0)
+    singly = [world.read("verify_consent", patient=patient, **about, campaign=0) for patient in patients]
+    assert answers == singly
+    assert [one["reason"] for one in answers] == [
+        "Granted",
+        "PurposeRefused",
+        "NeverGiven",
+        "NeverGiven",
+        "Granted",
+    ]
+    assert world.read("verify_consents", patients=[], **about, campaign=0) == []
 
 
 # --- it is a view -------------------------------------------------------------------------------------------
@@ -204,40 +182,50 @@ def test_any_address_gets_an_answer(world: World, who: str, address: int) -> Non
 def test_asking_changes_nothing(world: World) -> None:
     """Even in a transaction, by anyone, as often as they like."""
     world.give(max_uses=1)
-    call = world.call(
-        "verify_consent",
-        patient=world.patient,
-        grantee=world.researcher,
-        purpose=felt("HRESCH"),
-        categories=1,
-    )
+    call = world.call("verify_consent", **world.about(), categories=1, campaign=0)
     outcome = world.execute(world.stranger, call, call)
     assert outcome.error is None
-    assert outcome.results == [[0, 0, 1], [0, 0, 1]]
+    assert outcome.results == [[0, 0, 1, 0], [0, 0, 1, 0]]
     assert outcome.events == []
     assert not any(outcome.cells.values())
     assert world.verdict() == ("Permit", "Granted", 1)
 
 
-def test_it_judges_the_consent_not_the_campaign(world: World) -> None:
-    """As its doc says: a campaign without money permits here and refuses at the door."""
-    reward = world.campaign()
-    world.fund(reward, 999)
-    world.give(reward=reward)
-    assert world.verdict() == ("Permit", "Granted", 1)
-    assert world.ask(world.funder, campaign=reward).result["reason"] == "NeverGiven"
-    assert world.ask(campaign=reward).result["reason"] == "RewardUnfunded"
+def test_it_judges_the_consent_not_the_campaigns_money(world: World) -> None:
+    """As its doc says: without money, or after the campaign's end, it permits here and is refused at the
+    door."""
+    reward = world.campaign(expires_at=world.now + DAY)
+    world.fund(reward, 1000)
+    world.allow(reward, world.researcher, 1)
+    world.give(reward=reward, expires_at=world.now + 2 * DAY)
+    campaign = id_of(reward)
+    world.wait(DAY)
+    assert world.verdict(campaign=campaign) == ("Permit", "Granted", 1)
+    assert world.ask(campaign=campaign).result["reason"] == "CampaignExpired"
+    world.send(world.funder, "revoke_allowance", terms=reward, accessor=world.researcher)
+    assert world.verdict(campaign=campaign) == ("Permit", "Granted", 1)
+    assert world.ask(campaign=campaign).result["reason"] == "RewardUnfunded"
 
 
 def test_a_contract_can_ask(world: World) -> None:
-    """Answers in Serde's form: decision, reason, version."""
+    """Answers in Serde's form: decision, reason, version, scoped."""
     puppet = world.new_puppet()
-    call = world.call(
-        "verify_consent",
-        patient=world.patient,
-        grantee=world.researcher,
-        purpose=felt("HRESCH"),
-        categories=1,
-    )
+    call = world.call("verify_consent", **world.about(), categories=1, campaign=0)
     outcome = world.execute(puppet.address, Call(*call))
-    assert outcome.results == [[2, 2, 0]]
+    assert outcome.results == [[2, 5, 0, 0]]
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_an_entitys_standing_comes_before_the_consents_state(world: World, suspended: bool) -> None:
+    """Of an entity that may get nothing neither version nor scope is told by the verdict; the record is."""
+    world.give(scoped=True)
+    if suspended:
+        world.send(world.researcher, "suspend_self")
+    answer = world.read("verify_consent", **world.about(), categories=1, campaign=0)
+    if suspended:
+        expected = {"decision": "Deny", "reason": "EntitySuspended", "version": 0, "scoped": False}
+    else:
+        expected = {"decision": "Permit", "reason": "Granted", "version": 1, "scoped": True}
+    assert answer == expected
+    state = "EntitySuspended" if suspended else "Granted"
+    assert stored(world) == consent(world, scoped=True, state=state)

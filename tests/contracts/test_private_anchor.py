@@ -7,11 +7,22 @@ import pytest
 
 from medsync.protocol.felt import PRIME
 from tests.harness import rfc9162
-from tests.harness.anchoring import KEYS, ORDER, STATE, Anchoring, Node, constructor, log, node_of, signed
-from tests.harness.cells import address_of, packed, peek, poke
+from tests.harness.anchoring import (
+    COMMITMENT,
+    KEYS,
+    ORDER,
+    STATE,
+    Anchoring,
+    Node,
+    constructor,
+    log,
+    node_of,
+    signed,
+)
+from tests.harness.cells import ANCHOR, address_of, peek, poke
+from tests.harness.words import LARGEST_FELT, MAX_GROWTH, MAX_U32
 from tests.harness.world import World
 
-MAX_U32 = 2**32 - 1
 NOBODY = 99
 """A private key that is no node's."""
 
@@ -134,7 +145,15 @@ def test_a_log_grows(anchoring: Anchoring) -> None:
         root = rfc9162.tree_hash(log(size))
         assert receipt.events == [
             world.raised(
-                "Anchored", contract, root=root, epoch=0, size=size, state=STATE, at=world.now, signers=0b111
+                "Anchored",
+                contract,
+                root=root,
+                epoch=0,
+                size=size,
+                state=STATE,
+                commitment=COMMITMENT,
+                at=world.now,
+                signers=0b111,
             )
         ]
         assert {address: cells for address, cells in receipt.cells.items() if cells} == {contract.address: 2}
@@ -147,8 +166,8 @@ def test_a_log_grows(anchoring: Anchoring) -> None:
             "anchored_at": world.now,
         }
         assert peek(world, contract, "root") == root
-        assert peek(world, contract, "anchor") == packed(
-            (size, 64), (0, 32), (3, 16), (5, 16), (world.now, 40)
+        assert peek(world, contract, "anchor") == ANCHOR.pack(
+            size=size, threshold=3, nodes=5, anchored_at=world.now
         )
 
 
@@ -189,6 +208,33 @@ def test_a_log_never_shrinks_or_stands_still(anchoring: Anchoring, size: int) ->
             anchoring.refuses_to_anchor(
                 "ANCHOR/NOT_LONGER", values, statement=statement, consistency=consistency
             )
+
+
+@pytest.mark.parametrize("commitment", [0, LARGEST_FELT])
+def test_a_statement_can_commit_to_something_else_too(anchoring: Anchoring, commitment: int) -> None:
+    """The contract only repeats it; the nodes' signatures cover it."""
+    statement = anchoring.statement(log(2), commitment=commitment)
+    (event,) = anchoring.anchor(log(2), statement=statement).events
+    assert event.data["commitment"] == commitment
+
+
+@pytest.mark.parametrize("before", [0, 5])
+@pytest.mark.parametrize(("growth", "error"), [(MAX_GROWTH, None), (MAX_GROWTH + 1, "ANCHOR/TOO_LONG")])
+def test_a_log_grows_by_at_most_2_to_the_32(
+    anchoring: Anchoring, before: int, growth: int, error: str | None
+) -> None:
+    """A quorum's nonsense cannot use the sizes up: whatever it signs, there is room for 2^32 more of it."""
+    if before:
+        anchoring.anchor(log(before))
+    statement = anchoring.statement([], size=before + growth, root=8)
+    if error is None and before:
+        # Looked at after the growth; nobody has a tree of that size to prove it with.
+        error = "ANCHOR/NOT_CONSISTENT"
+    if error:
+        anchoring.refuses_to_anchor(error, [], statement=statement, consistency=[])
+    else:
+        anchoring.anchor([], statement=statement, consistency=[])
+        assert anchoring.anchor_head()["size"] == MAX_GROWTH
 
 
 @pytest.mark.parametrize("epoch", [1, MAX_U32])
@@ -327,7 +373,7 @@ def test_signatures_on_top_of_another_log(anchoring: Anchoring) -> None:
     anchoring.refuses_to_anchor("ANCHOR/BAD_SIGNATURE", log(9), signatures=other)
 
 
-@pytest.mark.parametrize("field", ["size", "root", "state"])
+@pytest.mark.parametrize("field", ["size", "root", "state", "commitment"])
 def test_signatures_of_another_statement(anchoring: Anchoring, field: str) -> None:
     statement = anchoring.statement(log(3))
     signatures = anchoring.signatures(anchoring.anchor_message(statement))
@@ -450,8 +496,7 @@ def refuse_rotation(
 def test_epochs_end_after_four_billion(anchoring: Anchoring) -> None:
     """It panics rather than wraps, which would make the first epoch's signatures good again."""
     world = anchoring.world
-    cell = packed((0, 64), (MAX_U32, 32), (3, 16), (5, 16), (0, 40))
-    poke(world, anchoring.contract, cell, "anchor")
+    poke(world, anchoring.contract, ANCHOR.pack(epoch=MAX_U32, threshold=3, nodes=5), "anchor")
     anchoring.epoch = MAX_U32
     nodes = [node_of(21), node_of(22)]
     refuse_rotation(

@@ -13,12 +13,12 @@ from medsync.protocol.events import Anchored, NodesRotated
 from medsync.protocol.merkle import MerkleLog
 from medsync.protocol.src5 import interface_id
 from medsync.protocol.types import AnchorHead, AnchorNode, NodeSignature, Statement
-from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.anchor import PrivateAnchorClient, sign_rotation, sign_statement, verify_node_signature
 from medsync.starknet.network import Connection, connect
 from medsync.starknet.rpc import newest_block
 from medsync.starknet.signer import StarkSigner
 from tests.harness.anchoring import KEYS, Anchoring, log
+from tests.harness.clients import accounts_of
 from tests.harness.world import World
 
 
@@ -51,7 +51,7 @@ async def scene(world: World, devnet: Devnet) -> AsyncIterator[Scene]:
     world.wait(60)
     anchoring = Anchoring(world, KEYS[:3], 2)
     async with connect(url=devnet.rpc_url) as connection:
-        account, *_ = await predeployed_accounts(connection)
+        account, *_ = accounts_of(world.chain, connection).values()
         client = PrivateAnchorClient(anchoring.contract.address, account)
         signers = [StarkSigner(key, client.chain_id) for key in KEYS]
         yield Scene(world, client, connection, signers)
@@ -67,7 +67,7 @@ async def test_a_log_is_anchored_and_proven(scene: Scene) -> None:
         head = await client.head()
         for value in log(size)[len(tree) :]:
             tree.append(value)
-        statement = Statement(size, tree.root(), 0x57A7E, head.epoch)
+        statement = Statement(size, tree.root(), 0x57A7E, head.epoch, commitment=0xC0117)
         signatures = scene.sign(head, statement)
         for signature in signatures:
             node = await client.node(signature.node)
@@ -77,7 +77,9 @@ async def test_a_log_is_anchored_and_proven(scene: Scene) -> None:
         result = await client.anchor(statement, tree.consistency_path(head.size), signatures)
         (event,) = result.events
         assert isinstance(event, Anchored)
-        assert event == Anchored(tree.root(), 0, size, 0x57A7E, event.at, 0b110, location=event.location)
+        assert event == Anchored(
+            tree.root(), 0, size, 0x57A7E, 0xC0117, event.at, 0b110, location=event.location
+        )
         # Devnet may date a block some seconds after its transactions.
         assert 0 <= (await newest_block(client.client)).timestamp - event.at < 60
         assert await client.head() == AnchorHead(size, tree.root(), 0, 2, 3, event.at)

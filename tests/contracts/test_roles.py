@@ -10,10 +10,8 @@ import pytest
 
 from tests.harness.chain import Chain
 from tests.harness.roles import ROLES, RULES, Stage, set_stage
-from tests.harness.words import felt
-from tests.harness.world import assert_refused
-
-HRESCH = felt("HRESCH")
+from tests.harness.words import BROAD, HRESCH
+from tests.harness.world import assert_refused, id_of
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +58,35 @@ def test_every_function_has_a_rule(stage: Stage) -> None:
 @pytest.mark.parametrize("role", ["stranger", "suspended", "contract"])
 def test_every_view_is_open_to_all_and_changes_nothing(stage: Stage, role: str) -> None:
     world = stage.world
+    consent = world.about() | {"campaign": 0}
+    asked = {"grantee": world.researcher, "purpose": HRESCH, "study": BROAD, "categories": 1, "campaign": 0}
+    claim = {"grantee": world.funder, "terms": stage.terms}
     arguments: dict[str, dict[str, Any]] = {
         "entity": {"address": world.hospital},
-        "verify_consent": {
-            "patient": world.patient,
-            "grantee": world.researcher,
-            "purpose": HRESCH,
-            "categories": 1,
-        },
-        "consent": {"patient": world.patient, "grantee": world.researcher, "purpose": HRESCH},
-        "patient_state": {"patient": world.patient},
+        "is_pool": {"pool": world.pool.address},
+        "budget": {"campaign": 1, "accessor": world.partner},
+        "paid_uses": consent,
+        "assert_generation": {"patient": world.patient, "generation": 1},
+        "verify_consent": {"patient": world.patient} | asked,
+        "verify_consents": {"patients": [world.patient]} | asked,
+        "consent": consent,
         "delegation": {"patient": world.patient, "delegate": world.delegate},
-        "log_head": {"patient": world.patient},
+        "emergency_naming": {"patient": world.patient, "hospital": world.hospital},
+        "emergency": {"patient": world.patient, "seq": 1, "hospital": world.hospital},
+        **{
+            name: {"patient": world.patient}
+            for name in ("patient_state", "refused_purposes", "history_head", "log_head")
+        },
         "campaign": {"terms": stage.terms},
-        "allowance": {"campaign": 1, "accessor": world.partner},
-        "claimable": {"owner": world.patient},
-        "withdrawn": {"owner": world.patient},
-        "accumulated": {"owner": world.patient},
+        "accepts_consents": {"campaign": id_of(stage.terms)},
+        **{name: {"owner": world.patient} for name in ("claimable", "withdrawn", "accumulated")},
+        "unsettled": {"patient": world.patient, "claims": [claim]},
+        "key_credit": {"key": 1},
         "supports_interface": {"interface_id": 1},
         "node": {"index": 0},
         "verify_inclusion": {"leaf_value": 1, "index": 0, "path": [1, 2]},
     }
-    for contract, least in ((world.medsync, 9), (world.pool, 9), (stage.anchoring.contract, 4)):
+    for contract, least in ((world.medsync, 23), (world.pool, 11), (stage.anchoring.contract, 4)):
         views = [
             name for name, entry in contract.abi.functions.items() if entry["state_mutability"] == "view"
         ]

@@ -1,203 +1,350 @@
 """Consents and withdrawals that patients sign and anyone submits: what a signature covers, and what voids
 it."""
 
+from collections.abc import Callable
+from itertools import permutations
 from typing import Any
 
 import pytest
 
-from tests.harness.driver import Contract, selector
+from tests.harness.cells import assert_changed, patient_cell, record_cell
+from tests.harness.expected import added, patient_state, record, revoked, stored
 from tests.harness.snip12 import consent_hash, consent_message, revocation_message, signed
-from tests.harness.words import DAY, MAX_U64, REVOKE, felt
-from tests.harness.world import World
+from tests.harness.words import (
+    BROAD,
+    BTG,
+    GIVE,
+    HRESCH,
+    MAX_TIME,
+    MAX_U32,
+    MAX_U64,
+    REFUSE,
+    REVOKE,
+    felt,
+)
+from tests.harness.world import World, id_of
 
-HRESCH = felt("HRESCH")
-VALID = felt("VALID")
+STUDY = 0x57D7
+ANYONE = ["relayer", "patient", "researcher", "stranger", "admin"]
 
 
-def nonce(world: World) -> int:
-    state = world.read("patient_state", patient=world.patient)
-    return int(state["nonce"])
+def nonce_of(generation: int, counter: int = 0) -> int:
+    return generation << 32 | counter
+
+
+def state(world: World) -> Any:
+    return world.read("patient_state", patient=world.patient)
+
+
+def submit(world: World, message: dict[str, Any]) -> Any:
+    return world.send(world.relayer, "add_consent_by_sig", **message)
+
+
+def submit_withdrawal(world: World, message: dict[str, Any]) -> Any:
+    return world.send(world.relayer, "revoke_consent_by_sig", **message)
+
+
+def is_refused(world: World, error: str, message: dict[str, Any]) -> None:
+    function = "add_consent_by_sig" if "terms" in message else "revoke_consent_by_sig"
+    world.refuses(error, world.relayer, function, **message)
 
 
 # --- they work ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("who", ["relayer", "patient", "researcher", "stranger", "admin"])
+def test_the_contract_tells_wallets_its_domain(world: World) -> None:
+    assert world.read("snip12_metadata") == (felt("MedSync"), felt("v2"))
+
+
+@pytest.mark.parametrize("who", ANYONE)
 def test_anyone_submits_a_signed_consent(world: World, who: str) -> None:
     """The event names the patient; who submitted it got nothing and is not named."""
-    message = consent_message(world, terms=world.terms(max_uses=3, categories=5))
-    terms = message["terms"]
+    terms = world.terms(max_uses=3, categories=5, scoped=True, study=STUDY)
+    message = consent_message(world, terms=terms)
     receipt = world.send(getattr(world, who), "add_consent_by_sig", **message)
     assert receipt.result == 1
-    assert receipt.events == [
-        world.raised("SignatureUsed", patient=world.patient, nonce=0),
-        world.raised(
-            "ConsentAdded",
-            patient=world.patient,
-            grantee=world.researcher,
-            purpose=HRESCH,
-            by=world.patient,
-            version=1,
-            epoch=0,
-            categories=5,
-            starts_at=terms["starts_at"],
-            expires_at=terms["expires_at"],
-            max_uses=3,
-            campaign=0,
-            terms_commitment=terms["terms_commitment"],
-        ),
-    ]
-    assert nonce(world) == 1
-    assert receipt.cells[world.medsync.address] == 2
-    assert world.verdict(categories=5) == ("Permit", "Granted", 1)
+    assert receipt.events == [added(world, terms, nonce=nonce_of(1, 1))]
+    assert state(world) == patient_state(counter=2)
+    cells = {
+        patient_cell(world): patient_state(counter=2, emergency=0),
+        record_cell(world, study=STUDY): record(terms),
+    }
+    assert_changed(world, receipt.storage, cells)
+    assert world.verdict(categories=5, study=STUDY) == ("Permit", "Granted", 1)
 
 
 def test_a_signed_consent_can_insist_on_a_reward(world: World) -> None:
     reward = world.campaign()
     world.fund(reward, 1000)
-    receipt = world.send(
-        world.relayer, "add_consent_by_sig", **consent_message(world, terms=world.terms(reward=reward))
-    )
-    assert receipt.events[1].data["campaign"] == world.read("campaign", terms=reward)["id"]
-    assert world.ask(world.researcher, campaign=reward).result["reason"] == "AllowanceExceeded"
+    world.allow(reward, world.researcher, 1)
+    (event,) = submit(world, consent_message(world, terms=world.terms(reward=reward))).events
+    assert event.data["campaign"] == id_of(reward)
+    assert world.ask(campaign=id_of(reward)).result["decision"] == "Permit"
 
 
-@pytest.mark.parametrize("who", ["relayer", "patient", "researcher", "stranger", "admin"])
-def test_anyone_submits_a_signed_withdrawal(world: World, who: str) -> None:
-    world.give()
-    receipt = world.send(getattr(world, who), "revoke_consent_by_sig", **revocation_message(world))
+@pytest.mark.parametrize("who", ANYONE)
+@pytest.mark.parametrize("study", [BROAD, STUDY])
+def test_anyone_submits_a_signed_withdrawal(world: World, who: str, study: int) -> None:
+    terms = world.give(study=study)
+    message = revocation_message(world, study=study)
+    receipt = world.send(getattr(world, who), "revoke_consent_by_sig", **message)
     assert receipt.result is None
-    assert receipt.events == [
-        world.raised("SignatureUsed", patient=world.patient, nonce=0),
-        world.raised(
-            "ConsentRevoked",
-            patient=world.patient,
-            grantee=world.researcher,
-            purpose=HRESCH,
-            by=world.patient,
-            version=2,
-        ),
-    ]
-    assert world.verdict() == ("Deny", "Withdrawn", 2)
-    assert nonce(world) == 1
-    assert receipt.cells[world.medsync.address] == 2
+    assert receipt.events == [revoked(world, nonce=nonce_of(1), generation=2, study=study)]
+    assert world.verdict(study=study) == ("Deny", "Withdrawn", 2)
+    # It raises the generation: whatever was signed before and gives something is void.
+    assert state(world) == patient_state(generation=2)
+    cells = {
+        patient_cell(world): patient_state(generation=2, emergency=0),
+        record_cell(world, study=study): record(terms, version=2, generation=2, status=2),
+    }
+    assert_changed(world, receipt.storage, cells)
 
 
-def test_a_signed_withdrawal_of_what_is_withdrawn_is_a_new_version(world: World) -> None:
-    world.give()
-    message = revocation_message(world)
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    receipt = world.send(world.relayer, "revoke_consent_by_sig", **message)
-    assert [event.name for event in receipt.events] == ["SignatureUsed", "ConsentRevoked"]
-    assert nonce(world) == 1
-    assert world.verdict() == ("Deny", "Withdrawn", 3)
+def test_many_messages_signed_in_a_row_work_in_a_row(world: World) -> None:
+    """Each is for the version and the counter that the one before it makes."""
+    for counter in range(1, 5):
+        message = consent_message(world, counter=counter, version=counter)
+        receipt = submit(world, message)
+        assert receipt.events[0].data["nonce"] == nonce_of(1, counter)
+    assert state(world) == patient_state(counter=5)
 
 
-def test_withdrawing_again_voids_a_consent_that_is_signed_and_not_submitted(world: World) -> None:
-    """A patient withdraws, signs a new consent, thinks better of it, and withdraws once more."""
-    world.give()
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    message = consent_message(world, version=3)
-    assert world.simulate(world.relayer, world.call("add_consent_by_sig", **message)).error is None
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **message)
+def test_an_empty_record_becomes_a_withdrawn_one(world: World) -> None:
+    """The patient withdraws a consent that was signed, was handed over, and is not submitted yet."""
+    pending = consent_message(world)
+    receipt = submit_withdrawal(world, revocation_message(world))
+    assert receipt.events == [revoked(world, seq=1, version=1, nonce=nonce_of(1), generation=2)]
+    assert world.verdict() == ("Deny", "Withdrawn", 1)
+    is_refused(world, "CONSENT/BAD_NONCE", pending)
 
 
-def test_a_signed_withdrawal_survives_a_renewal(world: World) -> None:
-    """It names no version: what the patient wanted gone is gone, whatever happened in between."""
-    world.give()
-    message = revocation_message(world)
-    world.give()
-    world.send(world.relayer, "revoke_consent_by_sig", **message)
-    assert world.verdict() == ("Deny", "Withdrawn", 3)
+# --- what voids a consent -----------------------------------------------------------------------------------
 
 
-def test_what_was_never_given_cannot_be_withdrawn(world: World) -> None:
-    world.refuses("CONSENT/NOT_FOUND", world.relayer, "revoke_consent_by_sig", **revocation_message(world))
-    assert nonce(world) == 0
-
-
-# --- what voids them ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("function", ["add_consent_by_sig", "revoke_consent_by_sig"])
+@pytest.mark.parametrize("gives", [True, False])
 @pytest.mark.parametrize(("offset", "good"), [(-1, True), (0, True), (1, False)])
-def test_the_deadline_is_exact(world: World, function: str, offset: int, good: bool) -> None:
+def test_the_deadline_is_exact(world: World, gives: bool, offset: int, good: bool) -> None:
     """The deadline is the last second a message is good for."""
-    add = function == "add_consent_by_sig"
-    if not add:
-        world.give()
-    message = (consent_message if add else revocation_message)(world)
+    message = (consent_message if gives else revocation_message)(world)
     world.now = message["deadline"] + offset
     if good:
-        world.send(world.relayer, function, **message)
+        (submit if gives else submit_withdrawal)(world, message)
     else:
-        world.refuses("CONSENT/SIGNATURE_EXPIRED", world.relayer, function, **message)
-    assert nonce(world) == int(good)
+        is_refused(world, "CONSENT/SIGNATURE_EXPIRED", message)
 
 
 def test_a_message_without_deadline(world: World) -> None:
-    world.send(world.relayer, "add_consent_by_sig", **consent_message(world, deadline=MAX_U64))
+    submit(world, consent_message(world, deadline=MAX_U64))
 
 
-def test_a_message_is_good_once(world: World) -> None:
+def test_a_consent_is_good_once(world: World) -> None:
     message = consent_message(world)
-    world.send(world.relayer, "add_consent_by_sig", **message)
-    world.refuses("CONSENT/BAD_NONCE", world.relayer, "add_consent_by_sig", **message)
-
-    message = revocation_message(world, nonce=1)
-    world.send(world.relayer, "revoke_consent_by_sig", **message)
-    world.refuses("CONSENT/BAD_NONCE", world.relayer, "revoke_consent_by_sig", **message)
-    # Nor can the consent be brought back with the old message under the new nonce.
-    again = consent_message(world) | {"nonce": 2}
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **again)
-    assert world.verdict() == ("Deny", "Withdrawn", 2)
+    submit(world, message)
+    is_refused(world, "CONSENT/BAD_NONCE", message)
+    # Nor can it be brought back under the next counter.
+    is_refused(world, "CONSENT/BAD_SIGNATURE", message | {"counter": 2})
 
 
-@pytest.mark.parametrize("early", [1, 2, MAX_U64])
-def test_nonces_have_no_gaps(world: World, early: int) -> None:
-    world.refuses(
-        "CONSENT/BAD_NONCE", world.relayer, "add_consent_by_sig", **consent_message(world, nonce=early)
-    )
+@pytest.mark.parametrize(
+    ("generation", "counter"), [(1, 0), (1, 2), (1, MAX_U32), (0, 1), (2, 1), (MAX_U32, 1)]
+)
+def test_numbers_have_no_gaps(world: World, generation: int, counter: int) -> None:
+    message = consent_message(world, generation=generation, counter=counter)
+    is_refused(world, "CONSENT/BAD_NONCE", message)
 
 
-@pytest.mark.parametrize("change", ["revoke_all", "cancel_signatures", "revoke_all_for", "another message"])
-def test_signatures_can_be_withdrawn_before_they_are_used(world: World, change: str) -> None:
-    message = consent_message(world)
-    if change == "another message":
-        other = consent_message(world, terms=world.terms(purpose=felt("TREAT")))
-        world.send(world.relayer, "add_consent_by_sig", **other)
-    elif change == "revoke_all_for":
-        world.send(
-            world.patient, "set_delegate", delegate=world.delegate, powers=REVOKE, expires_at=world.now + DAY
-        )
-        world.send(world.delegate, change, patient=world.patient)
-    else:
-        world.send(world.patient, change)
-    world.refuses("CONSENT/BAD_NONCE", world.relayer, "add_consent_by_sig", **message)
+def revoke_all(world: World) -> None:
+    world.send(world.patient, "revoke_all", dismiss_delegates=False)
+
+
+def revoke_all_by_delegate(world: World) -> None:
+    world.name_delegate(REVOKE)
+    world.send(world.delegate, "revoke_all_for", patient=world.patient)
+
+
+def cancel(world: World) -> None:
+    world.send(world.patient, "cancel_signatures")
+
+
+def withdraw_another_by_message(world: World) -> None:
+    submit_withdrawal(world, revocation_message(world, purpose=felt("TREAT")))
+
+
+@pytest.mark.parametrize("button", [revoke_all, revoke_all_by_delegate, cancel, withdraw_another_by_message])
+def test_a_panic_button_voids_every_message_signed_before(
+    world: World, button: Callable[[World], None]
+) -> None:
+    """However many were signed in a row, for whatever generation is present: the number of the whole
+    generation is burnt, not one counter."""
+    messages = [
+        consent_message(world, counter=counter, version=version)
+        for counter in range(1, 6)
+        for version in range(1, 3)
+    ]
+    before = state(world)
+    button(world)
+    assert state(world)["generation"] == before["generation"] + 1
+    assert state(world)["counter"] == 1
+    for message in messages:
+        is_refused(world, "CONSENT/BAD_NONCE", message)
     assert world.verdict() == ("NoConsent", "NeverGiven", 0)
+    submit(world, consent_message(world, generation=2))
+    assert world.verdict()[0] == "Permit"
 
 
 def test_any_change_of_the_record_voids_a_signed_consent(world: World) -> None:
-    """A message signed for version 1 cannot undo what the patient did since, though its nonce is still
+    """A message signed for version 1 cannot undo what the patient did since, though its numbers are still
     good."""
     message = consent_message(world)
     world.give(categories=1)
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **message)
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **message)
-    assert nonce(world) == 0
+    is_refused(world, "CONSENT/BAD_SIGNATURE", message)
+    about = {"grantee": world.researcher, "purpose": HRESCH, "study": BROAD}
+    world.send(world.patient, "revoke_consent", **about)
+    is_refused(world, "CONSENT/BAD_SIGNATURE", message)
+    world.send(world.patient, "refuse_consent", **about)
+    is_refused(world, "CONSENT/BAD_SIGNATURE", message)
+    assert state(world) == patient_state()
     # The version it will really get is good.
-    world.send(world.relayer, "add_consent_by_sig", **consent_message(world, version=3))
+    submit(world, consent_message(world, version=4))
+    assert world.verdict() == ("Permit", "Granted", 4)
+
+
+def test_another_message_of_the_same_counter_voids_it(world: World) -> None:
+    message = consent_message(world)
+    submit(world, consent_message(world, terms=world.terms(purpose=felt("TREAT"))))
+    is_refused(world, "CONSENT/BAD_NONCE", message)
+
+
+# --- what becomes of a withdrawal ---------------------------------------------------------------------------
+
+
+def test_withdrawals_are_good_in_any_order(world: World) -> None:
+    """Three were signed in one generation for three consents; each raises the generation, and none voids
+    another."""
+    purposes = ("HRESCH", "TREAT", "PUBHLTH")
+    for place, order in enumerate(permutations(purposes)):
+        generation = state(world)["generation"]
+        for purpose in purposes:
+            world.give(purpose=felt(purpose), study=place)
+        messages = {
+            purpose: revocation_message(world, purpose=felt(purpose), study=place, generation=generation)
+            for purpose in purposes
+        }
+        for purpose in order:
+            submit_withdrawal(world, messages[purpose])
+            assert world.verdict(purpose=felt(purpose), study=place)[1] == "Withdrawn"
+        for message in messages.values():
+            is_refused(world, "CONSENT/BAD_GENERATION", message)
+
+
+@pytest.mark.parametrize("button", [revoke_all, revoke_all_by_delegate, cancel, withdraw_another_by_message])
+def test_nothing_else_voids_a_withdrawal(world: World, button: Callable[[World], None]) -> None:
+    world.give()
+    message = revocation_message(world)
+    button(world)
+    submit_withdrawal(world, message)
+    assert world.verdict()[1] == "Withdrawn"
+    assert stored(world)["generation"] == 3
+
+
+def test_within_a_generation_withdrawal_wins(world: World) -> None:
+    """A renewal given after it, signed before it or direct, in the same generation, is withdrawn too."""
+    world.give()
+    message = revocation_message(world)
+    world.give()
+    submit(world, consent_message(world, version=3))
+    submit_withdrawal(world, message)
+    assert world.verdict() == ("Deny", "Withdrawn", 4)
+
+
+def test_a_withdrawal_reaches_what_a_delegate_gave_since(world: World) -> None:
+    world.name_delegate(GIVE)
+    message = revocation_message(world)
+    cancel(world)
+    give = {"patient": world.patient, "grantee": world.researcher, "terms": world.terms()}
+    world.send(world.delegate, "add_consent_for", **give)
+    submit_withdrawal(world, message)
+    assert world.verdict()[1] == "Withdrawn"
+
+
+def test_a_withdrawal_never_works_twice_nor_against_a_later_consent(world: World) -> None:
+    world.give()
+    message, other = (revocation_message(world, deadline=world.now + after) for after in (10, 20))
+    submit_withdrawal(world, message)
+    is_refused(world, "CONSENT/BAD_GENERATION", message)
+    # Another one signed in the same generation is used up with it.
+    is_refused(world, "CONSENT/BAD_GENERATION", other)
+    world.give()
+    for one in (message, other):
+        is_refused(world, "CONSENT/BAD_GENERATION", one)
     assert world.verdict() == ("Permit", "Granted", 3)
 
 
+def test_a_withdrawal_does_not_reach_a_consent_given_after_the_generation_rose(world: World) -> None:
+    world.give()
+    message = revocation_message(world)
+    cancel(world)
+    world.give()
+    is_refused(world, "CONSENT/BAD_GENERATION", message)
+    assert world.verdict() == ("Permit", "Granted", 2)
+
+
+@pytest.mark.parametrize("generation", [2, MAX_U32])
+def test_a_withdrawal_of_a_generation_to_come_is_not_good_yet(world: World, generation: int) -> None:
+    world.give()
+    is_refused(world, "CONSENT/BAD_GENERATION", revocation_message(world, generation=generation))
+
+
+@pytest.mark.parametrize("who", ["nobody", "delegate"])
+def test_a_withdrawal_names_a_generation(world: World, who: str) -> None:
+    """They start at 1. A record that the patient never decided on has none, and 0 is none."""
+    if who == "delegate":
+        world.name_delegate(GIVE)
+        arguments = {"patient": world.patient, "grantee": world.researcher, "terms": world.terms()}
+        world.send(world.delegate, "add_consent_for", **arguments)
+    is_refused(world, "CONSENT/BAD_GENERATION", revocation_message(world, generation=0))
+    assert state(world)["generation"] == 1
+
+
+@pytest.mark.parametrize("act", ["give", "refuse"])
+def test_a_withdrawal_reaches_whatever_only_delegates_decided(world: World, act: str) -> None:
+    """Signed for an empty record, which a delegate fills after the patient revoked everything; once."""
+    withdrawal = revocation_message(world)
+    world.name_delegate(GIVE + REFUSE)
+    world.send(world.patient, "revoke_all", dismiss_delegates=False)
+    about = {"patient": world.patient, "grantee": world.researcher}
+    if act == "give":
+        world.send(world.delegate, "add_consent_for", **about, terms=world.terms())
+    else:
+        world.send(world.delegate, "refuse_consent_for", **about, purpose=HRESCH, study=BROAD)
+    receipt = submit_withdrawal(world, withdrawal)
+    assert receipt.events == [revoked(world, seq=4, version=2, nonce=nonce_of(1), generation=3)]
+    is_refused(world, "CONSENT/BAD_GENERATION", withdrawal)
+    world.give()
+    is_refused(world, "CONSENT/BAD_GENERATION", withdrawal)
+    assert world.verdict() == ("Permit", "Granted", 3)
+
+
+def test_a_withdrawal_of_what_is_withdrawn_voids_pending_consents(world: World) -> None:
+    world.give()
+    pending = consent_message(world, version=2)
+    about = {"grantee": world.researcher, "purpose": HRESCH, "study": BROAD}
+    world.send(world.patient, "revoke_consent", **about)
+    receipt = submit_withdrawal(world, revocation_message(world))
+    assert receipt.events == [revoked(world, seq=3, version=3, nonce=nonce_of(1), generation=2)]
+    is_refused(world, "CONSENT/BAD_NONCE", pending)
+
+
+# --- what a signature covers --------------------------------------------------------------------------------
+
 OTHER_TERMS: list[tuple[str, Any]] = [
     ("purpose", felt("TREAT")),
+    ("study", STUDY),
     ("categories", 1),
     ("starts_at", 0),
-    ("expires_at", 2**40 - 1),
+    ("expires_at", MAX_TIME),
     ("max_uses", 1),
+    ("scoped", True),
     ("terms_commitment", 1),
 ]
 
@@ -205,8 +352,7 @@ OTHER_TERMS: list[tuple[str, Any]] = [
 @pytest.mark.parametrize(("field", "value"), OTHER_TERMS)
 def test_the_signature_covers_every_term(world: World, field: str, value: int) -> None:
     message = consent_message(world)
-    forged = message | {"terms": message["terms"] | {field: value}}
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **forged)
+    is_refused(world, "CONSENT/BAD_SIGNATURE", message | {"terms": message["terms"] | {field: value}})
 
 
 @pytest.mark.parametrize(
@@ -216,37 +362,34 @@ def test_the_signature_covers_every_term(world: World, field: str, value: int) -
         ("rate", 1),
         ("custodian", "auditor"),
         ("custodian_bps", 10_000),
-        ("expires_at", 2**63),
+        ("expires_at", MAX_TIME),
         ("salt", 2),
         (None, None),
     ],
 )
 def test_the_signature_covers_the_whole_reward(world: World, field: str | None, value: Any) -> None:
-    reward = world.campaign()
-    world.fund(reward, 1000)
+    def funded(terms: dict[str, Any]) -> dict[str, Any]:
+        world.fund(terms, 1000)
+        if terms["funder"] != world.researcher:
+            world.allow(terms, world.researcher, 1)
+        return terms
+
+    reward = funded(world.campaign())
     message = consent_message(world, terms=world.terms(reward=reward))
-    forged_reward = None
+    forged = None
     if field is not None:
-        forged_reward = reward | {field: getattr(world, value) if isinstance(value, str) else value}
-        world.fund(forged_reward, 1000)
-    forged = message | {"terms": message["terms"] | {"reward": forged_reward}}
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **forged)
+        other = getattr(world, value) if isinstance(value, str) else value
+        forged = funded(reward | {field: other})
+    is_refused(world, "CONSENT/BAD_SIGNATURE", message | {"terms": message["terms"] | {"reward": forged}})
     # And none can be added to a consent that has none.
     plain = consent_message(world)
-    forged = plain | {"terms": plain["terms"] | {"reward": reward}}
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **forged)
+    is_refused(world, "CONSENT/BAD_SIGNATURE", plain | {"terms": plain["terms"] | {"reward": reward}})
 
 
-@pytest.mark.parametrize("function", ["add_consent_by_sig", "revoke_consent_by_sig"])
+@pytest.mark.parametrize("gives", [True, False])
 @pytest.mark.parametrize("field", ["patient", "grantee", "deadline", "signature", "no signature"])
-def test_the_signature_covers_the_rest(world: World, function: str, field: str) -> None:
-    if function == "revoke_consent_by_sig":
-        world.give()
-        world.send(world.patient, "add_consent", grantee=world.hospital, terms=world.terms())
-        world.send(world.neighbour, "add_consent", grantee=world.researcher, terms=world.terms())
-        message = revocation_message(world)
-    else:
-        message = consent_message(world)
+def test_the_signature_covers_the_rest(world: World, gives: bool, field: str) -> None:
+    message = (consent_message if gives else revocation_message)(world)
     forgery: dict[str, Any] = {
         "patient": {"patient": world.neighbour},
         "grantee": {"grantee": world.hospital},
@@ -254,176 +397,101 @@ def test_the_signature_covers_the_rest(world: World, function: str, field: str) 
         "signature": {"signature": [message["signature"][0], message["signature"][1] ^ 1]},
         "no signature": {"signature": []},
     }[field]
+    function = "add_consent_by_sig" if gives else "revoke_consent_by_sig"
     outcome = world.execute(world.relayer, world.call(function, **(message | forgery)))
     # The account itself may panic over a signature of the wrong length.
     assert outcome.error is not None
     if field != "no signature":
         assert outcome.error == "CONSENT/BAD_SIGNATURE", outcome.reason
     assert not any(outcome.cells.values())
-    assert nonce(world) == 0
+    assert state(world) == patient_state()
 
 
-def test_a_withdrawal_is_for_its_purpose(world: World) -> None:
-    world.give()
-    world.give(purpose=felt("TREAT"))
-    forged = revocation_message(world) | {"purpose": felt("TREAT")}
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "revoke_consent_by_sig", **forged)
+@pytest.mark.parametrize(("field", "value"), [("purpose", felt("TREAT")), ("study", STUDY)])
+def test_a_withdrawal_is_for_its_purpose_and_study(world: World, field: str, value: int) -> None:
+    is_refused(world, "CONSENT/BAD_SIGNATURE", revocation_message(world) | {field: value})
+
+
+def test_a_withdrawal_is_for_its_generation(world: World) -> None:
+    cancel(world)
+    is_refused(world, "CONSENT/BAD_SIGNATURE", revocation_message(world) | {"generation": 2})
 
 
 @pytest.mark.parametrize("who", ["delegate", "researcher", "admin", "relayer"])
 def test_nobody_signs_for_the_patient(world: World, who: str) -> None:
     """Not even a delegate with every power: delegates have entry points of their own."""
-    world.send(world.patient, "set_delegate", delegate=world.delegate, powers=7, expires_at=world.now + DAY)
+    world.name_delegate(7)
     message = consent_message(world)
-    signed_by_patient = consent_hash(
-        world,
-        **{name: message[name] for name in ("patient", "grantee", "terms", "nonce", "deadline")},
-        version=1,
-    )
-    forged = message | {"signature": signed(world, getattr(world, who), signed_by_patient)}
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **forged)
+    parts = {name: value for name, value in message.items() if name != "signature"}
+    forged = signed(world, getattr(world, who), consent_hash(world, **parts, version=1))
+    is_refused(world, "CONSENT/BAD_SIGNATURE", message | {"signature": forged})
 
 
-def test_errors_come_in_order(world: World) -> None:
-    """Deadline, nonce, terms, grantee, pool; the account is asked last."""
+# --- the order of errors ------------------------------------------------------------------------------------
+
+
+def test_errors_of_a_signed_consent_come_in_order(world: World) -> None:
+    """Deadline, numbers, terms, grantee, refused purposes, the campaign; the account is asked last."""
+    reward = world.campaign()
     message = consent_message(world) | {
         "deadline": world.now - 1,
-        "nonce": 9,
+        "counter": 9,
         "grantee": world.stranger,
-        "terms": world.terms(categories=0, reward=world.campaign()),
+        "terms": world.terms(categories=0, reward=reward),
+        "signature": [1, 2],
+    }
+    world.send(world.patient, "refuse_purpose", purpose=HRESCH)
+    for error, repair in (
+        ("CONSENT/SIGNATURE_EXPIRED", {}),
+        ("CONSENT/BAD_NONCE", {"deadline": world.now}),
+        ("CONSENT/BAD_CATEGORIES", {"counter": 1}),
+        ("ENTITY/UNKNOWN", {"terms": world.terms(reward=reward)}),
+        ("CONSENT/PURPOSE_REFUSED", {"grantee": world.researcher}),
+    ):
+        message |= repair
+        is_refused(world, error, message)
+    world.send(world.patient, "allow_purpose", purpose=HRESCH)
+    is_refused(world, "CONSENT/CAMPAIGN_UNFUNDED", message)
+    world.fund(reward, 1000)
+    world.allow(reward, world.researcher, 1)
+    world.send(world.funder, "announce_close", terms=reward)
+    is_refused(world, "CONSENT/CAMPAIGN_CLOSING", message)
+    world.fund(reward, 1000)
+    is_refused(world, "CONSENT/BAD_SIGNATURE", message)
+
+
+def test_errors_of_a_signed_withdrawal_come_in_order(world: World) -> None:
+    message = revocation_message(world) | {
+        "grantee": 0,
+        "purpose": BTG,
+        "deadline": world.now - 1,
+        "generation": 9,
         "signature": [1, 2],
     }
     for error, repair in (
-        ("CONSENT/SIGNATURE_EXPIRED", {}),
-        ("CONSENT/BAD_NONCE", {"deadline": world.now}),
-        ("CONSENT/BAD_CATEGORIES", {"nonce": 0}),
-        ("ENTITY/UNKNOWN", {"terms": world.terms(reward=world.campaign())}),
-        ("CONSENT/CAMPAIGN_NOT_OPEN", {"grantee": world.researcher}),
-        ("CONSENT/BAD_SIGNATURE", {"terms": world.terms()}),
+        ("CONSENT/ZERO_ADDRESS", {}),
+        ("CONSENT/BAD_PURPOSE", {"grantee": world.researcher}),
+        ("CONSENT/BAD_PURPOSE", {"purpose": felt("HMARKT")}),
+        ("CONSENT/SIGNATURE_EXPIRED", {"purpose": HRESCH}),
+        ("CONSENT/BAD_GENERATION", {"deadline": world.now}),
+        ("CONSENT/BAD_SIGNATURE", {"generation": 1}),
     ):
         message |= repair
-        world.refuses(error, world.relayer, "add_consent_by_sig", **message)
-
-    message = revocation_message(world) | {"deadline": world.now - 1, "nonce": 9, "signature": [1, 2]}
-    for error, repair in (
-        ("CONSENT/SIGNATURE_EXPIRED", {}),
-        ("CONSENT/BAD_NONCE", {"deadline": world.now}),
-        ("CONSENT/NOT_FOUND", {"nonce": 0}),
-    ):
-        message |= repair
-        world.refuses(error, world.relayer, "revoke_consent_by_sig", **message)
-    world.give()
-    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "revoke_consent_by_sig", **message)
+        is_refused(world, error, message)
 
 
-# --- accounts that are contracts of another kind ------------------------------------------------------------
+# --- assert_generation --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def account(world: World) -> Contract:
-    """A patient whose account accepts every signature until it is told otherwise."""
-    puppet = world.new_puppet()
-    answer(world, puppet, [VALID])
-    return puppet
+@pytest.mark.parametrize("offset", [-1, 0, 1])
+def test_calls_signed_for_later_can_name_a_generation(world: World, offset: int) -> None:
+    """In front of whatever opens something, so that a panic button voids that too."""
+    cancel(world)
+    check = world.call("assert_generation", patient=world.patient, generation=2 + offset)
+    opening = world.call("allow_purpose", purpose=HRESCH)
+    outcome = world.execute(world.patient, check, opening)
+    assert outcome.error == (None if offset == 0 else "CONSENT/BAD_GENERATION")
 
 
-def answer(world: World, puppet: Contract, felts: list[int]) -> None:
-    world.send(world.relayer, "answer", puppet, entry_point=selector("is_valid_signature"), felts=felts)
-
-
-def act(world: World, puppet: Contract, act: str) -> None:
-    world.send(world.relayer, "act", puppet, entry_point=selector("is_valid_signature"), act=felt(act))
-
-
-def unsigned(world: World, account: Contract) -> dict[str, Any]:
-    return {
-        "patient": account.address,
-        "grantee": world.researcher,
-        "terms": world.terms(),
-        "nonce": 0,
-        "deadline": world.now,
-        "signature": [1, 2, 3],
-    }
-
-
-def test_the_account_decides_what_a_signature_is(world: World, account: Contract) -> None:
-    assert world.send(world.relayer, "add_consent_by_sig", **unsigned(world, account)).result == 1
-    assert world.verdict(patient=account.address) == ("Permit", "Granted", 1)
-
-
-@pytest.mark.parametrize(
-    ("error", "felts"),
-    [
-        ("CONSENT/BAD_SIGNATURE", [0]),
-        # What accounts answered before SNIP-6 settled on 'VALID'.
-        ("CONSENT/BAD_SIGNATURE", [1]),
-        ("CONSENT/BAD_SIGNATURE", [felt("valid")]),
-        ("Returned data too short", []),
-    ],
-)
-def test_any_other_answer_is_a_no(world: World, account: Contract, error: str, felts: list[int]) -> None:
-    answer(world, account, felts)
-    world.refuses(error, world.relayer, "add_consent_by_sig", **unsigned(world, account))
-
-
-def test_an_account_that_panics(world: World, account: Contract) -> None:
-    act(world, account, "PANIC")
-    world.refuses("MOCK/PANIC", world.relayer, "add_consent_by_sig", **unsigned(world, account))
-
-
-def test_a_contract_that_is_no_account(world: World) -> None:
-    message = consent_message(world) | {"patient": world.token.address}
-    world.refuses("ENTRYPOINT_NOT_FOUND", world.relayer, "add_consent_by_sig", **message)
-
-
-def test_an_address_without_account(world: World) -> None:
-    message = consent_message(world) | {"patient": 0xDEAD}
-    outcome = world.execute(world.relayer, world.call("add_consent_by_sig", **message))
-    assert outcome.error is not None
-    assert "is not deployed" in outcome.reason
-    assert not any(outcome.cells.values())
-
-
-def test_an_account_that_submits_its_own_message_again(world: World, account: Contract) -> None:
-    """While it is asked about the signature it calls back; the nonce is burnt already."""
-    message = unsigned(world, account)
-    inner = world.call("add_consent_by_sig", **message)
-    world.send(
-        world.relayer,
-        "aim",
-        account,
-        to=inner.to,
-        entry_point=selector(inner.function),
-        calldata=list(inner.calldata),
-    )
-    act(world, account, "CALL_BACK")
-    receipt = world.send(world.relayer, "add_consent_by_sig", **message)
-    assert receipt.result == 1
-    assert [event.name for event in receipt.events] == ["SignatureUsed", "ConsentAdded", "CalledBack"]
-    assert receipt.events[2].data == {
-        "success": False,
-        "answer": [felt("CONSENT/BAD_NONCE"), felt("ENTRYPOINT_FAILED")],
-    }
-    assert world.read("patient_state", patient=account.address)["nonce"] == 1
-
-
-def test_an_account_that_withdraws_while_it_is_asked(world: World, account: Contract) -> None:
-    """Its own affair: the later word counts."""
-    inner = world.call("revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    world.send(
-        world.relayer,
-        "aim",
-        account,
-        to=inner.to,
-        entry_point=selector(inner.function),
-        calldata=list(inner.calldata),
-    )
-    act(world, account, "CALL_BACK")
-    receipt = world.send(world.relayer, "add_consent_by_sig", **unsigned(world, account))
-    assert [event.name for event in receipt.events] == [
-        "SignatureUsed",
-        "ConsentAdded",
-        "ConsentRevoked",
-        "CalledBack",
-    ]
-    assert world.verdict(patient=account.address) == ("Deny", "Withdrawn", 2)
+def test_whoever_never_did_anything_is_in_the_first_generation(world: World) -> None:
+    world.read("assert_generation", patient=world.stranger, generation=1)

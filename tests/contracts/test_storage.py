@@ -1,331 +1,396 @@
-"""The cells themselves: that each is packed as its doc says, and what happens when a counter is at its very
-end.
+"""The ends of counters, reached by writing into the devnet's storage: no user could do enough transactions to
+get there. What opens something stops in time; what closes something never fails.
 
-Such ends are reached by writing into the devnet's storage; no user could do enough transactions to get there.
+That each cell is packed as its doc says, every other test asserts of the cells that it sees change.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from poseidon_py.poseidon_hash import poseidon_hash_many
 
-from tests.harness.cells import packed, peek, poke
-from tests.harness.snip12 import consent_hash, revocation_hash, signed
-from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, GIVE, MAX_U32, MAX_U64, MAX_U128, REVOKE, felt
-from tests.harness.world import World
+from tests.harness.cells import (
+    admin_cell,
+    assert_changed,
+    budget_cell,
+    delegation_cell,
+    entity_cell,
+    naming_cell,
+    patient_cell,
+    peek,
+    record_cell,
+)
+from tests.harness.expected import consent, patient_state, stored
+from tests.harness.log import ACCESSES, CONSENTS, REGISTRY
+from tests.harness.snip12 import consent_message, revocation_message
+from tests.harness.words import (
+    ADMIN_DELAY,
+    BROAD,
+    EMERGENCY_DELAY,
+    HRESCH,
+    MAX_U32,
+    MAX_U64,
+    RESERVED_FROM,
+)
+from tests.harness.world import PROFILE, World, id_of
 
-HRESCH = felt("HRESCH")
+Call = tuple[str, str, dict[str, Any]]
+"""Who calls which function with what."""
 
 
-def poseidon(*felts: int) -> int:
-    return int(poseidon_hash_many(list(felts)))
+def about(world: World) -> dict[str, Any]:
+    return {"grantee": world.researcher, "purpose": HRESCH, "study": BROAD}
 
 
-def record_key(world: World) -> int:
-    return poseidon(world.patient, world.researcher, HRESCH)
+def send(world: World, call: Call) -> Any:
+    sender, function, arguments = call
+    return world.send(getattr(world, sender), function, **arguments)
+
+
+def is_refused(world: World, error: str, call: Call) -> None:
+    sender, function, arguments = call
+    world.refuses(error, getattr(world, sender), function, **arguments)
 
 
 # --- layouts ------------------------------------------------------------------------------------------------
 
 
-def test_registry_cells(world: World) -> None:
-    at = world.now
-    medsync = world.medsync
-    for who, role, suspended in (
-        (world.hospital, 1, 0),
-        (world.researcher, 2, 0),
-        (world.auditor, 3, 0),
-        (world.suspended, 2, 1),
-    ):
-        assert peek(world, medsync, "EntityRegistry_entities", who) == packed(
-            (role, 8), (suspended, 1), (at, 40)
-        )
-    assert peek(world, medsync, "EntityRegistry_entities", world.stranger) == 0
-    assert peek(world, medsync, "EntityRegistry_admin") == world.admin
+def test_cells_that_no_transaction_of_a_test_changes(world: World) -> None:
+    """Written at deployment."""
+    medsync, pool = world.medsync, world.pool
+    assert admin_cell(world, "admin").read() == {"value": world.admin}
     # Nobody named: the administrator's own address, so that the cell is never cleared.
-    assert peek(world, medsync, "EntityRegistry_pending") == world.admin
-    world.send(world.admin, "begin_admin_transfer", new_admin=world.successor)
-    assert peek(world, medsync, "EntityRegistry_pending") == world.successor
-    assert peek(world, medsync, "EntityRegistry_ready_at") == at + ADMIN_DELAY
-    world.send(world.admin, "cancel_admin_transfer")
-    assert peek(world, medsync, "EntityRegistry_pending") == world.admin
-
-
-def test_consent_cells(world: World) -> None:
-    medsync, key = world.medsync, record_key(world)
-    reward = world.campaign()
-    world.fund(reward, 10_000)
-    world.send(world.patient, "revoke_all")
-    world.give(reward=reward, max_uses=7, categories=0b1010_0101, starts_at=5)
-    parts = {
-        "version": (1, 32),
-        "epoch": (1, 32),
-        "max_uses": (7, 32),
-        "uses": (0, 32),
-        "starts_at": (5, 40),
-        "expires_at": (world.now + DAY, 40),
-        "categories": (0b1010_0101, 32),
-        "rewarded": (1, 1),
-        "status": (1, 2),
-    }
-
-    def cell(**changes: tuple[int, int]) -> int:
-        return packed(*(parts | changes).values())
-
-    assert peek(world, medsync, "ConsentRegistry_records", key) == cell()
-    assert (
-        peek(world, medsync, "ConsentRegistry_campaigns", key) == world.read("campaign", terms=reward)["id"]
-    )
-
-    world.send(world.funder, "set_allowance", terms=reward, accessor=world.researcher, amount=1000)
-    assert world.ask(campaign=reward, categories=1).result["decision"] == "Permit"
-    assert peek(world, medsync, "ConsentRegistry_records", key) == cell(uses=(1, 32))
-
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    assert peek(world, medsync, "ConsentRegistry_records", key) == cell(
-        uses=(1, 32), version=(2, 32), status=(2, 2)
-    )
-
-
-def test_patient_and_delegate_cells(world: World) -> None:
-    medsync = world.medsync
-    expires_at = world.now + 5
-    key = poseidon(world.patient, world.delegate)
-    for powers in (GIVE | REVOKE, 0):
-        world.send(
-            world.patient, "set_delegate", delegate=world.delegate, powers=powers, expires_at=expires_at
-        )
-        # The mark keeps a removed delegate's cell from being cleared, and below a patient's.
-        assert peek(world, medsync, "ConsentRegistry_delegations", key) == packed(
-            (powers, 8), (expires_at, 40), (1, 1)
-        )
-    world.send(world.patient, "revoke_all")
-    world.send(world.patient, "cancel_signatures")
-    world.send(world.patient, "set_emergency_opt_out", opted_out=True)
-    assert peek(world, medsync, "ConsentRegistry_patients", world.patient) == packed(
-        (2, 64), (1, 32), (1, 1), (1, 1)
-    )
-
-
-def test_a_patients_cell_is_never_cleared(world: World) -> None:
-    for opted_out in (True, False):
-        world.send(world.patient, "set_emergency_opt_out", opted_out=opted_out)
-    assert peek(world, world.medsync, "ConsentRegistry_patients", world.patient) == packed(
-        (0, 64), (0, 32), (0, 1), (1, 1)
-    )
-
-
-def test_log_cell(world: World) -> None:
-    world.ask()
-    digest = world.ask().result["digest"]
-    assert peek(world, world.medsync, "AccessLog_heads", world.patient) == packed((digest, 219), (2, 32))
-
-
-def test_pool_cells(world: World) -> None:
-    pool, terms = world.pool, world.campaign(expires_at=world.now + 30 * DAY)
-    world.fund(terms, 5000)
-    campaign = world.read("campaign", terms=terms)["id"]
-    consent = world.terms(reward=terms, expires_at=world.now + 20 * DAY)
-    world.send(world.patient, "add_consent", grantee=world.funder, terms=consent)
-    world.ask(world.funder, campaign=terms)
-    world.ask(world.funder, campaign=terms)
-    world.send(world.funder, "announce_close", terms=terms)
-    closing_at = world.now + CLOSE_NOTICE
+    assert admin_cell(world, "pending").read() == {"value": world.admin}
+    pool_class = world.chain.declared("RewardPool").hash
+    assert peek(world, medsync, "RewardBudgets_pool_class") == pool_class
     assert peek(world, pool, "token") == world.token.address
-    assert peek(world, pool, "log") == world.medsync.address
-    assert peek(world, pool, "campaigns", campaign) == packed((3000, 128), (2, 64), (closing_at, 40), (1, 2))
-    assert peek(world, pool, "totals") == packed((5000, 128), (5000, 123))
-
-    world.send(world.patient, "withdraw", amount=1800, recipient=world.patient)
-    # Drawn to the last unit, and not cleared.
-    assert peek(world, pool, "credits", world.patient) == packed((0, 128), (1800, 123))
-    assert peek(world, pool, "credits", world.hospital) == packed((200, 128), (0, 123))
-    assert peek(world, pool, "totals") == packed((3200, 128), (5000, 123))
-
-    world.send(world.funder, "set_allowance", terms=terms, accessor=world.partner, amount=0)
-    assert peek(world, pool, "allowances", poseidon(campaign, world.partner)) == packed((0, 128), (1, 1))
-
-    world.now = closing_at
-    world.send(world.funder, "close_campaign", terms=terms)
-    assert peek(world, pool, "campaigns", campaign) == packed((0, 128), (2, 64), (closing_at, 40), (2, 2))
+    assert peek(world, pool, "medsync") == medsync.address
+    suspended = entity_cell(world, world.suspended).read()
+    assert (suspended["role"], suspended["suspended"]) == (2, 1)
 
 
-# --- the ends of counters -----------------------------------------------------------------------------------
+def test_a_mark_keeps_cells_from_being_cleared(world: World) -> None:
+    world.send(world.patient, "set_emergency_choice", choice="EveryHospital")
+    world.name_delegate(0, 0)
+    for cell in (patient_cell(world), delegation_cell(world)):
+        assert cell.read()["set"] == 1
 
 
-def put_log(world: World, count: int) -> None:
-    poke(world, world.medsync, packed((0xEAD, 219), (count, 32)), "AccessLog_heads", world.patient)
+@pytest.mark.parametrize("number", [1, MAX_U32, MAX_U32 - 1])
+def test_fields_at_their_widest_do_not_touch_each_other(world: World, number: int) -> None:
+    """What the view unpacks is what was packed, with every field full."""
+    values = {"generation": number, "counter": number, "floor": number, "delegate_epoch": number}
+    patient_cell(world).write(**values, refused_purposes=0x7FFF, emergency=2)
+    expected = patient_state(**values, refused_purposes=0x7FFF, emergency="Nobody")
+    assert world.read("patient_state", patient=world.patient) == expected
+    receipt = world.send(world.patient, "set_emergency_choice", choice="NamedHospitals")
+    cell = values | {"refused_purposes": 0x7FFF, "emergency": 1}
+    assert_changed(world, receipt.storage, {patient_cell(world): cell})
 
 
-def test_a_log_is_full_at_last(world: World) -> None:
-    """After 2^32 - 1 entries nothing is decided any more, for what is not logged is not decided."""
+@pytest.mark.parametrize("view", ["consent", "patient_state", "entity"])
+def test_a_cell_that_nothing_packs_is_not_read(world: World, view: str) -> None:
+    """Codes beyond their enums panic. Nothing writes them; a corrupted cell is not taken for another."""
+    cell, values, arguments = {
+        "consent": (record_cell(world), {"status": 5}, world.about() | {"campaign": 0}),
+        "patient_state": (patient_cell(world), {"emergency": 3}, {"patient": world.patient}),
+        "entity": (entity_cell(world, world.stranger), {"role": 4}, {"address": world.stranger}),
+    }[view]
+    cell.write(**values)
+    world.refuses("PACK/RANGE", world.relayer, view, **arguments)
+
+
+# --- histories ----------------------------------------------------------------------------------------------
+
+
+def opening_acts(world: World) -> list[Call]:
+    """Everything that opens something in a consent history, or is not the patient's own act."""
+    consent_terms = {"grantee": world.researcher, "terms": world.terms()}
+    named = {"delegate": world.relayer, "powers": 1, "expires_at": world.now + 1}
+    return [
+        ("patient", "add_consent", consent_terms),
+        ("delegate", "add_consent_for", {"patient": world.patient} | consent_terms),
+        ("relayer", "add_consent_by_sig", consent_message(world)),
+        ("delegate", "revoke_all_for", {"patient": world.patient}),
+        ("delegate", "refuse_consent_for", {"patient": world.patient} | about(world)),
+        ("patient", "allow_purpose", {"purpose": HRESCH}),
+        ("patient", "set_delegate", named),
+        ("patient", "set_emergency_choice", {"choice": "EveryHospital"}),
+        ("patient", "allow_emergency", {"hospital": world.hospital}),
+    ]
+
+
+def closing_acts(world: World) -> list[Call]:
+    """Everything by which a patient closes something, directly or by a signed message."""
+    removed = {"delegate": world.delegate, "powers": 0, "expires_at": 0}
+    generation = world.read("patient_state", patient=world.patient)["generation"]
+    withdrawal = revocation_message(world, grantee=world.partner, generation=generation)
+    return [
+        ("relayer", "revoke_consent_by_sig", withdrawal),
+        ("patient", "revoke_consent", about(world)),
+        ("patient", "revoke_all", {"dismiss_delegates": True}),
+        ("patient", "refuse_consent", about(world)),
+        ("patient", "refuse_purpose", {"purpose": HRESCH}),
+        ("patient", "set_delegate", removed),
+        ("patient", "dismiss_delegates", {}),
+        ("patient", "set_emergency_choice", {"choice": "NamedHospitals"}),
+        ("patient", "set_emergency_choice", {"choice": "Nobody"}),
+        ("patient", "forbid_emergency", {"hospital": world.hospital}),
+        ("patient", "cancel_signatures", {}),
+    ]
+
+
+def assert_last(world: World, error: str, acts: list[Call], chain: str, last: int) -> None:
+    """Each of these acts can make entry `last` of a history, and none after it."""
+    world.histories.put(chain, last - 1)
+    for sender, function, arguments in acts:
+        outcome = world.simulate(getattr(world, sender), world.call(function, **arguments))
+        assert outcome.error is None, f"{function}: {outcome.reason}"
+        assert [event.data["seq"] for event in outcome.events] == [last], function
+    world.histories.put(chain, last)
+    for sender, function, arguments in acts:
+        world.refuses(error, getattr(world, sender), function, **arguments)
+
+
+def test_what_opens_something_stops_before_a_history_is_full(world: World) -> None:
+    """2^16 entries are kept for the patient to close what is open."""
+    world.name_delegate(7)
+    world.give(world.partner)
+    revocation = {"patient": world.patient} | about(world) | {"grantee": world.partner}
+    acts = [*opening_acts(world), ("delegate", "revoke_consent_for", revocation)]
+    assert_last(world, "CONSENT/HISTORY_FULL", acts, CONSENTS, RESERVED_FROM)
+
+
+@pytest.mark.parametrize("count", [RESERVED_FROM - 1, RESERVED_FROM, MAX_U32 - 20])
+def test_what_closes_something_goes_on(world: World, count: int) -> None:
+    world.name_delegate(7)
     world.give()
-    emergency = {
-        "patient": world.patient,
-        "categories": 1,
-        "record": 0,
-        "justification_commitment": 1,
-    }
-    put_log(world, MAX_U32 - 1)
-    receipt = world.ask()
-    assert (receipt.result["seq"], receipt.result["decision"]) == (MAX_U32, "Permit")
-    assert world.read("log_head", patient=world.patient)["count"] == MAX_U32
-    world.refuses("ACCESS/LOG_FULL", world.researcher, "request_access", request=world.request())
-    world.refuses("ACCESS/LOG_FULL", world.researcher, "request_access_batch", requests=[world.request()])
-    world.refuses("ACCESS/LOG_FULL", world.hospital, "request_emergency_access", **emergency)
+    world.histories.put(CONSENTS, count)
+    for place in range(len(closing_acts(world))):
+        send(world, closing_acts(world)[place])
+    head = world.read("history_head", patient=world.patient)
+    assert head["count"] == count + len(closing_acts(world))
+
+
+def test_a_history_ends_after_all(world: World) -> None:
+    world.give()
+    world.histories.put(CONSENTS, MAX_U32 - 1)
+    world.send(world.patient, "revoke_consent", **about(world))
+    assert world.read("history_head", patient=world.patient)["count"] == MAX_U32
+    for call in closing_acts(world):
+        is_refused(world, "CONSENT/HISTORY_FULL", call)
+    # Everybody else goes on.
+    world.send(world.neighbour, "revoke_all", dismiss_delegates=False)
+
+
+def test_a_full_log_never_blocks_a_revocation(world: World) -> None:
+    """Entities cannot make the list of consents long: the two histories are apart."""
+    world.give()
+    world.histories.put(ACCESSES, MAX_U32)
+    world.send(world.patient, "revoke_consent", **about(world))
+
+
+def logging_acts(world: World) -> list[Call]:
+    """Everything by which an entity writes into a patient's log."""
+    patient = {"patient": world.patient}
+    return [
+        ("researcher", "request_access", {"request": world.request()}),
+        ("researcher", "request_access_batch", world.batch((world.patient, 1))),
+        ("hospital", "request_emergency_access", patient | {"categories": 1, "record": 0}),
+        ("hospital", "justify_emergency", patient | {"emergency": 1, "statement": 1}),
+        (
+            "researcher",
+            "state_deletion",
+            patient | {"purpose": HRESCH, "study": BROAD, "statement": 1},
+        ),
+    ]
+
+
+def test_a_log_takes_no_more_from_entities_but_the_patients_contests(world: World) -> None:
+    """What is not logged is not decided."""
+    world.give()
+    world.wait(EMERGENCY_DELAY)
+    emergency = {"patient": world.patient, "categories": 1, "record": 0}
+    world.send(world.hospital, "request_emergency_access", **emergency)
+    assert_last(world, "ACCESS/LOG_FULL", logging_acts(world), ACCESSES, RESERVED_FROM)
+    contest: Call = ("patient", "contest_emergency", {"hospital": world.hospital, "emergency": 1})
+    assert_last(world, "ACCESS/LOG_FULL", [contest], ACCESSES, MAX_U32)
     # Everybody else goes on.
     assert world.ask(patient=world.neighbour).result["seq"] == 1
 
 
-def put_record(world: World, **changes: int) -> None:
-    """The researcher's consent as if it had a long history."""
-    parts = {
-        "version": 1,
-        "epoch": 0,
-        "max_uses": 0,
-        "uses": 0,
-        "starts_at": 1,
-        "expires_at": world.now + DAY,
-        "categories": 0xFFFF,
-        "rewarded": 0,
-        "status": 1,
-    } | changes
-    widths = (32, 32, 32, 32, 40, 40, 32, 1, 2)
-    cell = packed(*zip(parts.values(), widths, strict=True))
-    poke(world, world.medsync, cell, "ConsentRegistry_records", record_key(world))
+def test_a_batch_that_would_fill_the_log_fails_as_a_whole(world: World) -> None:
+    world.histories.put(ACCESSES, RESERVED_FROM - 2)
+    three = world.batch(*((world.patient, number) for number in range(3)))
+    world.refuses("ACCESS/LOG_FULL", world.researcher, "request_access_batch", **three)
+    two = world.batch(*((world.patient, number) for number in range(2)))
+    world.send(world.researcher, "request_access_batch", **two)
 
 
-def test_the_last_version_is_kept_for_a_withdrawal(world: World) -> None:
-    """2^32 - 2 changes: it can be renewed no more, but still be withdrawn, once."""
-    put_record(world, version=MAX_U32 - 2)
+def test_the_registrys_history_ends_after_2_to_the_32(world: World) -> None:
+    world.send(world.admin, "begin_admin_transfer", new_admin=world.successor)
+    world.wait(ADMIN_DELAY)
+    registered = {"address": world.stranger, "role": "Auditor", "profile_commitment": PROFILE}
+    acts: list[Call] = [
+        ("admin", "register_entity", registered),
+        ("admin", "suspend_entity", {"address": world.hospital}),
+        ("admin", "reinstate_entity", {"address": world.suspended}),
+        ("researcher", "suspend_self", {}),
+        ("partner", "change_profile", {"profile_commitment": 1}),
+        ("admin", "announce_successor", {"successor": 1}),
+        ("admin", "begin_admin_transfer", {"new_admin": world.relayer}),
+        ("admin", "cancel_admin_transfer", {}),
+        ("successor", "accept_admin_transfer", {}),
+    ]
+    assert_last(world, "ENTITY/HISTORY_FULL", acts, REGISTRY, MAX_U32)
+
+
+# --- generations --------------------------------------------------------------------------------------------
+
+
+def test_the_last_generation_gives_nothing_and_closes_everything(world: World) -> None:
+    """The generation no longer rises; the floor reaches it, so that even the last consents are dead."""
+    patient_cell(world).write(generation=MAX_U32 - 1, counter=1)
+    world.give()
+    receipt = world.send(world.patient, "cancel_signatures")
+    assert receipt.events[0].data["generation"] == MAX_U32
+    give = {"grantee": world.researcher, "terms": world.terms()}
+    world.refuses("CONSENT/GENERATION_EXHAUSTED", world.patient, "add_consent", **give)
+    message = consent_message(world, generation=MAX_U32, version=2)
+    world.refuses("CONSENT/GENERATION_EXHAUSTED", world.relayer, "add_consent_by_sig", **message)
+    # What was given before lives on until it is ended; every way to end it still works.
+    assert world.verdict() == ("Permit", "Granted", 1)
+    for function, arguments in (
+        ("cancel_signatures", {}),
+        ("revoke_all", {"dismiss_delegates": False}),
+    ):
+        (event,) = world.send(world.patient, function, **arguments).events
+        assert event.data["generation"] == MAX_U32
+    assert world.verdict() == ("Deny", "AllRevoked", 1)
+    world.send(world.patient, "revoke_consent", **about(world))
+    assert world.verdict() == ("Deny", "Withdrawn", 2)
+
+
+@pytest.mark.parametrize("signed_at", [MAX_U32 - 1, MAX_U32])
+def test_a_signed_withdrawal_works_once_in_the_last_generation(world: World, signed_at: int) -> None:
+    patient_cell(world).write(generation=MAX_U32 - 1, counter=1)
+    world.give()
+    world.send(world.patient, "cancel_signatures")
+    message = revocation_message(world, generation=signed_at)
+    (event,) = world.send(world.relayer, "revoke_consent_by_sig", **message).events
+    assert event.data["generation"] == MAX_U32
+    assert world.verdict() == ("Deny", "Withdrawn", 2)
+    world.refuses("CONSENT/BAD_GENERATION", world.relayer, "revoke_consent_by_sig", **message)
+
+
+def test_the_last_counter_of_a_generation_is_not_used(world: World) -> None:
+    """There is no next one; a panic button starts the count again."""
+    patient_cell(world).write(generation=1, counter=MAX_U32 - 1)
+    world.send(world.relayer, "add_consent_by_sig", **consent_message(world, counter=MAX_U32 - 1))
+    assert world.read("patient_state", patient=world.patient)["counter"] == MAX_U32
+    message = consent_message(world, counter=MAX_U32, version=2)
+    world.refuses("CONSENT/BAD_NONCE", world.relayer, "add_consent_by_sig", **message)
+    world.send(world.patient, "cancel_signatures")
+    message = consent_message(world, generation=2, version=2)
+    world.send(world.relayer, "add_consent_by_sig", **message)
+
+
+# --- delegate epochs ----------------------------------------------------------------------------------------
+
+
+def test_at_the_last_delegate_epoch_nobody_can_be_named(world: World) -> None:
+    patient_cell(world).write(generation=1, counter=1, delegate_epoch=MAX_U32 - 1)
+    world.name_delegate(7)
+    (event,) = world.send(world.patient, "dismiss_delegates").events
+    assert event.data["epoch"] == MAX_U32
+    named = {"delegate": world.delegate, "powers": 1, "expires_at": world.now + 1}
+    world.refuses("CONSENT/EPOCH_EXHAUSTED", world.patient, "set_delegate", **named)
+    world.refuses("CONSENT/NOT_DELEGATE", world.delegate, "revoke_all_for", patient=world.patient)
+    # Dismissing and removing never fail.
+    (event,) = world.send(world.patient, "dismiss_delegates").events
+    assert event.data["epoch"] == MAX_U32
+    world.send(world.patient, "set_delegate", **named | {"powers": 0})
+    (event,) = world.send(world.patient, "revoke_all", dismiss_delegates=True).events
+    assert event.data["delegates_dismissed"] is True
+    assert world.read("patient_state", patient=world.patient)["delegate_epoch"] == MAX_U32
+
+
+# --- versions -----------------------------------------------------------------------------------------------
+
+
+def withdraw(world: World) -> None:
+    world.send(world.patient, "revoke_consent", **about(world))
+
+
+def refuse(world: World) -> None:
+    world.send(world.patient, "refuse_consent", **about(world))
+
+
+def withdraw_by_message(world: World) -> None:
+    generation = world.read("patient_state", patient=world.patient)["generation"]
+    message = revocation_message(world, generation=generation)
+    world.send(world.relayer, "revoke_consent_by_sig", **message)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [(withdraw, "Withdrawn"), (refuse, "Refused"), (withdraw_by_message, "Withdrawn")],
+)
+def test_the_last_version_is_kept_for_an_end(world: World, end: Callable[[World], None], reason: str) -> None:
+    """2^32 - 2 changes: it can be renewed no more, but still be ended, as often as anyone likes."""
+    world.give()
+    record_cell(world).write(version=MAX_U32 - 2)
     world.give()
     assert world.verdict() == ("Permit", "Granted", MAX_U32 - 1)
-    world.refuses(
-        "CONSENT/VERSION_EXHAUSTED",
-        world.patient,
-        "add_consent",
-        grantee=world.researcher,
-        terms=world.terms(),
-    )
-    world.send(
-        world.patient, "set_delegate", delegate=world.delegate, powers=GIVE, expires_at=world.now + DAY
-    )
-    world.refuses(
-        "CONSENT/VERSION_EXHAUSTED",
-        world.delegate,
-        "add_consent_for",
-        patient=world.patient,
-        grantee=world.researcher,
-        terms=world.terms(),
-    )
-    withdrawal = {"grantee": world.researcher, "purpose": HRESCH}
-    world.send(world.patient, "revoke_consent", **withdrawal)
-    # One version more there is not; nor is anything left that it could void.
-    assert world.send(world.patient, "revoke_consent", **withdrawal).events == []
-    assert world.verdict() == ("Deny", "Withdrawn", MAX_U32)
-    world.refuses(
-        "CONSENT/VERSION_EXHAUSTED",
-        world.patient,
-        "add_consent",
-        grantee=world.researcher,
-        terms=world.terms(),
-    )
+    give = {"grantee": world.researcher, "terms": world.terms()}
+    world.refuses("CONSENT/VERSION_EXHAUSTED", world.patient, "add_consent", **give)
+    for _ in range(2):
+        end(world)
+        assert world.verdict() == ("Deny", reason, MAX_U32)
+    world.refuses("CONSENT/VERSION_EXHAUSTED", world.patient, "add_consent", **give)
 
 
-def test_no_signature_renews_what_is_exhausted(world: World) -> None:
-    put_record(world, version=MAX_U32 - 1)
-    parts: dict[str, Any] = {
-        "patient": world.patient,
-        "grantee": world.researcher,
-        "terms": world.terms(),
-        "nonce": 0,
-        "deadline": world.now,
-    }
-    signature = signed(world, world.patient, consent_hash(world, **parts, version=MAX_U32))
-    world.refuses(
-        "CONSENT/VERSION_EXHAUSTED", world.relayer, "add_consent_by_sig", **parts, signature=signature
-    )
+def test_a_word_about_emergencies_is_never_the_last(world: World) -> None:
+    naming_cell(world, world.hospital).write(version=MAX_U32 - 1, generation=1, status=1)
+    for function, status in (
+        ("forbid_emergency", "Refused"),
+        ("forbid_emergency", "Refused"),
+        ("allow_emergency", "Given"),
+    ):
+        (event,) = world.send(world.patient, function, hospital=world.hospital).events
+        assert event.data["version"] == MAX_U32
+        answer = world.read("emergency_naming", patient=world.patient, hospital=world.hospital)
+        assert answer == status
+
+
+# --- uses and budgets ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("max_uses", [0, MAX_U32])
 def test_the_count_of_uses_ends(world: World, max_uses: int) -> None:
     """Without a limit the counter itself is the limit; it neither wraps nor panics."""
-    put_record(world, max_uses=max_uses, uses=MAX_U32 - 1)
+    world.give(max_uses=max_uses)
+    record_cell(world).write(uses=MAX_U32 - 1)
     assert world.ask().result["decision"] == "Permit"
-    consent = world.read("consent", patient=world.patient, grantee=world.researcher, purpose=HRESCH)
-    assert consent["uses"] == MAX_U32
     assert world.ask().result["reason"] == "UsesExhausted"
-    assert world.verdict() == ("Deny", "UsesExhausted", 1)
+    assert stored(world) == consent(world, state="UsesExhausted", max_uses=max_uses, uses=MAX_U32)
 
 
-@pytest.mark.parametrize("max_uses", [0, MAX_U32])
-def test_the_last_use_of_all_is_given_back(world: World, max_uses: int) -> None:
-    reward = world.campaign()
-    world.fund(reward, 1)
-    world.give(reward=reward)
-    put_record(world, max_uses=max_uses, uses=MAX_U32 - 1, rewarded=1)
-    assert world.ask(campaign=reward).result["reason"] == "RewardUnfunded"
-    consent = world.read("consent", patient=world.patient, grantee=world.researcher, purpose=HRESCH)
-    assert consent["uses"] == MAX_U32 - 1
-
-
-def test_a_campaign_that_paid_too_often_fails_and_is_survived(world: World) -> None:
-    """2^64 payments are beyond reach; the pool would panic, and the request be refused."""
-    reward = world.campaign()
-    world.fund(reward, 10_000)
-    world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=reward))
-    campaign = world.read("campaign", terms=reward)["id"]
-    poke(world, world.pool, packed((10_000, 128), (MAX_U64, 64), (0, 40), (1, 2)), "campaigns", campaign)
-    assert world.ask(world.funder, campaign=reward).result["reason"] == "PoolFailed"
-    assert world.read("campaign", terms=reward)["remaining"] == 10_000
-
-
-def put_patient(world: World, epoch: int, nonce: int) -> None:
-    poke(
-        world,
-        world.medsync,
-        packed((nonce, 64), (epoch, 32), (0, 1), (1, 1)),
-        "ConsentRegistry_patients",
-        world.patient,
-    )
-
-
-@pytest.mark.parametrize(
-    ("epoch", "nonce", "error"), [(MAX_U32, 0, "u32_add Overflow"), (0, MAX_U64, "u64_add Overflow")]
-)
-def test_revoking_everything_ends_after_4_billion_times(
-    world: World, epoch: int, nonce: int, error: str
-) -> None:
-    """At the end of either counter it panics rather than wraps, which would bring the first epoch's consents
-    back; each single consent can be withdrawn all the same."""
-    put_patient(world, epoch, nonce)
-    world.give()
-    world.refuses(error, world.patient, "revoke_all")
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=HRESCH)
-    assert world.verdict() == ("Deny", "Withdrawn", 2)
-
-
-def test_the_last_nonce_is_never_used(world: World) -> None:
-    put_patient(world, 0, MAX_U64)
-    world.give()
-    parts: dict[str, Any] = {
-        "patient": world.patient,
-        "grantee": world.researcher,
-        "purpose": HRESCH,
-        "nonce": MAX_U64,
-        "deadline": world.now,
+def test_a_budget_at_its_largest_is_spent(world: World) -> None:
+    """Left and spent together stay below 2^64, so neither overflows."""
+    terms = world.campaign()
+    world.fund(terms, 1000)
+    world.allow(terms, world.researcher, 1)
+    world.give(reward=terms)
+    cell = budget_cell(world, id_of(terms), world.researcher)
+    cell.write(left=2, paid=MAX_U64 - 2)
+    batch = world.batch(*((world.patient, number) for number in range(3)), campaign=id_of(terms))
+    receipt = world.send(world.researcher, "request_access_batch", **batch)
+    reasons = [event.data["reason"] for event in receipt.events]
+    assert reasons == ["Granted", "Granted", "RewardUnfunded"]
+    assert cell.read() | {"expires_at": 0} == {
+        "left": 0,
+        "paid": MAX_U64,
+        "expires_at": 0,
+        "custodian_settled": 0,
     }
-    signature = signed(world, world.patient, revocation_hash(world, **parts))
-    world.refuses("u64_add Overflow", world.relayer, "revoke_consent_by_sig", **parts, signature=signature)
-    world.refuses("u64_add Overflow", world.patient, "cancel_signatures")
-
-
-def test_an_allowance_at_its_largest(world: World) -> None:
-    terms = world.campaign(rate=1)
-    world.fund(terms, 10)
-    world.send(world.patient, "add_consent", grantee=world.partner, terms=world.terms(reward=terms))
-    world.send(world.funder, "set_allowance", terms=terms, accessor=world.partner, amount=MAX_U128)
-    campaign = world.read("campaign", terms=terms)["id"]
-    world.ask(world.partner, campaign=terms)
-    key = poseidon(campaign, world.partner)
-    assert peek(world, world.pool, "allowances", key) == packed((MAX_U128 - 1, 128), (1, 1))

@@ -13,7 +13,10 @@ from medsync.deployment.record import Record
 from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.transactions import Account
 
-STEPS = ("declare MedSync", "declare RewardPool", "deploy MedSync", "deploy RewardPool")
+CREATE_POOL = f"create RewardPool for {STRK_TOKEN:#x}"
+STEPS = ("declare RewardPool", "declare MedSync", "deploy MedSync", CREATE_POOL)
+ETH_TOKEN = 0x49D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
+"""A second ERC-20 that every devnet has."""
 SUCCESSOR = 0x5ACCE5504
 """An administrator who is nobody's default."""
 
@@ -38,7 +41,7 @@ async def deploy(
     account: Account, path: Path, progress: Callable[[Progress], None] = lambda one: None, **changes: Any
 ) -> Record:
     """Deploy with the account as administrator, unless `changes` say otherwise."""
-    arguments: dict[str, Any] = {"admin": account.address, "token": STRK_TOKEN, **changes}
+    arguments: dict[str, Any] = {"admin": account.address, **changes}
     return await deployer.deploy(account, "devnet", path, progress=progress, **arguments)
 
 

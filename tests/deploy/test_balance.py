@@ -28,7 +28,7 @@ def newcomer(connection: Connection) -> Account:
 
 
 def request(account: Account) -> Request:
-    return Request(deployer=account.address, admin=account.address, token=STRK_TOKEN, salt=0)
+    return Request(deployer=account.address, admin=account.address, tokens=(STRK_TOKEN,), salt=0)
 
 
 async def give(devnet: Devnet, account: Account, balance: int) -> None:

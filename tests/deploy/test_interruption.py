@@ -35,7 +35,7 @@ async def test_dies_at_every_step_and_resumes(
             await deploy(account, path, progress)
         record = read(path)
         assert not record.complete
-        done = len(record.classes) + len(record.contracts)
+        done = len(record.classes) + len(record.contracts) + len(record.pools)
         assert done == STEPS.index(step) + (stage == "recorded")
         assert (record.pending is not None) == (stage != "recorded")
         if number == len(points):
@@ -51,6 +51,7 @@ async def test_dies_at_every_step_and_resumes(
     # What was sent is known, also where the process died before it learnt what became of it.
     assert all(part.declared for part in record.classes.values())
     assert all(part.deployed for part in record.contracts.values())
+    assert all(pool.created for pool in record.pools)
     assert files(tmp_path) == ["devnet.json"]
 
 
@@ -59,7 +60,7 @@ import asyncio, os, sys
 from pathlib import Path
 from medsync.deployment import deployer
 from medsync.starknet.accounts import predeployed_accounts
-from medsync.starknet.network import STRK_TOKEN, connect
+from medsync.starknet.network import connect
 
 def progress(one):
     if f"{one.step}: {one.stage}" == sys.argv[3]:
@@ -69,7 +70,7 @@ async def main():
     async with connect("devnet", sys.argv[1]) as connection:
         account = (await predeployed_accounts(connection))[0]
         await deployer.deploy(
-            account, "devnet", Path(sys.argv[2]), admin=account.address, token=STRK_TOKEN, progress=progress
+            account, "devnet", Path(sys.argv[2]), admin=account.address, progress=progress
         )
 
 asyncio.run(main())
@@ -80,17 +81,17 @@ async def test_killed_process_is_resumed_by_another(
     untouched: Devnet, account: Account, tmp_path: Path
 ) -> None:
     path = tmp_path / "devnet.json"
-    command = [sys.executable, "-c", DEPLOY_UNTIL, untouched.rpc_url, str(path), "declare RewardPool: sent"]
+    command = [sys.executable, "-c", DEPLOY_UNTIL, untouched.rpc_url, str(path), "declare MedSync: sent"]
     assert subprocess.run(command, capture_output=True, timeout=120).returncode == 9  # noqa: ASYNC221
     killed = read(path)
-    assert (killed.status, list(killed.classes), list(killed.contracts)) == ("incomplete", ["MedSync"], [])
+    assert (killed.status, list(killed.classes), list(killed.contracts)) == ("incomplete", ["RewardPool"], [])
     assert killed.pending is not None
-    assert killed.pending.step == "declare RewardPool"
+    assert killed.pending.step == "declare MedSync"
 
     finished = await deploy(account, path)
 
     assert finished.complete
-    declared = finished.classes["RewardPool"].declared
+    declared = finished.classes["MedSync"].declared
     assert declared is not None
     assert declared.transaction == killed.pending.transaction
     assert await account.get_nonce() == len(STEPS)

@@ -49,7 +49,7 @@ async def finished(own_devnet: Devnet, tmp_path_factory: pytest.TempPathFactory)
 
 
 def _request(account: Account) -> Request:
-    return Request(deployer=account.address, admin=SUCCESSOR, token=STRK_TOKEN, salt=SALT)
+    return Request(deployer=account.address, admin=SUCCESSOR, tokens=(STRK_TOKEN,), salt=SALT)
 
 
 async def test_plan_is_what_happens(finished: Finished) -> None:
@@ -77,6 +77,7 @@ async def test_it_is_left_alone(finished: Finished, tmp_path: Path) -> None:
     assert other.medsync == finished.record.medsync
     assert {part.deployed for part in other.contracts.values()} == {None}
     assert {part.declared for part in other.classes.values()} == {None}
+    assert {pool.created for pool in other.pools} == {None}
     assert await finished.account.get_nonce() == nonce
 
     # Another salt is another deployment, of the same classes.
@@ -111,23 +112,30 @@ ANOTHER = "0x1234"
 PLANTED = [
     ("chain_id", "SN_MAIN", "the chain is MEDSYNC_DEVNET, recorded is SN_MAIN"),
     ("contracts.MedSync.address", ANOTHER, "MedSync: there is no contract at 0x1234"),
-    ("contracts.RewardPool.address", hex(STRK_TOKEN), "RewardPool: the contract is of class"),
+    ("contracts.MedSync.address", hex(STRK_TOKEN), "MedSync: the contract is of class"),
     ("contracts.MedSync.class_hash", ANOTHER, "MedSync: the contract is of class"),
     ("contracts.MedSync.constructor.admin", ANOTHER, "MedSync: class, constructor arguments and salt give"),
     (
-        "contracts.RewardPool.constructor.log",
+        "contracts.MedSync.constructor.pool_class",
         ANOTHER,
-        "RewardPool: class, constructor arguments and salt give",
+        "MedSync: class, constructor arguments and salt give",
     ),
     ("contracts.MedSync.deployed.transaction", ANOTHER, "MedSync: transaction 0x1234 is not on the chain"),
-    ("contracts.RewardPool.deployed.block", 1, "RewardPool: transaction"),
+    ("contracts.MedSync.deployed.block", 1, "MedSync: transaction"),
+    ("pools.0.address", ANOTHER, "pool 0x1234: MedSync, token, deployer and salt give"),
+    ("pools.0.address", ANOTHER, "pool 0x1234: MedSync did not deploy it"),
+    ("pools.0.salt", ANOTHER, "pool POOL: MedSync, token, deployer and salt give"),
+    ("request.deployer", ANOTHER, "pool POOL: MedSync, token, deployer and salt give"),
+    ("pools.0.symbol", "USDC", "pool POOL: the token calls itself 'STRK', recorded is 'USDC'"),
+    ("pools.0.created.transaction", ANOTHER, "pool POOL: transaction 0x1234 is not on the chain"),
     ("classes.MedSync.class_hash", ANOTHER, "class MedSync: 0x1234 is not declared"),
     ("classes.MedSync.compiled_class_hash", ANOTHER, "class MedSync: compiles to"),
     ("classes.MedSync.artifacts", {"MedSync.sierra.json": "0" * 64}, "class MedSync: the artifacts are not"),
     ("classes.RewardPool.declared.transaction", ANOTHER, "class RewardPool: transaction 0x1234 is not"),
     ("wiring.admin", ANOTHER, "admin() is 0x5acce5504, recorded is 0x1234"),
-    ("wiring.token", ANOTHER, "token() is"),
-    ("wiring.log", ANOTHER, "log() is"),
+    ("wiring.edition", "MedSync/1", "edition() is MedSync/2, recorded is MedSync/1"),
+    ("wiring.pool_class_hash", ANOTHER, "pool_class_hash() is"),
+    ("wiring.successor", ANOTHER, "successor() is 0x0, recorded is 0x1234"),
 ]
 
 
@@ -138,7 +146,8 @@ async def test_check_finds_planted_differences(finished: Finished) -> None:
         _plant(document, place, value)
         record = Record.model_validate_json(json.dumps(document))
         found = await deployer.check(finished.connection.client, record)
-        assert any(line.startswith(finding) for line in found), (place, found)
+        expected = finding.replace("POOL", hex(finished.record.reward_pool))
+        assert any(line.startswith(expected) for line in found), (place, found)
 
 
 @pytest.mark.parametrize("token", [0x1234567, "MedSync", "account"])
@@ -146,11 +155,12 @@ async def test_what_is_no_token_is_refused_before_anything_is_sent(
     finished: Finished, tmp_path: Path, token: int | str
 ) -> None:
     """A reward pool never changes its token: one that is none would never take a deposit."""
-    address = {"MedSync": finished.record.medsync, "account": finished.account.address}.get(token, token)
+    contracts = {"MedSync": finished.record.medsync, "account": finished.account.address}
+    address = contracts[token] if isinstance(token, str) else token
     nonce = await finished.account.get_nonce()
     for attempt in (
-        deploy(finished.account, tmp_path / "devnet.json", salt=8, token=address),
-        deployer.plan(finished.account, _request(finished.account).model_copy(update={"token": address})),
+        deploy(finished.account, tmp_path / "devnet.json", salt=8, tokens=[STRK_TOKEN, address]),
+        deployer.plan(finished.account, _request(finished.account).model_copy(update={"tokens": (address,)})),
     ):
         with pytest.raises(NotAToken, match=f"{address:#x}"):
             await attempt
@@ -167,28 +177,30 @@ async def test_check_finds_a_token_that_is_none(
         return Token(address, "", "", 0)
 
     monkeypatch.setattr(deployer, "read_token", believe)
-    record = await deploy(finished.account, tmp_path / "devnet.json", salt=8, token=finished.account.address)
+    path = tmp_path / "devnet.json"
+    record = await deploy(finished.account, path, salt=8, tokens=[finished.account.address])
     monkeypatch.undo()
 
     (finding,) = await deployer.check(finished.connection.client, record)
-    assert finding.startswith("token: The contract at")
+    assert finding.startswith(f"pool {record.reward_pool:#x}: token: The contract at")
     assert "is not an ERC-20" in finding
 
 
 async def test_false_record_is_not_taken_for_finished(finished: Finished, tmp_path: Path) -> None:
     path = tmp_path / "devnet.json"
     document = json.loads(finished.record.to_json())
-    _plant(document, "wiring.log", ANOTHER)
+    _plant(document, "wiring.pool_class_hash", ANOTHER)
     path.write_text(json.dumps(document))
     with pytest.raises(VerificationError, match="is not what is on the chain"):
         await deploy(finished.account, path, admin=SUCCESSOR, salt=SALT)
 
 
 def _plant(document: dict[str, Any], place: str, value: object) -> None:
-    *parents, last = place.split(".")
+    inner: Any = document
+    *parents, last = [int(name) if name.isdigit() else name for name in place.split(".")]
     for name in parents:
-        document = document[name]
-    document[last] = value
+        inner = inner[name]
+    inner[last] = value
 
 
 @pytest.mark.parametrize(
@@ -198,8 +210,12 @@ def _plant(document: dict[str, Any], place: str, value: object) -> None:
         ("wiring", None, "a complete deployment names"),
         ("finished_at", None, "a complete deployment names"),
         ("contracts", {}, "a complete deployment names"),
+        ("pools", [], "a complete deployment names"),
+        ("request.tokens", ["0x5"], "a complete deployment names"),
+        ("request.tokens", ["0x5", "0x5"], "a token is named twice"),
         ("pending", {"step": "deploy MedSync", "transaction": "0x1"}, "a complete deployment names"),
-        ("schema", "medsync.deployment/2", "version 2; this program reads version 1"),
+        ("schema", "medsync.deployment/1", "version 1; this program reads version 2"),
+        ("schema", "medsync.deployment/3", "version 3; this program reads version 2"),
         ("schema", "medsync.deployment/x", "schema"),
         ("surplus", 1, "surplus"),
         ("request.admin", "five", "request.admin"),

@@ -20,13 +20,13 @@ from medsync.protocol.events import RewardDeposited, RewardWithdrawn
 from medsync.protocol.types import AccessRequest, CampaignTerms, ConsentTerms
 from medsync.protocol.vocabulary import Category, Purpose
 from medsync.starknet import network
-from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.starknet.network import Connection, connect
 from medsync.starknet.transactions import Account, TransactionResult, UnknownOutcome
 from tests.faults.proxy import SECRET, Planned, Proxy
 from tests.harness.chain import Call
-from tests.harness.world import World
+from tests.harness.clients import accounts_of
+from tests.harness.world import World, id_of
 
 T = TypeVar("T")
 
@@ -37,8 +37,11 @@ IMPATIENT: Final = 0.3
 WITHIN: Final = 1.0
 WITHIN_REASON: Final = 60.0
 
-#: What one deposit is, and one withdrawal.
+#: What one withdrawal is. A deposit is for one use.
 AMOUNT: Final = 10
+
+#: What a use of the world's campaign costs.
+RATE: Final = 1_000
 
 #: Events in a page, few enough that there are several pages.
 LOG_PAGE: Final = 2
@@ -69,18 +72,19 @@ class Scene:
         scene = cls(world, proxy, past, through)
         impatience = aiohttp.ClientTimeout(total=IMPATIENT)
         scene._impatient = await stack.enter_async_context(aiohttp.ClientSession(timeout=impatience))
-        scene._accounts = {one.address: one for one in await predeployed_accounts(past)}
+        scene._accounts = accounts_of(world.chain, past)
         scene.history_begins = await past.client.get_block_number()
         # Later than any block so far: devnet may have dated one a second after its time.
         world.wait(60)
         campaign = world.campaign()
-        world.fund(campaign, 10**6)
-        mint = Call(world.token.address, "mint", [world.funder, 10**6, 0])
+        world.fund(campaign, 1_000 * RATE)
+        mint = Call(world.token.address, "mint", [world.funder, 1_000 * RATE, 0])
         assert world.execute(world.funder, mint).error is None
         world.give()
         world.send(world.patient, "add_consent", grantee=world.funder, terms=world.terms(reward=campaign))
         for _ in range(5):
-            world.ask(world.funder, campaign=campaign)
+            world.ask(world.funder, campaign=id_of(campaign))
+        world.send(world.relayer, "settle", patient=world.patient, grantee=world.funder, terms=campaign)
         for record in range(7):
             world.ask(patient=world.neighbour, record=record)
         scene.history_ends = await past.client.get_block_number()
@@ -147,12 +151,12 @@ class Change:
 async def _deposit(scene: Scene, account: Account) -> TransactionResult[Any]:
     pool = RewardPoolClient(scene.world.pool.address, account)
     token = Erc20Client(await pool.token(), account)
-    both = token.approve(pool.address, AMOUNT), pool.deposit(scene.campaign, AMOUNT)
+    both = token.approve(pool.address, RATE), pool.deposit(scene.campaign, RATE)
     return await account.send(*both, within=scene.within)
 
 
 async def _deposits(scene: Scene) -> int:
-    return (await scene.pool.lifetime_deposits()) // AMOUNT
+    return (await scene.pool.campaign(scene.campaign)).granted
 
 
 async def _withdraw(scene: Scene, account: Account) -> TransactionResult[Any]:
@@ -171,11 +175,12 @@ async def _consent(scene: Scene, account: Account) -> TransactionResult[Any]:
 
 
 async def _consents(scene: Scene) -> int:
-    return (await scene.medsync.consent(scene.world.patient, scene.world.partner, Purpose.HRESCH)).version
+    world = scene.world
+    return (await scene.medsync.consent(world.patient, world.partner, Purpose.HRESCH, 0)).version
 
 
 async def _request(scene: Scene, account: Account) -> TransactionResult[Any]:
-    wanted = AccessRequest(scene.world.patient, Purpose.HRESCH, Category.OBSERVATION, 0x2EC)
+    wanted = AccessRequest(scene.world.patient, Purpose.HRESCH, 0, Category.OBSERVATION, 0x2EC, 0)
     medsync = MedSyncClient(scene.world.medsync.address, account)
     return await account.send(medsync.request_access(wanted), within=scene.within)
 
@@ -185,14 +190,16 @@ async def _requests(scene: Scene) -> int:
 
 
 def _emitted(
-    kind: type[RewardDeposited] | type[RewardWithdrawn],
+    kind: type[RewardDeposited] | type[RewardWithdrawn], amount: int
 ) -> Callable[[TransactionResult[Any], int], bool]:
-    return lambda result, _: [one.amount for one in result.events if isinstance(one, kind)] == [AMOUNT]
+    return lambda result, _: [event.amount for event in result.events if isinstance(event, kind)] == [amount]
 
 
 CHANGES: Final = (
-    Change("deposit", _deposit, lambda world: world.funder, _deposits, _emitted(RewardDeposited)),
-    Change("withdraw", _withdraw, lambda world: world.patient, _withdrawals, _emitted(RewardWithdrawn)),
+    Change("deposit", _deposit, lambda world: world.funder, _deposits, _emitted(RewardDeposited, RATE)),
+    Change(
+        "withdraw", _withdraw, lambda world: world.patient, _withdrawals, _emitted(RewardWithdrawn, AMOUNT)
+    ),
     Change(
         "add_consent",
         _consent,

@@ -24,15 +24,17 @@ from medsync.cli.app import run as run_here
 from medsync.deployment.record import read
 from medsync.errors import ExitCode
 from medsync.log.exports import json as json_export
+from medsync.log.fetch import fetch_heads
 from medsync.protocol.vocabulary import Purpose
-from medsync.starknet.clients import MedSyncClient, RewardPoolClient
+from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
 from tests.faults.books import PLACES, RecordProperty, reaching
 from tests.faults.proxy import FAULTS, INTERRUPTIONS, SECRET, SUBMISSIONS, Planned
 from tests.faults.scene import Scene
 from tests.harness.words import DAY
 
-#: What deposits and withdrawals are of.
+#: What a withdrawal is of, and what one use costs, which is what a deposit is of.
 AMOUNT: Final = 10
+RATE: Final = 1_000_000
 
 #: Faults that a command can meet, less those that only a past or much time bring about.
 HERE: Final = [name for name in FAULTS if name not in ("stale", "silence after")]
@@ -69,13 +71,14 @@ class Desk:
         self.window = f"--starts {scene.world.now} --expires {scene.world.now + 9 * DAY}"
         scene.mend()
         (folder / "profile.json").write_text("{}")
-        self.succeeds(self.researcher, "deploy --salt 0xDE5C")
+        self.succeeds(scene.world.admin, "deploy --salt 0xDE5C")
         # Only now there is a deployment to read.
         record = read(folder / "devnet.json")
         self.medsync = MedSyncClient(record.medsync, scene.past.client)
         self.pool = RewardPoolClient(record.reward_pool, scene.past.client)
-        self.succeeds(self.researcher, "entity register me --role researcher --profile profile.json")
-        campaign = "--terms paid.json --purpose HRESCH --rate 1000000 --expires +9d"
+        register = "entity register RESEARCHER --role researcher --profile profile.json"
+        self.succeeds(scene.world.admin, register)
+        campaign = f"--terms paid.json --purpose HRESCH --rate {RATE} --expires +9d"
         self.succeeds(self.researcher, f"pool fund {campaign} --amount 1000000000 --unit smallest")
         consent = "--purpose HRESCH --categories LABORATORY WINDOW --reward paid.json"
         self.succeeds(self.patient, f"consent add RESEARCHER {consent}")
@@ -125,7 +128,10 @@ def _run_apart(main: Any) -> Any:
 
 
 async def _deposits(desk: Desk) -> int:
-    return await desk.pool.lifetime_deposits() // AMOUNT
+    """What the pool ever got: what it holds, and what was drawn."""
+    token = Erc20Client(await desk.pool.token(), desk.pool.client)
+    drawn = await desk.pool.withdrawn(desk.patient)
+    return (await token.balance_of(desk.pool.address) + drawn) // RATE
 
 
 async def _withdrawals(desk: Desk) -> int:
@@ -133,7 +139,7 @@ async def _withdrawals(desk: Desk) -> int:
 
 
 async def _consents(desk: Desk) -> int:
-    return (await desk.medsync.consent(desk.patient, desk.researcher, Purpose.TREAT)).version
+    return (await desk.medsync.consent(desk.patient, desk.researcher, Purpose.TREAT, 0)).version
 
 
 async def _requests(desk: Desk) -> int:
@@ -144,7 +150,7 @@ async def _requests(desk: Desk) -> int:
 COMMANDS: Final[dict[str, tuple[Callable[[Desk], int], str, Callable[[Desk], Coroutine[Any, Any, int]]]]] = {
     "pool fund": (
         lambda desk: desk.researcher,
-        f"pool fund --terms paid.json --amount {AMOUNT} --unit smallest",
+        f"pool fund --terms paid.json --amount {RATE} --unit smallest",
         _deposits,
     ),
     "pool withdraw": (
@@ -183,6 +189,9 @@ def meets(desk: Desk, sender: int, line: str, plan: Planned) -> Done:
 def happens_once(desk: Desk, name: str, plan: Planned) -> str:
     """Give a command; if it fails, give it again. What was sent by then, it must have said."""
     who, line, count = COMMANDS[name]
+    if name == "pool withdraw":
+        # The patient has something to be settled with it.
+        desk.succeeds(desk.researcher, REQUEST)
     before = desk.runner.run(count(desk))
     done = meets(desk, who(desk), line, plan)
     outcome = "right answer"
@@ -232,7 +241,7 @@ def test_an_export_is_whole_or_not_there(desk: Desk, record_property: RecordProp
         desk.succeeds(desk.patient, f"{EXPORT} first.json")
         seen = list(desk.scene.proxy.seen)
         there = set(desk.folder.iterdir())
-        head = desk.runner.run(desk.medsync.log_head(desk.patient))
+        heads = desk.runner.run(fetch_heads(desk.medsync.client, desk.medsync.address, desk.patient))
         for kind in INTERRUPTIONS:
             for number in reach.elsewhere(seen):
                 done = meets(desk, desk.patient, f"{EXPORT} log.json", Planned(kind, skip=number))
@@ -240,7 +249,7 @@ def test_an_export_is_whole_or_not_there(desk: Desk, record_property: RecordProp
                 assert set(desk.folder.iterdir()) == there
                 desk.succeeds(desk.patient, f"{EXPORT} log.json")
                 file = desk.folder / "log.json"
-                assert json_export.verify_export(file.read_text(), head).anchored
+                assert json_export.verify_export(file.read_text(), heads).anchored
                 file.unlink()
                 reach.add("access export", kind, "130, no file, then whole")
 

@@ -12,6 +12,7 @@ from medsync.deployment.devnet import Devnet
 from medsync.deployment.record import Record
 from medsync.errors import MedSyncError, NetworkError
 from medsync.log.fetch import fetch_log
+from medsync.starknet.clients import MedSyncClient
 from medsync.starknet.network import connect
 from medsync.starknet.transactions import Account, UnknownOutcome
 from tests.deploy.support import STEPS, deploy, files, read
@@ -60,6 +61,8 @@ def deploys_once(
     for contract in record.contracts.values():
         there = runner.run(scene.past.client.get_class_hash_at(contract.address, block_number="latest"))
         assert there == contract.class_hash
+    medsync = MedSyncClient(record.medsync, scene.past.client)
+    assert [runner.run(medsync.is_pool(pool.address)) for pool in record.pools] == [True]
     assert runner.run(_nonce(scene, account)) == before + SENT, troubles
     path.unlink()
     return troubles
@@ -143,7 +146,8 @@ def test_a_restarted_node_is_noticed(
             await fetch_log(scene.through.client, half.contracts["MedSync"].address, scene.world.patient)
         record = await begins_anew()
         assert record == read(path)
-        assert list(record.contracts) == ["MedSync", "RewardPool"]
+        assert list(record.contracts) == ["MedSync"]
+        assert len(record.pools) == 1
         async with connect(url=url) as past:
             assert await deployer.check(past.client, record) == []
             assert await past.client.get_contract_nonce(account.address) == len(STEPS)

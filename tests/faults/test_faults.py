@@ -113,7 +113,7 @@ def test_a_stale_node_shows_the_log_as_it_was(
         scene.plan(Planned("stale", STALE, times=1_000))
         shown = runner.run(LOG.run(scene, scene.through))
         assert shown == was
-        assert shown.block_number < scene.world.chain.node.call("starknet_blockNumber")
+        assert shown.block.number < scene.world.chain.node.call("starknet_blockNumber")
         reach.add(LOG.name, "stale", "right as of an earlier block")
         outcome = runner.run(reads_right(scene, LOG, Planned("stale", ("starknet_getBlockWithTxHashes",))))
         assert outcome != RIGHT

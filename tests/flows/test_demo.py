@@ -27,14 +27,16 @@ async def test_the_whole_story_holds(devnet: Devnet) -> None:
         "NO_CONSENT / NEVER_GIVEN",
         "DENY / CATEGORY_NOT_COVERED",
         "DENY / CAMPAIGN_MISMATCH",
-        "DENY / ALLOWANCE_EXCEEDED",
-        "DENY / USES_EXHAUSTED",
+        "DENY / PURPOSE_REFUSED",
         "DENY / REWARD_UNFUNDED",
+        "DENY / USES_EXHAUSTED",
         "DENY / EXPIRED",
-        "DENY / ENTITY_SUSPENDED",
-        "EMERGENCY / BREAK_GLASS",
-        "DENY / EMERGENCY_OPT_OUT",
+        "DENY / ALL_REVOKED",
         "DENY / WITHDRAWN",
+        "DENY / HOSPITAL_TOO_NEW",
+        "EMERGENCY / BREAK_GLASS",
+        "DENY / EMERGENCY_REFUSED",
+        "DENY / NOT_HOSPITAL",
     }
     assert narrator.checks > len(narrator.costs)
     assert devnet.latest_time() == before, "a devnet that is only visited is left as it was"
@@ -43,5 +45,5 @@ async def test_the_whole_story_holds(devnet: Devnet) -> None:
 async def test_a_false_statement_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: the hospital's share differs from the one the demo states."""
     monkeypatch.setattr(story, "CUSTODIAN_BPS", story.CUSTODIAN_BPS + 1)
-    with pytest.raises(VerificationError, match=r"the first patient has a credit of 3 STRK"):
+    with pytest.raises(VerificationError, match=r"the campaign owes the first patient 3 STRK"):
         await story.play(Console(quiet=True))

@@ -104,7 +104,9 @@ def test_the_readme_works_from_its_first_line_to_its_last(
         answers[" ".join(line.split()[1:3])] = shell.run(line)
     assert json.loads((checkout / "deployments/devnet.json").read_text())["status"] == "complete"
     assert answers["access request"]["decision"] == "PERMIT"
-    assert answers["access verify"]["complete"] is True
+    assert answers["pool withdraw"]["withdrawn"] == str(5 * 10**17)
+    assert [one["state"] for one in answers["consent list"]["consents"]] == ["GRANTED"]
+    assert answers["access verify"]["proven"] == ["included", "append-only"]
 
     (program,), (expected,) = blocks(README, "python"), blocks(README, "text")
     assert python(program) == expected
@@ -126,7 +128,7 @@ def test_the_guides_python_example_runs_twice(checkout: Path) -> None:
         assert cli.run(["deploy"]) == ExitCode.OK
     (program,), (expected,) = blocks(GUIDE, "python"), blocks(GUIDE, "text")
     assert re.sub(r"block \d+", "block 7", python(program)) == expected
-    assert "4 entries, complete" in python(program)
+    assert "consents: 2, accesses: 4, complete" in python(program)
 
 
 def test_the_guides_scarb_manifest_is_a_package_like_ours() -> None:
@@ -144,7 +146,9 @@ def test_cairo_example_asks_in_its_own_name(devnet: Devnet) -> None:
 
     with devnet.restored(), closing(Node(devnet.url)) as node:
         world = World(Chain(node))
-        study = world.deploy("Study", world.medsync.address, world.researcher, package=build.MOCKS)
+        named, unpaid = 0x57D1, 0
+        setting = world.medsync.address, world.researcher, named, unpaid
+        study = world.deploy("Study", *setting, package=build.MOCKS)
         world.send(
             world.admin, "register_entity", address=study.address, role="Researcher", profile_commitment=1
         )
@@ -154,7 +158,7 @@ def test_cairo_example_asks_in_its_own_name(devnet: Devnet) -> None:
 
         # Nobody consented: the refusal is an answer, and stays in the log.
         assert ask() == (False, 1)
-        world.send(world.patient, "add_consent", grantee=study.address, terms=world.terms())
+        world.send(world.patient, "add_consent", grantee=study.address, terms=world.terms(study=named))
         receipt = world.send(world.researcher, "ask", study, patient=world.patient, record=0xEC04D)
         assert receipt.result == (True, 2)
         (logged,) = receipt.events

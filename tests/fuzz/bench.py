@@ -26,26 +26,37 @@ from unittest.mock import patch
 
 import typer
 from eth_keyfile.keyfile import create_keyfile_json
+from starknet_py.net.client_models import Call
 
 from medsync import artifacts
 from medsync.cli import app, campaigns
 from medsync.cli.commands import watch
 from medsync.deployment import deployer, record
 from medsync.deployment.record import MEDSYNC, PRIVATE_ANCHOR, REWARD_POOL, Record, Request
-from medsync.log.completeness import entry_digests
-from medsync.log.exports import PatientExport, csv, fhir
+from medsync.log.exports import csv, fhir
 from medsync.log.exports import json as json_export
 from medsync.log.exports.receipt import consent_receipt
+from medsync.log.histories import BlockHeader, History, PatientHistory
 from medsync.private.home import Home
 from medsync.private.keys.keyfiles import write_key
 from medsync.private.records.tickets import LONGEST_LIFE
+from medsync.protocol.chains import Chain, ChainEvent, entry_digests
 from medsync.protocol.commitments import Domain, Opening, commitment
+from medsync.protocol.events import (
+    CampaignCloseAnnounced,
+    CampaignOpened,
+    ConsentAdded,
+    ConsentRequested,
+    EmergencyJustified,
+    PoolCreated,
+)
 from medsync.protocol.felt import decode_short_string
 from medsync.protocol.hashing import starknet_keccak
-from medsync.protocol.types import AnchorNode, LogHead
+from medsync.protocol.types import AnchorNode, Head
 from medsync.starknet import account_files, accounts
 from medsync.starknet.account_files import OPEN_ZEPPELIN_CLASS, Blueprint
 from medsync.starknet.network import STRK_TOKEN
+from medsync.starknet.outside import sign_calls
 from medsync.starknet.signer import StarkSigner, public_key_of
 from medsync.starknet.signing import sign_consent, sign_revocation
 from medsync.starknet.transactions import Account
@@ -53,7 +64,7 @@ from medsync.storage.passphrase import ACCOUNT_PASSPHRASE_VARIABLE, PASSPHRASE_V
 from scripts import build, repository
 from tests.fuzz import institutions
 from tests.fuzz.institutions import Institutions
-from tests.fuzz.node import NOW, StubNode, Twist, World, anchored, registered
+from tests.fuzz.node import BLOCK_HASHES, EDITION, LATEST, NOW, StubNode, Twist, World, anchored
 from tests.harness.histories import (
     CHAIN,
     CONSENT_TERMS,
@@ -62,8 +73,13 @@ from tests.harness.histories import (
     ENTRIES,
     PATIENT,
     POOL,
+    REGISTRY,
     RESEARCHER,
+    STUDY,
+    SUCCESSOR,
     TERMS,
+    at,
+    place,
 )
 
 #: Seconds a command gets. None here needs more than a few: who needs so many hangs.
@@ -91,9 +107,24 @@ TERMS_FILE: Final = "terms.json"
 KEYSTORE: Final = "keystore.json"
 ACCOUNT: Final = "account.json"
 CONSENT_FILE: Final = "signed-consent.json"
+#: Signed by the account that runs the commands.
+OWN_CONSENT_FILE: Final = "own-consent.json"
 REVOCATION_FILE: Final = "signed-revocation.json"
+ACTS_FILE: Final = "signed-acts.json"
 BATCH: Final = "batch.json"
-EXPORTS: Final = {"json": "log.json", "csv": "log.csv", "fhir": "log.fhir", "receipt": "log.receipt"}
+TABLE: Final = "batch.csv"
+STUDY_FILE: Final = "study.opening.json"
+STATEMENT: Final = "why.opening.json"
+EXPORTS: Final = {
+    "json": "log.json",
+    "csv": "log.csv",
+    "fhir": "log.fhir",
+    "receipt": "log.receipt",
+    "consents": "consents.csv",
+    "registry": "registry.csv",
+}
+#: What a batch asks for.
+QUERY: Final = ("--purpose=HRESCH", "--categories=LABORATORY", f"--study={STUDY:#x}")
 RECORD: Final = "../checkout/deployments/devnet.json"
 
 #: Where runs log to, relative to the bench's folder.
@@ -133,11 +164,11 @@ class Bench:
         _make_checkout(folder / "checkout")
         with patch.object(artifacts, "FOLDER", self._artifacts):
             _forget_artifacts()
-            self.world, made = asyncio.run(_make_world(self.work))
+            self.world, made, history = asyncio.run(_make_world(self.work))
             self._issue, self._issued = made.issue, time.monotonic()
             self._record = _record(self.world)
             record.write(self.work / RECORD, self._record)
-            self.secrets = _make_samples(self.work, self.world, made.secrets)
+            self.secrets = _make_samples(self.work, self.world, history, made.secrets)
         self.node = StubNode(self.world)
 
     def __enter__(self) -> Self:
@@ -334,10 +365,13 @@ def _forget_artifacts() -> None:
 def _make_checkout(target: Path) -> None:
     """A checkout with the true sources and interfaces, but programs so small that hashing them is quick."""
     source = repository.root()
-    for name in ("Scarb.toml", "Scarb.lock", "contracts/Scarb.toml", "tests/mocks/Scarb.toml"):
+    for name in (
+        *("Scarb.toml", "Scarb.lock", "contracts/Scarb.toml", "contracts/interfaces/Scarb.toml"),
+        "tests/mocks/Scarb.toml",
+    ):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / name, target / name)
-    for name in ("contracts/src", "tests/mocks/src"):
+    for name in ("contracts/src", "contracts/interfaces/src", "tests/mocks/src"):
         shutil.copytree(source / name, target / name)
     small = {
         kind: json.loads((source / build.MOCKS.artifacts / f"Study.{kind}.json").read_bytes())
@@ -356,14 +390,19 @@ def _make_checkout(target: Path) -> None:
                 (target / package.artifacts / name).write_bytes(content)
 
 
-async def _make_world(work: Path) -> tuple[World, Institutions]:
-    """The chain, with MedSync, its pool, the patient's history, and the anchor of the institutions."""
+async def _make_world(work: Path) -> tuple[World, Institutions, PatientHistory]:
+    """The chain, with MedSync, its pool, the patient's histories, and the anchor of the institutions."""
     keys = {0xDE70 + number: DEVNET_KEY + number for number in range(3)}
     account = next(iter(keys))
     medsync = _deployed(_request(account))[0].address
     nodes = await institutions.make_homes(work, medsync)
     medsync_step, pool, anchor = _deployed(_request(account, nodes))
-    log = LogHead(len(ENTRIES), entry_digests(CHAIN, medsync, ENTRIES)[-1])
+    why = _statement()
+    entries = tuple(
+        replace(one, statement=why.commitment) if isinstance(one, EmergencyJustified) else one
+        for one in ENTRIES
+    )
+    log = _head(medsync, entries)
     signer = StarkSigner(DEVNET_KEY, CHAIN)
     kept = await institutions.keep_records(work, medsync, anchor.address, signer, log)
     classes = {}
@@ -385,7 +424,23 @@ async def _make_world(work: Path) -> tuple[World, Institutions]:
     classes[OPEN_ZEPPELIN_CLASS] = small
     contracts[STRK_TOKEN] = TOKEN_CLASS
     contracts |= dict.fromkeys(keys, OPEN_ZEPPELIN_CLASS)
-    entries = (*ENTRIES, kept.entry)
+    entries = (*entries, kept.entry)
+    asked = ConsentRequested(
+        PATIENT,
+        RESEARCHER,
+        CONSENT_TERMS.purpose,
+        open_until=NOW + 2 * DAY,
+        study=STUDY,
+        categories=CONSENT_TERMS.categories,
+        starts_at=CONSENT_TERMS.starts_at,
+        expires_at=CONSENT_TERMS.expires_at,
+        max_uses=0,
+        scoped=False,
+        reward=None,
+        terms_commitment=0,
+        location=place(16),
+    )
+    made = PoolCreated(pool.address, STRK_TOKEN, creator=account, salt=0, location=place(-239))
     world = World(
         medsync=medsync,
         reward_pool=pool.address,
@@ -394,21 +449,74 @@ async def _make_world(work: Path) -> tuple[World, Institutions]:
         classes=classes,
         contracts=contracts,
         events={
-            medsync: [registered(), *CONSENTS, *entries],
+            medsync: [*REGISTRY, made, *DECISIONS, asked, *entries],
+            pool.address: [
+                CampaignOpened(TERMS.id, TERMS.funder, TERMS.purpose, TERMS, location=place(-1)),
+                CampaignCloseAnnounced(TERMS.id, NOW + DAY, location=place(17)),
+            ],
             anchor.address: anchored(nodes, kept.anchored),
         },
-        entries=entries,
-        head=kept.head,
+        consents=_head(medsync, DECISIONS),
+        accesses=kept.head,
+        registry=_head(medsync, REGISTRY),
+        pool_class=pool.artifact.class_hash,
         anchor=anchor.address,
         nodes=nodes,
         anchored=kept.anchored,
     )
-    return world, kept
+    return world, kept, _history(world, entries)
+
+
+_FIRST: Final = CONSENTS[0]
+assert isinstance(_FIRST, ConsentAdded)
+
+#: What the patient decided: after revoking everything, to consent to the study once more.
+DECISIONS: Final = (
+    *CONSENTS,
+    replace(
+        _FIRST,
+        seq=len(CONSENTS) + 1,
+        nonce=0,
+        version=4,
+        generation=4,
+        categories=CONSENT_TERMS.categories,
+        scoped=False,
+        campaign=0,
+        **at(14),
+    ),
+)
+
+
+def _statement() -> Opening:
+    """What opens the statement that the log names."""
+    value = b"unconscious on arrival"
+    salt = SALT ^ 1
+    committed = commitment(Domain.JUSTIFICATION, value, salt)
+    return Opening(domain=Domain.JUSTIFICATION, commitment=committed, value=value, salt=salt)
+
+
+def _head(contract: int, entries: Sequence[ChainEvent]) -> Head:
+    return Head(len(entries), entry_digests(CHAIN, contract, entries)[-1])
+
+
+def _history(world: World, entries: Sequence[ChainEvent]) -> PatientHistory:
+    """The histories that are on the chain, as of its newest block."""
+    block = BlockHeader(LATEST, BLOCK_HASHES + LATEST, NOW)
+
+    def one(chain: Chain, entries: Sequence[ChainEvent], head: Head) -> History[Any]:
+        subject = 0 if chain is Chain.REGISTRY else PATIENT
+        return History(CHAIN, world.medsync, chain, subject, tuple(entries), head, block)
+
+    return PatientHistory(
+        consents=one(Chain.CONSENTS, DECISIONS, world.consents),
+        accesses=one(Chain.ACCESSES, entries, world.accesses),
+        registry=one(Chain.REGISTRY, REGISTRY, world.registry),
+    )
 
 
 def _deployed(request: Request) -> list[deployer.Step]:
     """The steps that put the contracts on the chain."""
-    return [step for step in deployer.steps(request) if step.action == "deploy"]
+    return [step for step in deployer.steps(request) if step.action != "declare"]
 
 
 def _request(account: int, nodes: Sequence[AnchorNode] = ()) -> Request:
@@ -420,27 +528,32 @@ def _request(account: int, nodes: Sequence[AnchorNode] = ()) -> Request:
         if nodes
         else None
     )
-    return Request(deployer=account, admin=account, token=STRK_TOKEN, salt=0, anchor=quorum)
+    return Request(deployer=account, admin=account, tokens=(STRK_TOKEN,), salt=0, anchor=quorum)
 
 
 def _record(world: World) -> Record:
     """The record of the deployment that is on the chain."""
     request = _request(world.deployer, world.nodes)
     began = datetime.fromtimestamp(NOW - DAY, UTC)
-    classes, contracts = {}, {}
+    classes, contracts, pools = {}, {}, []
     for step in _deployed(request):
-        sent = record.IncludedTransaction(transaction=0x5E47, block=9)
+        sent = record.IncludedTransaction(transaction=0x5E47, block=LATEST)
         classes[step.contract] = record.DeclaredClass(
             class_hash=step.artifact.class_hash,
             compiled_class_hash=step.artifact.compiled_class_hash,
             artifacts=deployer._digests(step.contract),
             declared=None,
         )
+        if step.contract == REWARD_POOL:
+            pools.append(
+                record.Pool(address=step.address, token=STRK_TOKEN, symbol="STRK", salt=0, created=sent)
+            )
+            continue
         contracts[step.contract] = record.DeployedContract(
             address=step.address,
             class_hash=step.artifact.class_hash,
             constructor=dict(step.constructor),
-            deployed=sent if step.contract == REWARD_POOL else None,
+            deployed=None,
         )
     return Record(
         status="complete",
@@ -452,11 +565,17 @@ def _record(world: World) -> Record:
         finished_at=began,
         classes=classes,
         contracts=contracts,
-        wiring=record.Wiring(admin=world.deployer, token=STRK_TOKEN, log=world.medsync),
+        pools=tuple(pools),
+        wiring=record.Wiring(
+            admin=world.deployer,
+            edition=EDITION,
+            pool_class_hash=world.pool_class,
+            successor=SUCCESSOR,
+        ),
     )
 
 
-def _make_samples(work: Path, world: World, hidden: Sequence[str]) -> Secrets:
+def _make_samples(work: Path, world: World, history: PatientHistory, hidden: Sequence[str]) -> Secrets:
     """A valid file of every kind a command reads, but the institutions'; return what must never be seen.
 
     `hidden` is what must not of the institutions.
@@ -481,19 +600,38 @@ def _make_samples(work: Path, world: World, hidden: Sequence[str]) -> Secrets:
     ends: dict[str, Any] = {
         "contract": world.medsync,
         "grantee": RESEARCHER,
-        "nonce": 4,
+        "generation": 4,
         "deadline": NOW + DAY,
     }
-    terms = replace(CONSENT_TERMS, reward=TERMS)
-    put(CONSENT_FILE, sign_consent(signer, PATIENT, terms=terms, version=2, **ends).to_json())
-    put(REVOCATION_FILE, sign_revocation(signer, PATIENT, purpose=terms.purpose, **ends).to_json())
-    asked = {"patient": hex(PATIENT), "purpose": "HRESCH", "categories": ["LABORATORY"]}
-    put(BATCH, [asked | {"record": REPORT, "campaign": TERMS_FILE}, asked | {"record": "0x7"}])
-    export = PatientExport(CHAIN, world.medsync, PATIENT, world.head, world.entries, CONSENTS)
-    put(EXPORTS["json"], json_export.dumps(export))
-    (work / EXPORTS["csv"]).write_bytes(csv.dumps_log(world.entries).encode())
-    put(EXPORTS["fhir"], fhir.dumps(export, NOW))
-    put(EXPORTS["receipt"], [consent_receipt(export, RESEARCHER, terms.purpose)])
+    terms = replace(CONSENT_TERMS, study=STUDY, reward=TERMS)
+    consent = sign_consent(signer, PATIENT, terms=terms, version=5, counter=1, **ends)
+    put(CONSENT_FILE, consent.to_json())
+    own = sign_consent(signer, world.deployer, terms=terms, version=2, counter=1, **ends)
+    put(OWN_CONSENT_FILE, own.to_json())
+    put(
+        REVOCATION_FILE,
+        sign_revocation(signer, PATIENT, purpose=terms.purpose, study=STUDY, **ends).to_json(),
+    )
+    panic = Call(world.medsync, starknet_keccak("revoke_all"), [1])
+    acts = sign_calls(
+        signer, PATIENT, [panic], contract=world.medsync, generation=4, execute_before=NOW + 300
+    )
+    put(ACTS_FILE, acts.to_json())
+    study = Opening.of_json(Domain.STUDY, {"protocol": "asthma", "approval": "17", "contact": "office"})
+    put(STUDY_FILE, study.to_json())
+    put(STATEMENT, _statement().to_json())
+    asked = {"patient": hex(PATIENT)}
+    put(BATCH, [asked | {"record": REPORT}, asked | {"record": "0x7"}])
+    put(TABLE, f"patient,record\n{PATIENT:#x},{REPORT}\n{PATIENT:#x},0x7\n")
+    put(EXPORTS["json"], json_export.dumps(history))
+    for name, one in (
+        ("csv", history.accesses),
+        ("consents", history.consents),
+        ("registry", history.registry),
+    ):
+        (work / EXPORTS[name]).write_bytes(csv.dumps(one.chain, one.entries).encode())
+    put(EXPORTS["fhir"], fhir.dumps(history, NOW))
+    put(EXPORTS["receipt"], [consent_receipt(history, RESEARCHER, terms.purpose, STUDY)])
 
     # What can be named as a file, and is none, or none that can be read.
     (work / "folder").mkdir()
@@ -507,6 +645,7 @@ def _make_samples(work: Path, world: World, hidden: Sequence[str]) -> Secrets:
     return Secrets(
         *(hex(key) for key in (*world.keys.values(), OWN_KEY, STORED_KEY, SALT)),
         *(str(key) for key in (*world.keys.values(), OWN_KEY, STORED_KEY, SALT)),
+        hex(SALT ^ 1),
         *(PASSWORD, API_KEY, TEXT, written, crypto["ciphertext"], crypto["mac"]),
         *hidden,
     )

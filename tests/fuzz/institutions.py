@@ -19,7 +19,6 @@ from unittest.mock import patch
 from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.artifacts import BUNDLE as SHIPPED
-from medsync.log.completeness import entry_digest
 from medsync.private.home import Home
 from medsync.private.keys.cards import sign_card
 from medsync.private.keys.keyfiles import write_key
@@ -30,16 +29,17 @@ from medsync.private.records.sealing import open_record
 from medsync.private.records.tickets import SignedTicket
 from medsync.private.records.vault import Note
 from medsync.protocol.anchor import node_identity
+from medsync.protocol.chains import entry_digest
 from medsync.protocol.commitments import canonical_json
 from medsync.protocol.events import LogEntry
-from medsync.protocol.types import AnchorHead, AnchorNode, LogHead
+from medsync.protocol.types import AnchorHead, AnchorNode, Head
 from medsync.protocol.vocabulary import Decision, Reason
 from medsync.starknet.anchor import PrivateAnchorClient
 from medsync.starknet.signer import StarkSigner
 from medsync.starknet.transactions import Account
 from medsync.storage.database import Database
 from tests.fuzz import calimero
-from tests.harness.histories import CHAIN, DAY, PATIENT, RESEARCHER, entry
+from tests.harness.histories import CHAIN, DAY, PATIENT, RESEARCHER, at, entry
 
 #: Folders and files, relative to the folder that commands run in.
 HOSPITAL: Final = "hospital"
@@ -49,6 +49,7 @@ PASSPHRASE_FILE: Final = "passphrase.txt"
 ACCESSOR_KEY: Final = "accessor.json"
 TICKET: Final = "ticket.json"
 CARD: Final = f"{HOSPITAL}/bridge/cards/accessor.card.json"
+OPENINGS: Final = f"{HOSPITAL}/openings"
 REQUEST: Final = f"{HOSPITAL}/bridge/requests/0-2.json"
 ATTESTATION: Final = f"{HOSPITAL}/bridge/attestations/clinic.json"
 PRESENTATION: Final = "presentation.json"
@@ -82,7 +83,7 @@ class Institutions:
 
     #: The log entry that permits the accessor to have the first record, and the log it ends.
     entry: LogEntry
-    head: LogHead
+    head: Head
     #: What the PrivateAnchor has.
     anchored: AnchorHead
     #: Makes the ticket for the first record anew: no ticket is good for as long as all tests may take.
@@ -110,6 +111,7 @@ async def make_homes(work: Path, medsync: int) -> list[AnchorNode]:
         async with home.store() as store:
             identity = node_identity(store.node.kind, store.member)
         nodes.append(AnchorNode(int(home.public(AttestorKey)["stark_key"], 16), identity))
+    (work / OPENINGS).mkdir()
     registered = [{"stark_key": hex(one.stark_key), "identity": hex(one.identity)} for one in nodes]
     for name, ordered in ((NODES, registered), (NEXT_NODES, registered[::-1])):
         (work / name).write_text(json.dumps({"threshold": len(nodes), "nodes": ordered}, indent=2) + "\n")
@@ -127,9 +129,7 @@ def make_real_home(work: Path, port: int) -> None:
     login.chmod(0o600)
 
 
-async def keep_records(
-    work: Path, medsync: int, anchor: int, signer: StarkSigner, log: LogHead
-) -> Institutions:
+async def keep_records(work: Path, medsync: int, anchor: int, signer: StarkSigner, log: Head) -> Institutions:
     """Fill the hospital's folder. `signer` is the researcher's; `log` the patient's before the last entry."""
     home = Home(work / HOSPITAL)
     key = AccessorKey.generate()
@@ -162,6 +162,10 @@ async def keep_records(
             Reason.GRANTED,
             record=first.record.commitment,
             categories=first.categories,
+            version=4,
+            scoped=False,
+            campaign=0,
+            **at(15),
         )
         digest = entry_digest(CHAIN, medsync, log.head, permitted)
         bridge_key, context = bridge.key, store.apps[0].context.id
@@ -192,7 +196,7 @@ async def keep_records(
         hidden += [one.key(kind, PASSPHRASE).reveal() for kind in (CustodianKey, BridgeKey, AttestorKey)]
         hidden.append(bytes.fromhex((work / name / "node" / "node.key").read_text()))
     written = (PASSPHRASE, LABEL, FINDING, *(text for secret in hidden for text in _texts(secret)))
-    return Institutions(permitted, LogHead(permitted.seq, digest), head, issue, written)
+    return Institutions(permitted, Head(permitted.seq, digest), head, issue, written)
 
 
 def _observation() -> dict[str, Any]:

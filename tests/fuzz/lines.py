@@ -13,9 +13,20 @@ import typer
 
 from medsync.cli.app import app
 from medsync.starknet.account_files import OPEN_ZEPPELIN_CLASS
+from medsync.starknet.network import STRK_TOKEN
 from tests.fuzz import calimero, institutions
-from tests.fuzz.bench import ACCOUNT, BATCH, CONSENT_FILE, EXPORTS, REPORT, TERMS_FILE
-from tests.harness.histories import DAY, HOSPITAL, PATIENT, RESEARCHER
+from tests.fuzz.bench import (
+    ACCOUNT,
+    BATCH,
+    CONSENT_FILE,
+    EXPORTS,
+    OWN_CONSENT_FILE,
+    REPORT,
+    STATEMENT,
+    STUDY_FILE,
+    TERMS_FILE,
+)
+from tests.harness.histories import DAY, HOSPITAL, PATIENT, POOL, RESEARCHER, STUDY
 
 #: A valid value for parameters of that name, and for those of one command that differ. An argument that takes
 #: many has spaces between them.
@@ -30,7 +41,9 @@ VALUES: Final[dict[str, str]] = {
     "owner": hex(PATIENT),
     "to": hex(PATIENT),
     "admin": "me",
-    "token": "",
+    "hospital": hex(HOSPITAL),
+    "token": hex(STRK_TOKEN),
+    "pool": hex(POOL),
     "salt": "0x0",
     "port": "5050",
     "role": "hospital",
@@ -43,7 +56,19 @@ VALUES: Final[dict[str, str]] = {
     "max_uses": "3",
     "powers": "give,revoke",
     "record": REPORT,
-    "justification": "0x3",
+    "study": hex(STUDY),
+    "statement": REPORT,
+    "entry": "5",
+    "choice": "named",
+    "protocol": "asthma",
+    "approval": "17",
+    "contact": "office",
+    "open_until": "+7d",
+    "at": "2026-01-01T20:00:00Z",
+    "after": OWN_CONSENT_FILE,
+    "sign": "new.json",
+    "history": "accesses",
+    "uses": "2",
     "terms": REPORT,
     "reward": TERMS_FILE,
     "campaign": TERMS_FILE,
@@ -55,14 +80,19 @@ VALUES: Final[dict[str, str]] = {
     "count": "2",
     "patience": "0.4",
     "websocket": "ws://127.0.0.1:1/",
-    "pool allow.terms": TERMS_FILE,
-    "pool status.terms": TERMS_FILE,
+    "pool allowance add.terms": TERMS_FILE,
+    "pool allowance remove.terms": TERMS_FILE,
+    "pool allowance revoke.terms": TERMS_FILE,
+    "pool settle-custodian.terms": TERMS_FILE,
     "pool close.terms": TERMS_FILE,
     "pool announce-close.terms": TERMS_FILE,
     "pool fund.terms": "new.json",
     "pool fund.rate": "0.5",
     "pool fund.custodian_bps": "100",
     "consent submit.file": CONSENT_FILE,
+    "consent verify.campaign": "0x0",
+    "consent study show.file": STUDY_FILE,
+    "access statement.file": STATEMENT,
     "access batch.file": BATCH,
     "access verify.file": EXPORTS["json"],
     "account": ACCOUNT,
@@ -84,6 +114,7 @@ VALUES: Final[dict[str, str]] = {
     "label": "bed 7",
     "update": institutions.RECORDS[1],
     "also": institutions.CLINIC,
+    "openings": institutions.OPENINGS,
     "interval": "0.5",
     "ticket_life": "900",
     "oldest_entry": str(30 * DAY),
@@ -114,6 +145,20 @@ ALWAYS: Final = frozenset({"bridge run.once"})
 
 #: Options that are only given when it is them that are tried, and the one that is left out then, if any.
 APART: Final[dict[str, str]] = {
+    "pool fund.amount": "uses",
+    "consent verify.at": "",
+    "consent sign.after": "",
+    "consent revoke-all.patient": "",
+    "consent revoke-all.sign": "",
+    "consent refuse.sign": "patient",
+    **{
+        f"{command}.sign": ""
+        for command in (
+            *("consent refuse-purpose", "consent allow-purpose", "consent delegate"),
+            *("consent dismiss-delegates", "consent cancel-signatures", "consent emergency choose"),
+            *("consent emergency allow", "consent emergency forbid", "access contest", "pool withdraw"),
+        )
+    },
     "anchor prove.index": "record",
     "private put.update": "",
     "private list.patient": "",

@@ -18,12 +18,12 @@ from aiohttp import web
 
 from medsync.deployment import toolchain
 from medsync.protocol.events import (
+    EVENTS,
     Anchored,
-    EntityRegistered,
     Event,
     EventLocation,
-    LogEntry,
     NodesRotated,
+    event_name,
     selector_of,
 )
 from medsync.protocol.felt import encode_short_string
@@ -32,19 +32,23 @@ from medsync.protocol.types import (
     AccessReceipt,
     AnchorHead,
     AnchorNode,
+    Budget,
     Campaign,
     Consent,
+    Emergency,
     Entity,
-    Judgement,
-    LogHead,
+    Head,
+    PaidUses,
     PatientState,
     PendingAdmin,
+    Verdict,
 )
 from medsync.protocol.vocabulary import (
     CampaignStatus,
     Category,
     ConsentStatus,
     Decision,
+    EmergencyChoice,
     Purpose,
     Reason,
     Role,
@@ -53,20 +57,20 @@ from medsync.starknet import network
 from medsync.starknet.network import STRK_TOKEN
 from medsync.starknet.signer import public_key_of
 from tests.fuzz import calimero
-from tests.harness.histories import CHAIN, DAY, HOSPITAL, RESEARCHER, START, TERMS
+from tests.harness.histories import CHAIN, DAY, HOSPITAL, PATIENT, START, SUCCESSOR, TERMS
 
-LATEST: Final = 9
+LATEST: Final = 1_024
 NOW: Final = START + 10 * DAY
 TRANSACTION: Final = 0x7A27
+#: Hash of the block without a number.
+BLOCK_HASHES: Final = 0xB10C0000
+EDITION: Final = "2"
 
-#: Keys of the event structs in the chain's order: the first fields of each.
-KEYS: Final = {
-    "ConsentAdded": 3,
-    "ConsentRevoked": 3,
-    "AllConsentsRevoked": 1,
-    "AccessLogged": 3,
-    "Anchored": 2,
-}
+#: Keys of the event structs in the chain's order: how many of the first fields of each.
+KEYS: Final = {name: keys for events in EVENTS.values() for name, (_, keys) in events.items()}
+
+#: Views of histories that only the patient has.
+HEADS: Final = frozenset({starknet_keccak("history_head"), starknet_keccak("log_head")})
 
 #: What hands a transaction over.
 SUBMITS: Final = frozenset(
@@ -125,9 +129,11 @@ class World:
     contracts: dict[int, int]
     #: What contracts emitted, by address.
     events: dict[int, list[Event]]
-    #: The patient's log.
-    entries: tuple[LogEntry, ...]
-    head: LogHead
+    #: Heads of the patient's consents and log, and of the registry.
+    consents: Head
+    accesses: Head
+    registry: Head
+    pool_class: int
     #: The PrivateAnchor, its nodes and its head.
     anchor: int
     nodes: list[AnchorNode]
@@ -136,28 +142,52 @@ class World:
     def views(self) -> dict[str, list[int]]:
         """What the contracts' views answer, whatever they are asked about."""
         consent = Consent(
-            START, START + 90 * DAY, Category.ALL, 1, 0, 0, 2, ConsentStatus.GIVEN, campaign=TERMS.id
+            state=Reason.GRANTED,
+            status=ConsentStatus.GIVEN,
+            starts_at=START,
+            expires_at=START + 90 * DAY,
+            categories=Category.ALL,
+            version=1,
+            generation=1,
+            max_uses=0,
+            uses=2,
+            rewarded=True,
+            scoped=False,
+            by_delegate=False,
         )
-        campaign = Campaign(TERMS.id, self.medsync, CampaignStatus.OPEN, 10**20, 3, 0)
+        verdict = Verdict(Decision.PERMIT, Reason.GRANTED, 1, False)
         return {
-            "entity": felts(Entity(Role.RESEARCHER, False, START)),
+            "entity": felts(Entity(Role.RESEARCHER, False, START, START, START, 2)),
             "admin": [self.deployer],
-            "pending_admin": [0, *felts(PendingAdmin(HOSPITAL, NOW))],
+            "pending_admin": [0, *felts(PendingAdmin(HOSPITAL, NOW, NOW + DAY))],
+            "successor": [SUCCESSOR],
+            "edition": [encode_short_string(EDITION)],
             "consent": felts(consent),
-            "patient_state": felts(PatientState(1, 4, True)),
-            "verify_consent": felts(Judgement(Decision.PERMIT, Reason.GRANTED, 1)),
-            "log_head": felts(self.head),
+            "patient_state": felts(PatientState(4, 1, 4, 1, 0, EmergencyChoice.NAMED_HOSPITALS)),
+            "verify_consent": felts(verdict),
+            "verify_consents": felts([verdict, verdict]),
+            "emergency": felts(Emergency(START, True, True)),
+            "history_head": felts(self.consents),
+            "log_head": felts(self.accesses),
+            "registry_head": felts(self.registry),
+            "budget": felts(Budget(5, 3, NOW + DAY, 1)),
+            "paid_uses": felts(PaidUses(1, 3, 0, 1)),
+            "is_pool": [1],
+            "pool_class_hash": [self.pool_class],
             "supports_interface": [1],
+            "is_valid_outside_execution_nonce": [1],
             "token": [STRK_TOKEN],
-            "log": [self.medsync],
-            "campaign": felts(campaign),
+            "medsync": [self.medsync],
+            "campaign": felts(Campaign(TERMS.id, CampaignStatus.OPEN, 20, 3, 0, NOW + DAY)),
+            "accepts_consents": [0],
+            "unsettled": [10**18],
             "name": [0, encode_short_string("Starknet Token"), 14],
             "symbol": [encode_short_string("STRK")],
             "decimals": [18],
             "total_supply": [10**28, 0],
             "balance_of": [10**24, 0],
             **{name: [10**19] for name in ("allowance", "claimable", "withdrawn", "accumulated")},
-            **{name: [10**19] for name in ("liabilities", "lifetime_deposits")},
+            "liabilities": [10**19],
             "head": felts(self.anchored),
             "verify_inclusion": [1],
             "is_valid_signature": [encode_short_string("VALID")],
@@ -175,6 +205,10 @@ RETURNS: Final = {
     "request_access_batch": felts([RECEIPT, RECEIPT]),
     "request_emergency_access": felts(RECEIPT),
     "approve": [1],
+    "create_pool": [0x900C],
+    "revoke_allowance": [2],
+    "settle": [2],
+    "settle_custodian": [2],
 }
 
 
@@ -273,11 +307,14 @@ class StubNode:
         return LATEST
 
     def getBlockWithTxHashes(self, block_id: Any) -> dict[str, Any]:
-        number = block_id["block_number"] if isinstance(block_id, dict) else LATEST
+        number = LATEST
+        if isinstance(block_id, dict):
+            named = block_id.get("block_hash", hex(BLOCK_HASHES + LATEST))
+            number = block_id.get("block_number", int(named, 16) - BLOCK_HASHES)
         price = {"price_in_wei": "0x3b9aca00", "price_in_fri": "0x3b9aca00"}
         return {
             "status": "ACCEPTED_ON_L2",
-            "block_hash": hex(0xB10C00 + number),
+            "block_hash": hex(BLOCK_HASHES + number),
             "parent_hash": "0xb10c",
             "block_number": number,
             "new_root": "0x0",
@@ -307,6 +344,8 @@ class StubNode:
         selector = int(request["entry_point_selector"], 16)
         if selector == starknet_keccak("node"):
             return list(map(hex, felts(self.world.nodes[int(request["calldata"][0], 16)])))
+        if selector in HEADS and int(request["calldata"][0], 16) != PATIENT:
+            return ["0x0", "0x0"]
         return list(map(hex, self._views[selector]))
 
     def getNonce(self, **_: Any) -> str:
@@ -347,7 +386,7 @@ class StubNode:
         return {
             "type": "INVOKE",
             "transaction_hash": transaction_hash,
-            "block_hash": hex(0xB10C00 + LATEST),
+            "block_hash": hex(BLOCK_HASHES + LATEST),
             "actual_fee": {"amount": "0x38d7ea4c68000", "unit": "FRI"},
             "block_number": LATEST,
             "execution_status": "SUCCEEDED",
@@ -431,13 +470,6 @@ class StubNode:
         return {"events": found}
 
 
-def registered() -> Event:
-    """The event that the researcher was registered."""
-    return EntityRegistered(
-        RESEARCHER, Role.RESEARCHER, 0x9F1E, START, location=EventLocation(0, 0xABC000, START)
-    )
-
-
 def anchored(nodes: list[AnchorNode], head: AnchorHead) -> list[Event]:
     """What a PrivateAnchor emitted that has this head since its first anchor, which all nodes signed."""
     return [
@@ -447,6 +479,7 @@ def anchored(nodes: list[AnchorNode], head: AnchorHead) -> list[Event]:
             0,
             head.size,
             0x57A7E,
+            0,
             head.anchored_at,
             2 ** len(nodes) - 1,
             location=EventLocation(7, 0xABC007, head.anchored_at),
@@ -456,7 +489,5 @@ def anchored(nodes: list[AnchorNode], head: AnchorHead) -> list[Event]:
 
 def _emitted(event: Event) -> tuple[list[int], list[int]]:
     """Keys and data of an event."""
-    name = "AccessLogged" if isinstance(event, LogEntry) else type(event).__name__
-    values = felts(event)
-    keys = KEYS.get(name, 1)
+    values, keys = felts(event), KEYS[event_name(event)]
     return [selector_of(type(event)), *values[:keys]], values[keys:]

@@ -10,14 +10,27 @@ import pytest
 from starknet_py.hash.utils import verify_message_signature
 
 from medsync.errors import ExitCode
+from medsync.protocol.chains import Chain
+from medsync.protocol.events import event_name
 from medsync.protocol.messages import message_hash
-from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason
+from medsync.protocol.vocabulary import (
+    Category,
+    Decision,
+    EmergencyChoice,
+    Power,
+    Purpose,
+    Reason,
+    Role,
+)
 from medsync.starknet.signer import public_key_of
 from medsync.starknet.signing import signed_from_json
 from tests.fuzz.bench import CONSENT_FILE, EXPORTS, OPENING, REVOCATION_FILE, TERMS_FILE, Bench
 from tests.fuzz.malformed import at, changed, paths, written
 from tests.fuzz.oracle import check, tally
 from tests.harness.reach import Reach, profile
+
+#: What a json export holds.
+HISTORIES: Final = ("consents", "accesses", "registry")
 
 #: Where an event stands is not part of the log's hash: whoever doubts it looks the transaction up.
 UNHASHED: Final = ("block_number", "transaction_hash", "timestamp")
@@ -27,7 +40,13 @@ WORDS: Final = {
     "purpose": [purpose.value for purpose in Purpose],
     "decision": [decision.name for decision in Decision],
     "reason": [reason.name for reason in Reason],
+    "role": [role.name for role in Role],
+    "choice": [choice.name for choice in EmergencyChoice],
+    "event": [event_name(kind) for chain in Chain for kind in chain.kinds],
 }
+
+#: Fields that are sets, with what they may hold.
+SETS: Final = {"categories": Category.ALL.names, "powers": tuple(Power.__members__)}
 
 Path = tuple[str | int, ...]
 
@@ -44,9 +63,13 @@ def others(name: str | int, value: Any) -> list[Any]:
 def _others(name: str | int, value: Any) -> Iterator[Any]:
     if name in WORDS:
         yield from (word for word in WORDS[name] if word != value)
-    elif name == "categories":
-        yield from ([*value, category] for category in Category.ALL.names if category not in value)
+    elif name in SETS and isinstance(value, list):
+        yield from ([*value, one] for one in SETS[name] if one not in value)
         yield value[1:]
+    elif isinstance(value, bool):
+        yield not value
+    elif value in ("true", "false"):
+        yield "false" if value == "true" else "true"
     elif isinstance(value, str) and value.startswith("0x"):
         yield from sorted({hex(int(value, 16) ^ 1), hex(int(value, 16) ^ 2**200), "0x0"} - {value})
     elif isinstance(value, int):
@@ -59,14 +82,14 @@ def leaves(document: Any, covered: Callable[[Path], bool]) -> Iterator[tuple[Pat
     """Every value of a document that is covered, and each other value it could have."""
     for path in paths(document):
         value = at(document, path)
-        is_leaf = not isinstance(value, dict | list) or (path and path[-1] == "categories")
-        if is_leaf and covered(path) and "categories" not in path[:-1]:
+        is_leaf = not isinstance(value, dict | list) or (path and path[-1] in SETS)
+        if is_leaf and covered(path) and not SETS.keys() & set(path[:-1]):
             yield from ((path, other) for other in others(path[-1], value))
 
 
 def hashed(path: Path) -> bool:
-    """Whether the log's head covers what stands there in a json export."""
-    return path[0] != "consents" and path[-1] not in UNHASHED
+    """Whether what stands there in a json export is proven, or compared with the chain."""
+    return path[0] == "block" or (path[0] != "coverage" and path[-1] not in UNHASHED)
 
 
 def test_json(bench: Bench, record_property: Callable[[str, object], None]) -> None:
@@ -75,18 +98,21 @@ def test_json(bench: Bench, record_property: Callable[[str, object], None]) -> N
     reach = Reach("Altered exports, json", seed=0)
     for number, (path, other) in enumerate(leaves(document, hashed)):
         bench.place(EXPORTS["json"], written(changed(document, path, other)).encode())
-        # One after the other: each kind of value is tried in both ways.
-        line = ["access", "verify", EXPORTS["json"], *(["--offline"] if number % 2 else [])]
+        # One after the other: each kind of value is tried in both ways. Only the chain knows its blocks.
+        offline = number % 2 and path[0] != "block"
+        line = ["access", "verify", EXPORTS["json"], *(["--offline"] if offline else [])]
         _assert_found(bench, line, str(path[-1]), reach)
-    reach.expect("tried", ["count", "head", "digest", *document["entries"][0].keys() - set(UNHASHED)])
+    fields = {name for history in HISTORIES for entry in document[history]["entries"] for name in entry}
+    reach.expect("tried", ["count", "head", "digest", "hash", *sorted(fields - set(UNHASHED))])
     reach.expect("tried", ["schema", "chain_id", "contract", "patient"])
     record_property("reach", reach.as_property())
     reach.assert_all_reached()
 
 
-def test_csv(bench: Bench, record_property: Callable[[str, object], None]) -> None:
-    reach = Reach("Altered exports, csv", seed=0)
-    table = list(csv.reader(io.StringIO(bench.sample(EXPORTS["csv"]).decode(), newline="")))
+@pytest.mark.parametrize("form", ["csv", "consents", "registry"])
+def test_csv(bench: Bench, form: str, record_property: Callable[[str, object], None]) -> None:
+    reach = Reach(f"Altered exports, {form}", seed=0)
+    table = list(csv.reader(io.StringIO(bench.sample(EXPORTS[form]).decode(), newline="")))
     names = [name for name in table[0] if name not in UNHASHED]
     for row in range(1, len(table)):
         for name in names:
@@ -94,15 +120,15 @@ def test_csv(bench: Bench, record_property: Callable[[str, object], None]) -> No
             for other in _other_cells(name, table[row][column]):
                 text = io.StringIO()
                 csv.writer(text).writerows(changed(table, (row, column), other))
-                bench.place(EXPORTS["csv"], text.getvalue().encode())
-                _assert_found(bench, ["access", "verify", EXPORTS["csv"]], name, reach)
+                bench.place(EXPORTS[form], text.getvalue().encode())
+                _assert_found(bench, ["access", "verify", EXPORTS[form]], name, reach)
     reach.expect("tried", names)
     record_property("reach", reach.as_property())
     reach.assert_all_reached()
 
 
 def _other_cells(name: str, cell: str) -> list[str]:
-    value: Any = cell.split(" ") if name == "categories" else int(cell) if cell.isdigit() else cell
+    value: Any = cell.split(" ") if name in SETS and cell else int(cell) if cell.isdigit() else cell
     return [" ".join(other) if isinstance(other, list) else str(other) for other in others(name, value)]
 
 
@@ -114,17 +140,17 @@ def _assert_found(bench: Bench, line: list[str], target: str, reach: Reach) -> N
 
 
 def test_whole_rows(bench: Bench) -> None:
-    """Entries that are missing, doubled or exchanged, in both forms that carry the log."""
+    """Entries that are missing, doubled or exchanged, in both forms that carry histories."""
     document = json.loads(bench.sample(EXPORTS["json"]))
     rows = bench.sample(EXPORTS["csv"]).decode().splitlines(keepends=True)
     reach = Reach("", seed=0)
     for number in range(5):
         for edit in (_without, _doubled, _exchanged):
-            bench.place(
-                EXPORTS["json"],
-                json.dumps(document | {"entries": edit(document["entries"], number)}).encode(),
-            )
-            _assert_found(bench, ["access", "verify", EXPORTS["json"]], "entries", reach)
+            for history in HISTORIES:
+                entries = edit(document[history]["entries"], number)
+                altered = document | {history: document[history] | {"entries": entries}}
+                bench.place(EXPORTS["json"], json.dumps(altered).encode())
+                _assert_found(bench, ["access", "verify", EXPORTS["json"]], history, reach)
             bench.place(EXPORTS["csv"], "".join([rows[0], *edit(rows[1:], number)]).encode())
             _assert_found(bench, ["access", "verify", EXPORTS["csv"]], "rows", reach)
 
@@ -204,9 +230,9 @@ def _is_signed(document: Any, key: int) -> bool:
 
 
 def test_it_would_be_noticed_if_nothing_were(bench: Bench) -> None:
-    """The consents travel along uncovered, as the documentation says: for them these checks must fail."""
+    """In which transaction an entry was made is not covered, as the export says: there these checks fail."""
     document = json.loads(bench.sample(EXPORTS["json"]))
-    altered = changed(document, ("consents", 0, "grantee"), "0x1")
+    altered = changed(document, ("consents", "entries", 0, "transaction_hash"), "0x1")
     bench.place(EXPORTS["json"], json.dumps(altered).encode())
-    with pytest.raises(AssertionError, match="grantee"):
-        _assert_found(bench, ["access", "verify", EXPORTS["json"]], "grantee", Reach("", seed=0))
+    with pytest.raises(AssertionError, match="transaction_hash"):
+        _assert_found(bench, ["access", "verify", EXPORTS["json"]], "transaction_hash", Reach("", seed=0))

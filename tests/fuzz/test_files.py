@@ -19,6 +19,7 @@ from medsync.storage.locks import Lock
 from medsync.storage.passphrase import ACCOUNT_PASSPHRASE_VARIABLE, PASSPHRASE_VARIABLE
 from tests.fuzz import institutions
 from tests.fuzz.bench import (
+    ACTS_FILE,
     ARTIFACTS,
     BATCH,
     CONSENT_FILE,
@@ -26,9 +27,13 @@ from tests.fuzz.bench import (
     KEYSTORE,
     OPENING,
     OWN_ADDRESS,
+    QUERY,
     RECORD,
     REVOCATION_FILE,
     STATE,
+    STATEMENT,
+    STUDY_FILE,
+    TABLE,
     TERMS_FILE,
     UNSETTLED,
     Bench,
@@ -81,7 +86,7 @@ LOST: Final = json.dumps(
 ).encode()
 
 TARGETS: Final = {
-    "keystore": Target(KEYSTORE, (["consent", "opt-out", *AS_OWNER],)),
+    "keystore": Target(KEYSTORE, (["consent", "cancel-signatures", *AS_OWNER],)),
     "deployment record": Target(
         RECORD,
         (["deployments", "check"], ["deployments", "list"], ["deploy"], ["entity", "show", hex(RESEARCHER)]),
@@ -90,13 +95,23 @@ TARGETS: Final = {
         TERMS_FILE,
         (
             ["pool", "close", f"--terms={TERMS_FILE}"],
-            ["pool", "fund", "--amount=1", f"--terms={TERMS_FILE}"],
+            ["pool", "fund", "--uses=2", f"--terms={TERMS_FILE}"],
             ["consent", "add", hex(RESEARCHER), *TERMS, f"--reward={TERMS_FILE}"],
-            ["access", "batch", BATCH],
+            ["access", "batch", BATCH, *QUERY, f"--campaign={TERMS_FILE}"],
         ),
     ),
-    "batch": Target(BATCH, (["access", "batch", BATCH],)),
+    "batch": Target(BATCH, (["access", "batch", BATCH, *QUERY],)),
     "signed consent": Target(CONSENT_FILE, (["consent", "submit", CONSENT_FILE],)),
+    "table": Target(TABLE, (["access", "batch", TABLE, *QUERY],)),
+    "signed acts": Target(ACTS_FILE, (["consent", "submit", ACTS_FILE],)),
+    "opening of a study": Target(
+        STUDY_FILE,
+        (
+            ["consent", "study", "show", STUDY_FILE],
+            ["consent", "refuse", hex(RESEARCHER), TERMS[0], f"--study={STUDY_FILE}"],
+        ),
+    ),
+    "opening of a statement": Target(STATEMENT, (["access", "statement", STATEMENT, hex(PATIENT)],)),
     "signed revocation": Target(REVOCATION_FILE, (["consent", "submit", REVOCATION_FILE],)),
     "opening": Target(OPENING, (["access", "request", hex(PATIENT), *TERMS[:2], f"--record={OPENING}"],)),
     "export, json": Target(
@@ -104,6 +119,8 @@ TARGETS: Final = {
         (["access", "verify", EXPORTS["json"]], ["access", "verify", "--offline", EXPORTS["json"]]),
     ),
     "export, csv": Target(EXPORTS["csv"], (["access", "verify", EXPORTS["csv"]],)),
+    "export of consents, csv": Target(EXPORTS["consents"], (["access", "verify", EXPORTS["consents"]],)),
+    "export of the registry, csv": Target(EXPORTS["registry"], (["access", "verify", EXPORTS["registry"]],)),
     "export, fhir": Target(EXPORTS["fhir"], (["access", "verify", EXPORTS["fhir"]],)),
     "export, receipt": Target(EXPORTS["receipt"], (["access", "verify", EXPORTS["receipt"]],)),
     "manifest": Target(f"{ARTIFACTS}/manifest.json", (["doctor"], ["deploy"])),
@@ -115,7 +132,7 @@ TARGETS: Final = {
     "Sierra class": Target(f"{ARTIFACTS}/MedSync.sierra.json", (["deploy"], ["deployments", "check"])),
     "CASM class": Target(f"{ARTIFACTS}/RewardPool.casm.json", (["deploy"], ["deployments", "check"])),
     "unsettled transactions": Target(
-        UNSETTLED, (["consent", "opt-out"], ["pool", "withdraw", "1"]), content=LOST
+        UNSETTLED, (["consent", "cancel-signatures"], ["pool", "withdraw", "1"]), content=LOST
     ),
     "nodes of an anchor": Target(institutions.NODES, (["deploy", f"--anchor-nodes={institutions.NODES}"],)),
     "home": Target(
@@ -194,13 +211,13 @@ LISTING: Final = ["private", "list", HOME, f"--patient={PATIENT:#x}"]
 #: Settings by the environment's variable or the option that names them, and commands that heed them.
 SETTINGS: Final = {
     "MEDSYNC_NETWORK": ["entity", "list"],
-    "MEDSYNC_ACCOUNT": ["consent", "opt-out"],
+    "MEDSYNC_ACCOUNT": ["consent", "cancel-signatures"],
     "MEDSYNC_DEPLOYMENT": ["entity", "list"],
     "MEDSYNC_DEPLOYMENTS": ["entity", "list"],
-    accounts.ADDRESS_VARIABLE: ["consent", "opt-out"],
-    accounts.KEY_VARIABLE: ["consent", "opt-out"],
-    accounts.KEYSTORE_VARIABLE: ["consent", "opt-out"],
-    ACCOUNT_PASSPHRASE_VARIABLE: ["consent", "opt-out", *AS_OWNER],
+    accounts.ADDRESS_VARIABLE: ["consent", "cancel-signatures"],
+    accounts.KEY_VARIABLE: ["consent", "cancel-signatures"],
+    accounts.KEYSTORE_VARIABLE: ["consent", "cancel-signatures"],
+    ACCOUNT_PASSPHRASE_VARIABLE: ["consent", "cancel-signatures", *AS_OWNER],
     network.DEVNET_URL_VARIABLE: ["entity", "list", "--rpc-url="],
     URL_VARIABLE: ["entity", "list", "--network=sepolia", "--rpc-url="],
     PASSPHRASE_VARIABLE: LISTING,
@@ -210,7 +227,7 @@ SETTINGS: Final = {
     "XDG_CACHE_HOME": ["devnet", "up"],
     "--network": ["entity", "list"],
     "--rpc-url": ["entity", "list"],
-    "--account": ["consent", "opt-out"],
+    "--account": ["consent", "cancel-signatures"],
     "--deployment": ["entity", "list"],
     "MEDSYNC_LOG_LEVEL": ["entity", "list"],
     "MEDSYNC_LOG_FILE": ["entity", "list"],

@@ -29,7 +29,14 @@ def test_a_warning_is_a_json_line_beside_the_answer(bench: Bench) -> None:
 
 
 def test_a_warning_is_a_json_line_before_the_error(bench: Bench) -> None:
-    line = ["--json", "--rpc-url", f"{SILENT},{bench.url}", "consent", "opt-out", "--account=devnet:99"]
+    line = [
+        "--json",
+        "--rpc-url",
+        f"{SILENT},{bench.url}",
+        "consent",
+        "cancel-signatures",
+        "--account=devnet:99",
+    ]
     done = bench.run(line)
     check(bench, done)
     *warnings, error = said(done.err)

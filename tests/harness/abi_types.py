@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
 from medsync import artifacts
+from medsync.protocol import types as values
 from medsync.protocol import vocabulary
 from medsync.protocol.vocabulary import Category, Power, Purpose
 
@@ -54,6 +55,12 @@ def assert_same(kind: Any, cairo: str, abi: list[dict[str, Any]], field: str = "
         assert kind is WORDS[field, cairo]
     elif cairo in INTEGERS:
         assert kind is int, f"{field}: {cairo} is read as {kind}"
+    elif kind is values.Payee:
+        # An enum whose variants hold one felt each: which one, and the felt.
+        variants = entry(abi, "enum", "Payee")["variants"]
+        assert [variant["type"] in INTEGERS for variant in variants] == [True] * len(variants)
+        assert list(get_type_hints(kind).values()) == [vocabulary.PayeeKind, int]
+        assert [member.variant for member in vocabulary.PayeeKind] == [each["name"] for each in variants]
     elif is_dataclass(kind):
         name = cairo.rpartition("::")[2]
         assert kind.__name__ == name

@@ -11,7 +11,7 @@ from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
 from medsync.starknet.signer import public_key_of
 from tests.harness import rfc9162
-from tests.harness.cells import packed, poke
+from tests.harness.cells import ANCHOR, poke
 from tests.harness.driver import Contract, Receipt, RpcError, View, selector, sign
 from tests.harness.words import felt
 from tests.harness.world import World
@@ -19,6 +19,7 @@ from tests.harness.world import World
 KEYS = (11, 12, 13, 14, 15)
 """Private keys of five nodes."""
 STATE = 0x57A7E
+COMMITMENT = 0xC0117
 ORDER = 0x0800000000000010FFFFFFFFFFFFFFFFB781126DCAE7B2321E66A241ADC64D2F
 """Of the STARK curve."""
 
@@ -59,6 +60,7 @@ class Anchoring:
             "root": rfc9162.tree_hash(values),
             "state": STATE,
             "epoch": self.epoch,
+            "commitment": COMMITMENT,
         } | changes
 
     def anchor_message(
@@ -74,7 +76,7 @@ class Anchoring:
         return int(
             poseidon_hash_many(
                 [
-                    felt("MEDSYNC/ANCHOR/1"),
+                    felt("MEDSYNC/ANCHOR/2"),
                     self.world.chain.chain_id if chain is None else chain,
                     self.contract.address if contract is None else contract,
                     statement["epoch"],
@@ -83,6 +85,7 @@ class Anchoring:
                     statement["size"],
                     statement["root"],
                     statement["state"],
+                    statement["commitment"],
                 ]
             )
         )
@@ -159,7 +162,7 @@ class Anchoring:
 
     def put(self, size: int, root: int) -> None:
         """Have the contract hold a log that no quorum attested."""
-        cell = packed((size, 64), (self.epoch, 32), (self.threshold, 16), (len(self.nodes), 16), (0, 40))
+        cell = ANCHOR.pack(size=size, epoch=self.epoch, threshold=self.threshold, nodes=len(self.nodes))
         poke(self.world, self.contract, cell, "anchor")
         poke(self.world, self.contract, root, "root")
 
@@ -171,7 +174,7 @@ class Anchoring:
         return [self._judges(size, root, path) for size, root, path in growths]
 
     def _judges(self, size: int, root: int, path: Sequence[int]) -> bool:
-        statement = {"size": size, "root": root, "state": STATE, "epoch": self.epoch}
+        statement = self.statement([], size=size, root=root)
         arguments = {"statement": statement, "consistency": list(path), "signatures": []}
         # Asked as if it were a view, which is quicker than a simulation.
         request = {

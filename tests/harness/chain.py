@@ -151,12 +151,7 @@ class Chain(driver.Chain):
         return self._outcome(answer["transaction_trace"])
 
     def _outcome(self, trace: dict[str, Any]) -> Outcome:
-        storage: dict[int, dict[int, int]] = {address: {} for address in self.watched}
-        for diff in trace["state_diff"]["storage_diffs"]:
-            if (address := int(diff["address"], 16)) in storage:
-                storage[address] |= {
-                    int(entry["key"], 16): int(entry["value"], 16) for entry in diff["storage_entries"]
-                }
+        storage = driver.changed_cells(trace, self.watched)
         execution = trace["execute_invocation"]
         if (reason := execution.get("revert_reason")) is not None:
             return Outcome(error_code(reason), reason, storage=storage)

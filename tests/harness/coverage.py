@@ -18,7 +18,8 @@ from scripts.reference.cairo_docs import Contract, Function, contract_reference
 from tests.harness.roles import ROLES, RULES
 
 TESTS = Path(__file__).parents[1]
-SOURCES = TESTS.parent / "contracts" / "src"
+CONTRACTS = TESTS.parent / "contracts"
+SOURCES = CONTRACTS / "src"
 FOLDERS = ("contracts", "attacks")
 
 ALLOWED = "allowed"
@@ -84,6 +85,14 @@ def holes(table: Coverage) -> Iterator[str]:
 @cache
 def _contracts() -> tuple[Contract, ...]:
     return contract_reference(SOURCES).contracts
+
+
+def sources() -> Iterator[str]:
+    """The contracts' own sources and those of their interfaces, without their tests."""
+    for folder in (SOURCES, CONTRACTS / "interfaces" / "src"):
+        for path in sorted(folder.rglob("*.cairo")):
+            if path.stem != "tests":
+                yield path.read_text()
 
 
 def _entry_point(contract: Contract, function: Function, words: Mapping[str, set[str]]) -> EntryPoint:
@@ -197,6 +206,10 @@ def _definitions(tree: ast.Module) -> _Definitions:
     return known
 
 
+_CALLS = ("read", "call", "View", "deploy", "declared")
+"""What reads a view, calls any function, or deploys a contract."""
+
+
 def _words(test: ast.AST, known: _Definitions) -> set[str]:
     words: set[str] = set()
     seen: set[int] = set()
@@ -211,7 +224,7 @@ def _words(test: ast.AST, known: _Definitions) -> set[str]:
         for part in parts:
             if isinstance(part, ast.Constant) and isinstance(part.value, str) and id(part) not in docstrings:
                 words.add(part.value)
-            elif isinstance(part, ast.Call) and _called(part) in ("read", "View", "deploy", "declared"):
+            elif isinstance(part, ast.Call) and _called(part) in _CALLS:
                 words |= {_called_by(one.value) for one in part.args if isinstance(one, ast.Constant)}
             elif isinstance(part, ast.Name):
                 remaining += known.get(part.id, [])
@@ -223,8 +236,8 @@ def _words(test: ast.AST, known: _Definitions) -> set[str]:
 
 
 def _called_by(name: object) -> str:
-    """The word for a view that is read, or a contract that is deployed: many are called what other things
-    are called too."""
+    """The word for a view that is read or called, or a contract that is deployed: many are called what
+    other things are called too."""
     return f"{name}()"
 
 

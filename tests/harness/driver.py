@@ -9,7 +9,7 @@ import hashlib
 import http.client
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -121,7 +121,8 @@ class Raised(NamedTuple):
 
 
 class Abi:
-    """Calldata and events by a contract's ABI: structs as dicts, enums as names, options as value or None."""
+    """Calldata and events by a contract's ABI: structs as dicts, enums as names (with what a variant carries:
+    as name and value), options as value or None."""
 
     def __init__(self, entries: list[dict[str, Any]]) -> None:
         self.functions: dict[str, dict[str, Any]] = {}
@@ -183,7 +184,11 @@ class Abi:
         if kind == "core::bool":
             return [int(value)]
         if kind in self._enums:
-            return [[variant["name"] for variant in self._enums[kind]].index(value)]
+            name, carried = value if isinstance(value, tuple) else (value, None)
+            variants = [variant["name"] for variant in self._enums[kind]]
+            place = variants.index(name)
+            inner = self._enums[kind][place]["type"]
+            return [place] if inner == "()" else [place, *self._encode(inner, carried)]
         if kind == "core::integer::u256":
             return [value & (2**128 - 1), value >> 128]
         assert kind.startswith(("core::felt252", "core::integer::u", "core::starknet::")), kind
@@ -203,7 +208,10 @@ class Abi:
         if kind == "core::bool":
             return (False, True)[next(reader)]
         if kind in self._enums:
-            return self._enums[kind][next(reader)]["name"]
+            variant = self._enums[kind][next(reader)]
+            if variant["type"] == "()":
+                return variant["name"]
+            return variant["name"], self._decode(variant["type"], reader)
         if kind == "core::integer::u256":
             return next(reader) + (next(reader) << 128)
         assert kind.startswith(("core::felt252", "core::integer::u", "core::starknet::")), kind
@@ -248,6 +256,7 @@ class Receipt:
     events: list[Raised] = field(default_factory=list)
     cells: dict[int, int] = field(default_factory=dict)  # contract -> number of storage cells changed
     views: list[Any] = field(default_factory=list)  # what the views asked for answered afterwards
+    storage: dict[int, dict[int, int]] = field(default_factory=dict)  # contract -> its changed cells
 
 
 class Snapshot(NamedTuple):
@@ -426,14 +435,11 @@ class Chain:
         }
 
     def _receipt(self, trace: dict[str, Any], calls: Sequence[View]) -> Receipt:
-        cells = dict.fromkeys(self.watched, 0)
-        for diff in trace["state_diff"]["storage_diffs"]:
-            address = int(diff["address"], 16)
-            if address in cells:
-                cells[address] += len(diff["storage_entries"])
+        storage = changed_cells(trace, self.watched)
+        cells = {address: len(changed) for address, changed in storage.items()}
         execution = trace["execute_invocation"]
         if "revert_reason" in execution:
-            return Receipt(error_code(execution["revert_reason"]), cells=cells)
+            return Receipt(error_code(execution["revert_reason"]), cells=cells, storage=storage)
         # The account wraps what each call returned: number of calls, then length and felts of each.
         returned = iter([int(felt, 16) for felt in execution["result"]][1:])
         results = [
@@ -442,7 +448,8 @@ class Chain:
         ]
         events: list[tuple[int, Raised]] = []
         _collect(execution, self.watched.get, events)
-        return Receipt(None, results, [event for _, event in sorted(events, key=lambda pair: pair[0])], cells)
+        in_order = [event for _, event in sorted(events, key=lambda pair: pair[0])]
+        return Receipt(None, results, in_order, cells, storage=storage)
 
 
 @cache
@@ -472,6 +479,17 @@ def error_code(revert_reason: str) -> str:
         if text != "ENTRYPOINT_FAILED"
     ]
     return texts[-1] if texts else revert_reason
+
+
+def changed_cells(trace: dict[str, Any], watched: Iterable[int]) -> dict[int, dict[int, int]]:
+    """By watched contract: the storage cells that a transaction changed, and what they hold now."""
+    storage: dict[int, dict[int, int]] = {address: {} for address in watched}
+    for diff in trace["state_diff"]["storage_diffs"]:
+        if (address := int(diff["address"], 16)) in storage:
+            storage[address] |= {
+                int(entry["key"], 16): int(entry["value"], 16) for entry in diff["storage_entries"]
+            }
+    return storage
 
 
 def _clock(now: int) -> tuple[str, dict[str, Any]]:

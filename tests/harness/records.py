@@ -50,13 +50,15 @@ def entry(record: RecordVersion, /, **changes: Any) -> LogEntry:
         "purpose": Purpose.HRESCH,
         "seq": 4,
         "at": NOW - 30,
+        "study": 0,
         "decision": Decision.PERMIT,
         "reason": Reason.GRANTED,
         "version": 1,
+        "scoped": False,
         "categories": Category.OBSERVATION,
         "record": record.commitment,
         "campaign": 0,
-        "justification": 0,
+        "registration": 1,
     }
     return LogEntry(**(values | changes))
 

@@ -1,15 +1,17 @@
-"""The messages as a wallet gets them: SNIP-12 typed data written out in full, hashed by starknet-py."""
+"""The messages as a wallet gets them: SNIP-12 typed data written out in full, hashed by starknet-py; and what
+the holder of a key signs to draw its credit from a pool."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from starknet_py.utils.typed_data import TypedData
 
+from tests.harness.cells import poseidon
 from tests.harness.driver import sign
-from tests.harness.words import felt
+from tests.harness.words import BROAD, HRESCH, felt
 from tests.harness.world import World
 
-DOMAIN = {"name": "MedSync", "version": "v1", "revision": 1}
+DOMAIN = {"name": "MedSync", "version": "v2", "revision": 1}
 
 _TYPES: dict[str, list[tuple[str, str]]] = {
     "StarknetDomain": [
@@ -22,30 +24,36 @@ _TYPES: dict[str, list[tuple[str, str]]] = {
         ("contract", "ContractAddress"),
         ("grantee", "ContractAddress"),
         ("purpose", "shortstring"),
+        ("study", "felt"),
         ("categories", "u128"),
         ("starts_at", "timestamp"),
         ("expires_at", "timestamp"),
         ("max_uses", "u128"),
+        ("scoped", "bool"),
         ("terms_commitment", "felt"),
         ("version", "u128"),
-        ("nonce", "u128"),
+        ("generation", "u128"),
+        ("counter", "u128"),
         ("deadline", "timestamp"),
     ],
     "Revocation": [
         ("contract", "ContractAddress"),
         ("grantee", "ContractAddress"),
         ("purpose", "shortstring"),
-        ("nonce", "u128"),
+        ("study", "felt"),
+        ("generation", "u128"),
         ("deadline", "timestamp"),
     ],
     "CampaignTerms": [
         ("pool", "ContractAddress"),
         ("funder", "ContractAddress"),
         ("purpose", "shortstring"),
+        ("study", "felt"),
         ("rate", "u128"),
         ("custodian", "ContractAddress"),
         ("custodian_bps", "u128"),
         ("expires_at", "timestamp"),
+        ("spender", "ContractAddress"),
         ("salt", "felt"),
     ],
 }
@@ -58,18 +66,33 @@ def consent_hash(
     grantee: int,
     terms: Mapping[str, Any],
     version: int,
-    nonce: int,
+    generation: int,
+    counter: int,
     deadline: int,
 ) -> int:
     """What the patient's wallet signs to give this consent."""
-    message = dict(terms) | {"grantee": grantee, "version": version, "nonce": nonce, "deadline": deadline}
+    message = dict(terms) | {
+        "grantee": grantee,
+        "version": version,
+        "generation": generation,
+        "counter": counter,
+        "deadline": deadline,
+    }
     kind = "Consent" if terms["reward"] is None else "RewardedConsent"
     return message_hash(world, patient, kind, message)
 
 
-def revocation_hash(world: World, patient: int, grantee: int, purpose: int, nonce: int, deadline: int) -> int:
+def revocation_hash(
+    world: World, patient: int, grantee: int, purpose: int, study: int, generation: int, deadline: int
+) -> int:
     """What the patient's wallet signs to withdraw a consent."""
-    message = {"grantee": grantee, "purpose": purpose, "nonce": nonce, "deadline": deadline}
+    message = {
+        "grantee": grantee,
+        "purpose": purpose,
+        "study": study,
+        "generation": generation,
+        "deadline": deadline,
+    }
     return message_hash(world, patient, "Revocation", message)
 
 
@@ -101,12 +124,14 @@ def signed(world: World, account: int, message: int) -> list[int]:
 
 
 def consent_message(world: World, **changes: Any) -> dict[str, Any]:
-    """The calldata of a consent signed by the patient for the researcher, good for an hour."""
+    """The calldata of a consent signed by the patient for the researcher: the first message of the first
+    generation for the first version, good for an hour."""
     parts: dict[str, Any] = {
         "patient": world.patient,
         "grantee": world.researcher,
         "terms": world.terms(),
-        "nonce": 0,
+        "generation": 1,
+        "counter": 1,
         "deadline": world.now + 3600,
     } | {name: value for name, value in changes.items() if name != "version"}
     message = consent_hash(world, **parts, version=changes.get("version", 1))
@@ -114,20 +139,47 @@ def consent_message(world: World, **changes: Any) -> dict[str, Any]:
 
 
 def revocation_message(world: World, **changes: Any) -> dict[str, Any]:
-    """The calldata of a withdrawal signed by the patient, good for an hour."""
+    """The calldata of a withdrawal signed by the patient in the first generation, good for an hour."""
     parts: dict[str, Any] = {
         "patient": world.patient,
         "grantee": world.researcher,
-        "purpose": felt("HRESCH"),
-        "nonce": 0,
+        "purpose": HRESCH,
+        "study": BROAD,
+        "generation": 1,
         "deadline": world.now + 3600,
     } | changes
     message = revocation_hash(world, **parts)
     return parts | {"signature": signed(world, parts["patient"], message)}
 
 
+def draw_hash(
+    world: World,
+    key: int,
+    amount: int,
+    recipient: int,
+    nonce: int,
+    *,
+    pool: int | None = None,
+    chain_id: int | None = None,
+) -> int:
+    """What the holder of a key signs to draw its credit; unless told otherwise from this pool on this
+    chain."""
+    return poseidon(
+        felt("MEDSYNC/DRAW/1"),
+        world.chain.chain_id if chain_id is None else chain_id,
+        world.pool.address if pool is None else pool,
+        key,
+        amount,
+        recipient,
+        nonce,
+    )
+
+
 def _values(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _values(inner, fields[name]) if inner in _TYPES else hex(fields[name])
-        for name, inner in _TYPES[kind]
-    }
+    return {name: _value(inner, fields[name]) for name, inner in _TYPES[kind]}
+
+
+def _value(kind: str, value: Any) -> Any:
+    if kind in _TYPES:
+        return _values(kind, value)
+    return value if kind == "bool" else hex(value)

@@ -7,26 +7,43 @@ second.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from starknet_py.hash.address import compute_address
+
 from scripts import build
+from tests.harness.cells import poseidon
 from tests.harness.chain import Call, Chain, Outcome
 from tests.harness.driver import Contract, Raised, Receipt, View, selector
-from tests.harness.words import ALL_CATEGORIES, DAY, NO_REWARD, felt
+from tests.harness.log import Histories
+from tests.harness.words import ALL_CATEGORIES, BROAD, DAY, HRESCH, NO_REWARD
 
 PROFILE = 0x9807
 
+CAMPAIGN_TERMS_TYPE = (
+    '"CampaignTerms"("pool":"ContractAddress","funder":"ContractAddress","purpose":"shortstring",'
+    '"study":"felt","rate":"u128","custodian":"ContractAddress","custodian_bps":"u128",'
+    '"expires_at":"timestamp","spender":"ContractAddress","salt":"felt")'
+)
+
+
+def id_of(terms: Mapping[str, Any]) -> int:
+    """The id of the campaign with these terms: their SNIP-12 struct hash."""
+    return poseidon(selector(CAMPAIGN_TERMS_TYPE), *terms.values())
+
 
 class World:
-    """`MedSync`, a `RewardPool` that listens to it, an honest token, and accounts named for what they are.
+    """`MedSync`, a `RewardPool` that it deployed, an honest token, and accounts named for what they are.
 
-    Registered are the hospital, the researcher, the partner (a researcher too), the funder (likewise), the
-    auditor and the suspended entity. Nothing is funded and nobody consented.
+    Registered, at second `begun`, are the hospital, the researcher, the partner (a researcher too), the
+    funder (likewise), the auditor and the suspended entity. Nothing is funded and nobody consented. The
+    hospital is too new to break the glass until `EMERGENCY_DELAY` has passed.
     """
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
         self._contracts: dict[int, Contract] = {}
         chain.watched = self._contracts
-        self.now = chain.refresh() + 1
+        self.now = self.begun = chain.refresh() + 1
+        self.histories = Histories(self)
         (
             self.admin,
             self.successor,
@@ -53,9 +70,9 @@ class World:
         }
         self.puppets: dict[int, Contract] = {}
         self._setup: list[Call] = []
-        self.medsync = self._plan("MedSync", self.admin)
+        self.medsync = self._plan_medsync(self.admin)
         self.token = self._plan("Token", package=build.MOCKS)
-        self.pool = self._plan("RewardPool", self.token.address, self.medsync.address)
+        self.pool = self._plan_pool(self.token, creator=self.admin, salt=0)
         for entity, role in self.entities.items():
             self._setup.append(
                 self.call("register_entity", address=entity, role=role, profile_commitment=PROFILE)
@@ -71,9 +88,36 @@ class World:
         self._carry_out(self.relayer)
         return contract
 
-    def new_pool(self, token: int, log: int) -> Contract:
-        """A further reward pool."""
-        return self.deploy("RewardPool", token, log)
+    def new_medsync(self) -> Contract:
+        """A further MedSync of the same administrator."""
+        medsync = self._plan_medsync(self.admin)
+        self._carry_out(self.relayer)
+        return medsync
+
+    def new_pool(self, token: Contract | None = None, medsync: Contract | None = None) -> Contract:
+        """A further reward pool, deployed by this MedSync unless another is named."""
+        salt = len(self._contracts)
+        pool = self._plan_pool(token or self.token, self.relayer, salt, medsync)
+        self._carry_out(self.relayer)
+        return pool
+
+    def _plan_medsync(self, admin: int) -> Contract:
+        """A MedSync that is deployed with whatever else is planned."""
+        return self._plan("MedSync", admin, self.chain.declared("RewardPool").hash)
+
+    def _plan_pool(
+        self, token: Contract, creator: int, salt: int, medsync: Contract | None = None
+    ) -> Contract:
+        maker = medsync or self.medsync
+        declared = self.chain.declared("RewardPool")
+        address = compute_address(
+            class_hash=declared.hash,
+            constructor_calldata=[token.address, maker.address],
+            salt=poseidon(creator, salt),
+            deployer_address=maker.address,
+        )
+        self._setup.append(self.call("create_pool", maker, token=token.address, salt=salt))
+        return self.chain.watch(address, declared.abi)
 
     def new_hostile_token(self) -> Contract:
         """A token that is honest until it is told otherwise."""
@@ -105,7 +149,10 @@ class World:
 
     def execute(self, sender: int, *calls: Call) -> Outcome:
         """One transaction of any calls, whatever becomes of it. A puppet's call is sent on by the relayer."""
-        return self.chain.execute(*self._from(sender, calls), self.now)
+        outcome = self.chain.execute(*self._from(sender, calls), self.now)
+        if outcome.error is None:
+            self.histories.follow(outcome.events, outcome.storage)
+        return outcome
 
     def simulate(self, sender: int, *calls: Call) -> Outcome:
         """What `execute` would do; nothing is done."""
@@ -127,7 +174,7 @@ class World:
         outcome = self.execute(sender, self.call(function, contract, **arguments))
         assert outcome.error is None, f"{function} failed: {outcome.error}\n{outcome.reason}"
         result = contract.abi.decode_result(function, outcome.results[0])
-        return Receipt(None, result, outcome.events, outcome.cells)
+        return Receipt(None, result, outcome.events, outcome.cells, storage=outcome.storage)
 
     def refuses(
         self, error: str, sender: int, function: str, to: Contract | None = None, /, **arguments: Any
@@ -164,13 +211,16 @@ class World:
     # --- what most tests begin with -------------------------------------------------------------------------
 
     def terms(self, **changes: Any) -> dict[str, Any]:
-        """Consent terms: health research, all categories, from now for a day, no limit, no reward."""
+        """Consent terms: health research, no study, all categories, from now for a day, no limit, no
+        reward."""
         return {
-            "purpose": felt("HRESCH"),
+            "purpose": HRESCH,
+            "study": BROAD,
             "categories": ALL_CATEGORIES,
             "starts_at": self.now,
             "expires_at": self.now + DAY,
             "max_uses": 0,
+            "scoped": False,
             "reward": NO_REWARD,
             "terms_commitment": 0x7E45,
         } | changes
@@ -181,34 +231,53 @@ class World:
         return {
             "pool": self.pool.address,
             "funder": self.funder,
-            "purpose": felt("HRESCH"),
+            "purpose": HRESCH,
+            "study": BROAD,
             "rate": 1000,
             "custodian": self.hospital,
             "custodian_bps": 1000,
             "expires_at": self.now + 30 * DAY,
+            "spender": 0,
             "salt": 1,
         } | changes
 
     def request(self, **changes: Any) -> dict[str, Any]:
-        """An access request to the patient's observations for health research."""
+        """An access request to the patient's observations for health research. `campaign` is an id."""
         return {
             "patient": self.patient,
-            "purpose": felt("HRESCH"),
+            "purpose": HRESCH,
+            "study": BROAD,
             "categories": 1 << 7,
             "record": 0xEC04D,
-            "campaign": NO_REWARD,
+            "campaign": 0,
         } | changes
 
-    def give(self, **changes: Any) -> dict[str, Any]:
-        """The patient's consent for the researcher; returns its terms."""
+    def batch(self, *subjects: tuple[int, int], **changes: Any) -> dict[str, Any]:
+        """The same for several patients and records."""
+        request = self.request(**changes)
+        arguments = {name: request[name] for name in ("purpose", "study", "categories", "campaign")}
+        return arguments | {"subjects": [{"patient": who, "record": record} for who, record in subjects]}
+
+    def give(self, grantee: int | None = None, **changes: Any) -> dict[str, Any]:
+        """The patient's consent, for the researcher if nobody else is named; returns its terms."""
         terms = self.terms(**changes)
-        self.send(self.patient, "add_consent", grantee=self.researcher, terms=terms)
+        self.send(self.patient, "add_consent", grantee=grantee or self.researcher, terms=terms)
         return terms
 
-    def fund(self, terms: Mapping[str, Any], amount: int, pool: Contract | None = None) -> None:
-        """Give the campaign's funder `amount` and have it deposited."""
-        pool = pool or self.pool
-        token = self.token if pool is self.pool else self._token_of(pool)
+    def mint(self, owner: int, amount: int, approved: int | None = None) -> None:
+        """Have the owner hold tokens, and let the pool take them, or as many as are approved."""
+        allowed = amount if approved is None else approved
+        outcome = self.execute(
+            owner,
+            self.call("mint", self.token, recipient=owner, amount=amount),
+            self.call("approve", self.token, spender=self.pool.address, amount=allowed),
+        )
+        assert outcome.error is None, outcome.reason
+
+    def fund(self, terms: Mapping[str, Any], amount: int) -> None:
+        """Give the campaign's funder `amount`, a multiple of the rate, and have it deposited."""
+        pool = self._contracts[terms["pool"]]
+        token = self.token if pool is self.pool else self._contracts[self.read("token", pool)]
         outcome = self.execute(
             terms["funder"],
             Call(token.address, "mint", [terms["funder"], amount, 0]),
@@ -217,8 +286,16 @@ class World:
         )
         assert outcome.error is None, outcome.reason
 
-    def _token_of(self, pool: Contract) -> Contract:
-        return self._contracts[self.read("token", pool)]
+    def allow(self, terms: Mapping[str, Any], accessor: int, uses: int) -> None:
+        """Have the campaign's funder move uses of its own to an accessor."""
+        pool = self._contracts[terms["pool"]]
+        arguments = {"terms": dict(terms), "accessor": accessor, "uses": uses}
+        self.send(terms["funder"], "increase_allowance", pool, **arguments)
+
+    def name_delegate(self, powers: int, expires_at: int | None = None) -> None:
+        """Have the patient name the delegate, for a day if no end is named."""
+        end = self.now + DAY if expires_at is None else expires_at
+        self.send(self.patient, "set_delegate", delegate=self.delegate, powers=powers, expires_at=end)
 
     def ask(self, sender: int | None = None, **changes: Any) -> Receipt:
         """An access request, by the researcher if nobody else is named."""
@@ -226,17 +303,21 @@ class World:
             self.researcher if sender is None else sender, "request_access", request=self.request(**changes)
         )
 
-    def verdict(self, **changes: Any) -> tuple[str, str, int]:
-        """What `verify_consent` answers for the patient, the researcher and observations."""
-        arguments = {
+    def about(self, **changes: Any) -> dict[str, Any]:
+        """Which consent is meant: the patient's for the researcher, unless others are named."""
+        return {
             "patient": self.patient,
             "grantee": self.researcher,
-            "purpose": felt("HRESCH"),
-            "categories": 1 << 7,
+            "purpose": HRESCH,
+            "study": BROAD,
         } | changes
+
+    def verdict(self, **changes: Any) -> tuple[str, str, int]:
+        """What `verify_consent` decides about the patient, the researcher and observations, why, and by which
+        version."""
+        arguments = self.about() | {"categories": 1 << 7, "campaign": 0} | changes
         answer = self.read("verify_consent", **arguments)
-        assert isinstance(answer, tuple)
-        return answer
+        return answer["decision"], answer["reason"], answer["version"]
 
 
 def assert_refused(outcome: Outcome, error: str) -> None:

@@ -1,18 +1,17 @@
 """The only door to data: every request is decided, logged and, where the consent says so, paid."""
 
 from .consents import Consents
-from .log import campaign_id, entry_digest
-from .state import Log, operation
+from .state import Budget, Emergency, Head, PaidUses, operation
 from .words import (
     ALL_CATEGORIES,
     BREAK_THE_GLASS,
-    DECISIONS,
+    EMERGENCY_DELAY,
+    JUSTIFY_WITHIN,
     MAX_BATCH,
     PURPOSES,
-    REASONS,
-    U32_MAX,
     AccessReceipt,
     AccessRequest,
+    Subject,
     require,
 )
 
@@ -24,65 +23,137 @@ class Access(Consents):
 
     @operation
     def request_access_batch(
-        self, caller: int, now: int, requests: list[AccessRequest]
+        self,
+        caller: int,
+        now: int,
+        purpose: int,
+        study: int,
+        categories: int,
+        campaign: int,
+        subjects: list[Subject],
     ) -> list[AccessReceipt]:
         """Each request as if it came alone, in order; one malformed request voids the whole batch."""
-        require(len(requests) > 0, "ACCESS/EMPTY_BATCH")
-        require(len(requests) <= MAX_BATCH, "ACCESS/BATCH_TOO_LARGE")
-        return [self._decide(caller, now, request) for request in requests]
+        require(len(subjects) > 0, "ACCESS/EMPTY_BATCH")
+        require(len(subjects) <= MAX_BATCH, "ACCESS/BATCH_TOO_LARGE")
+        return [
+            self._decide(
+                caller,
+                now,
+                AccessRequest(subject.patient, purpose, study, categories, subject.record, campaign),
+            )
+            for subject in subjects
+        ]
 
     @operation
     def request_emergency_access(
-        self, caller: int, now: int, patient: int, categories: int, record: int, justification_commitment: int
+        self, caller: int, now: int, patient: int, categories: int, record: int
     ) -> AccessReceipt:
-        self._check_request(patient, BREAK_THE_GLASS, categories)
-        require(justification_commitment != 0, "ACCESS/ZERO_JUSTIFICATION")
-        require(self._registered(caller), "ENTITY/UNKNOWN")
-        entity = self.entity(caller)
-        if entity.suspended:
-            decision, reason = "Deny", "EntitySuspended"
-        elif entity.role != "Hospital":
+        require(patient != 0, "ACCESS/ZERO_PATIENT")
+        require(0 < categories <= ALL_CATEGORIES, "ACCESS/BAD_CATEGORIES")
+        entity = self._active(caller)
+        version = 0
+        if entity.role != "Hospital":
             decision, reason = "Deny", "NotHospital"
-        elif self.patient(patient).emergency_opt_out:
-            decision, reason = "Deny", "EmergencyOptOut"
+        elif now < entity.active_since + EMERGENCY_DELAY:
+            decision, reason = "Deny", "HospitalTooNew"
+        elif self.patient(patient).emergency == "Nobody":
+            decision, reason = "Deny", "EmergencyRefused"
         else:
-            decision, reason = "Emergency", "BreakGlass"
-        request = AccessRequest(patient, BREAK_THE_GLASS, categories, record, None)
-        receipt = self._log(caller, now, request, decision, reason, 0, 0, justification_commitment)
+            naming = self.consent_record((patient, caller, BREAK_THE_GLASS, 0))
+            version = naming.version
+            if self._lets_break(self.patient(patient).emergency, naming.status):
+                decision, reason = "Emergency", "BreakGlass"
+            else:
+                decision, reason = "Deny", "EmergencyRefused"
+        request = AccessRequest(patient, BREAK_THE_GLASS, 0, categories, record, 0)
+        receipt = self._log(caller, now, request, decision, reason, version, False)
         if decision == "Emergency":
-            self.emit(
-                self.medsync,
-                "EmergencyAccessed",
-                {"patient": patient, "accessor": caller},
-                {"seq": receipt.seq, "justification": justification_commitment},
-            )
+            self.state.emergencies[patient, receipt.seq, caller] = Emergency(now)
         return receipt
 
-    def log(self, patient: int) -> Log:
-        return self.state.logs.get(patient, Log())
+    @staticmethod
+    def _lets_break(choice: str, naming: str) -> bool:
+        """Whether a patient who did not choose `Nobody` lets a hospital break the glass."""
+        return naming == "Given" if choice == "NamedHospitals" else naming != "Refused"
 
-    def _check_request(self, patient: int, purpose: int, categories: int) -> None:
-        require(patient != 0, "ACCESS/ZERO_PATIENT")
+    # ---------------------------------------------------------------- what is said afterwards
+
+    @operation
+    def justify_emergency(self, caller: int, now: int, patient: int, emergency: int, statement: int) -> None:
+        """By the hospital itself, whoever suspended it meanwhile."""
+        require(statement != 0, "ACCESS/ZERO_STATEMENT")
+        cell = self.emergency(patient, emergency, caller)
+        require(cell.at != 0, "ACCESS/NO_EMERGENCY")
+        require(not cell.justified, "ACCESS/ALREADY_JUSTIFIED")
+        require(now <= cell.at + JUSTIFY_WITHIN, "ACCESS/JUSTIFIED_TOO_LATE")
+        cell.justified = True
+        keys = {"patient": patient, "accessor": caller}
+        data = {"emergency": emergency, "statement": statement}
+        self.enter_log(now, "EmergencyJustified", keys, data)
+
+    @operation
+    def contest_emergency(self, caller: int, now: int, hospital: int, emergency: int) -> None:
+        cell = self.emergency(caller, emergency, hospital)
+        require(cell.at != 0, "ACCESS/NO_EMERGENCY")
+        require(not cell.contested, "ACCESS/ALREADY_CONTESTED")
+        cell.contested = True
+        keys = {"patient": caller, "accessor": hospital}
+        self.enter_log(now, "EmergencyContested", keys, {"emergency": emergency}, by_patient=True)
+
+    @operation
+    def state_deletion(
+        self, caller: int, now: int, patient: int, purpose: int, study: int, statement: int
+    ) -> None:
+        require(statement != 0, "ACCESS/ZERO_STATEMENT")
         require(purpose in PURPOSES, "ACCESS/BAD_PURPOSE")
-        require(0 < categories <= ALL_CATEGORIES, "ACCESS/BAD_CATEGORIES")
+        entity = self._active(caller)
+        consent = self.consent_record((patient, caller, purpose, study))
+        require(consent.status != "None", "ACCESS/NO_CONSENT")
+        self.enter_log(
+            now,
+            "DeletionStated",
+            {"patient": patient, "accessor": caller, "purpose": purpose},
+            {
+                "study": study,
+                "version": consent.version,
+                "registration": entity.seq,
+                "statement": statement,
+            },
+        )
+
+    def emergency(self, patient: int, seq: int, hospital: int) -> Emergency:
+        return self.state.emergencies.get((patient, seq, hospital), Emergency())
+
+    def log(self, patient: int) -> Head:
+        return self.state.logs.get(patient, Head())
+
+    def history(self, patient: int) -> Head:
+        return self.state.histories.get(patient, Head())
+
+    # ---------------------------------------------------------------- deciding and logging
 
     def _decide(self, caller: int, now: int, request: AccessRequest) -> AccessReceipt:
-        patient, purpose, categories = request.patient, request.purpose, request.categories
-        self._check_request(patient, purpose, categories)
-        require(self._registered(caller), "ENTITY/UNKNOWN")
-        campaign = campaign_id(request.campaign) if request.campaign else 0
-        decision, reason, version = self.verify_consent(now, patient, caller, purpose, categories)
-        if decision == "Permit":
-            consent = self.consent(patient, caller, purpose)
-            if campaign != consent.campaign:
-                decision, reason = "Deny", "CampaignMismatch"
-            elif campaign != 0:
-                refusal = self.pay(now, request.campaign, patient, caller)
-                if refusal is not None:
-                    decision, reason = "Deny", refusal
-            if decision == "Permit":
-                consent.uses += 1
-        return self._log(caller, now, request, decision, reason, version, campaign, 0)
+        patient, purpose, campaign = request.patient, request.purpose, request.campaign
+        require(purpose in PURPOSES, "ACCESS/BAD_PURPOSE")
+        require(0 < request.categories <= ALL_CATEGORIES, "ACCESS/BAD_CATEGORIES")
+        self._active(caller)
+        require(patient != 0, "ACCESS/ZERO_PATIENT")
+        key = (patient, caller, purpose, request.study)
+        verdict = self.verify_consent(now, *key, request.categories, campaign)
+        decision, reason = verdict.decision, verdict.reason
+        if decision == "Permit" and campaign:
+            budget = self.state.budgets.get((campaign, caller), Budget())
+            if budget.left == 0:
+                decision, reason = "Deny", "RewardUnfunded"
+            elif now >= budget.expires_at:
+                decision, reason = "Deny", "CampaignExpired"
+            else:
+                budget.left -= 1
+                budget.paid += 1
+                self.state.paid.setdefault((key, campaign), PaidUses()).paid += 1
+        elif decision == "Permit":
+            self.state.consents[key].uses += 1
+        return self._log(caller, now, request, decision, reason, verdict.version, verdict.scoped)
 
     def _log(
         self,
@@ -92,43 +163,22 @@ class Access(Consents):
         decision: str,
         reason: str,
         version: int,
-        campaign: int,
-        justification: int,
+        scoped: bool,
     ) -> AccessReceipt:
-        log = self.state.logs.setdefault(request.patient, Log())
-        require(log.count < U32_MAX, "ACCESS/LOG_FULL")
-        log.count += 1
-        log.head = entry_digest(
-            chain_id=self.chain_id,
-            contract=self.medsync,
-            patient=request.patient,
-            previous_head=log.head,
-            seq=log.count,
-            at=now,
-            accessor=accessor,
-            purpose=request.purpose,
-            categories=request.categories,
-            record=request.record,
-            decision=DECISIONS.index(decision),
-            reason=REASONS.index(reason),
-            version=version,
-            campaign=campaign,
-            justification=justification,
-        )
-        self.emit(
-            self.medsync,
+        log = self.enter_log(
+            now,
             "AccessLogged",
             {"patient": request.patient, "accessor": accessor, "purpose": request.purpose},
             {
-                "seq": log.count,
-                "at": now,
+                "study": request.study,
                 "decision": decision,
                 "reason": reason,
                 "version": version,
+                "scoped": scoped,
                 "categories": request.categories,
                 "record": request.record,
-                "campaign": campaign,
-                "justification": justification,
+                "campaign": request.campaign,
+                "registration": self.entity(accessor).seq,
             },
         )
         return AccessReceipt(decision, reason, log.count, log.head)

@@ -41,9 +41,10 @@ class Tokens(Base):
         if hostile.habit == "calls back":
             function, arguments = hostile.call
             before, events = deepcopy(self.state), list(self.events)
-            success, answer = True, list[int]()
+            success = True
             try:
-                unwrap(getattr(type(self), function))(self, token, now, **arguments)
+                result = unwrap(getattr(type(self), function))(self, token, now, **arguments)
+                answer = [] if result is None else [result]
             except ModelError as error:
                 self.state, self.events = before, events
                 success, answer = False, [short(error.code), short("ENTRYPOINT_FAILED")]

@@ -16,25 +16,29 @@ from medsync import (
     ConsentTerms,
     ContractError,
     Domain,
-    LogEntry,
     MedSyncClient,
     Opening,
+    PatientHistory,
     Purpose,
     Role,
+    SignedActs,
     TransactionResult,
+    acts_from_json,
     connect,
     fetch_events,
-    fetch_log,
+    fetch_patient,
     load_account,
     read_deployment,
-    replay,
+    replay_patient,
+    sign_acts,
+    submit_acts,
 )
 
 DAY = 86_400
 
 
 async def main() -> dict[str, object]:
-    """Register a researcher, give a consent, ask for data, be refused, and prove the log complete."""
+    """Register a researcher, give a consent, ask for data, be refused, prove and replay the histories."""
     deployment = read_deployment("devnet")
     assert_type(deployment.medsync, int)
     async with connect("devnet") as connection:
@@ -53,30 +57,39 @@ async def main() -> dict[str, object]:
         now = (await connection.client.get_block("latest")).timestamp
         terms = ConsentTerms(
             purpose=Purpose.HRESCH,
+            study=0,
             categories=Category.LABORATORY,
             starts_at=now,
             expires_at=now + DAY,
             max_uses=0,
+            scoped=False,
             reward=None,
             terms_commitment=0,
         )
         given = await as_patient.add_consent(researcher.address, terms)
         assert_type(given, TransactionResult[int])
 
-        request = AccessRequest(patient.address, Purpose.HRESCH, Category.LABORATORY, record=0)
+        request = AccessRequest(
+            patient.address, Purpose.HRESCH, study=0, categories=Category.LABORATORY, record=0, campaign=0
+        )
         result = await as_researcher.request_access(request)
         assert_type(result.value, AccessReceipt)
 
-        history = await fetch_log(connection.client, deployment.medsync, patient.address)
-        assert_type(history.entries, tuple[LogEntry, ...])
-        contracts = {deployment.medsync: "MedSync", deployment.reward_pool: "RewardPool"}
-        events = await fetch_events(connection.client, contracts)
-        state = replay(events, chain_id=connection.chain_id, contract=deployment.medsync)
+        # A panic button that somebody else presses for the patient.
+        signed = await sign_acts(as_patient, as_patient.revoke_all())
+        assert_type(signed, SignedActs)
+        await submit_acts(as_researcher, acts_from_json(signed.to_json()))
+
+        history = await fetch_patient(connection.client, deployment.medsync, patient.address)
+        assert_type(history, PatientHistory)
+        pools = await fetch_events(connection.client, {deployment.reward_pool: "RewardPool"})
+        state = replay_patient(history, pools)
+        consent = state.consent(patient.address, researcher.address, Purpose.HRESCH, 0)
         return {
             "refused": refused,
             "decision": result.value.decision.name,
-            "entries": history.head.count,
-            "replayed": state.log_head(patient.address) == history.head,
+            "entries": [len(history.consents.entries), len(history.accesses.entries)],
+            "replayed": consent.state.name,
         }
 
 

@@ -75,8 +75,8 @@ def test_an_installed_package_does_everything_without_a_checkout(installed: Inst
             "meaning": artifacts.errors()["ENTITY/NOT_ADMIN"]["meaning"],
         },
         "decision": "PERMIT",
-        "entries": 1,
-        "replayed": True,
+        "entries": [2, 1],
+        "replayed": "ALL_REVOKED",
     }
 
     installed.medsync("private", "init", "--home", "hospital")

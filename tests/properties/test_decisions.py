@@ -21,9 +21,10 @@ from tests.model.words import (
     short,
 )
 from tests.stateful.drawing import INDEPENDENT, draw_from, seed_of_run
-from tests.stateful.system import System
+from tests.stateful.system import System, plain
 
 NOW = 1_800_000_000
+STUDY = 0x57D1
 PURPOSE, OTHER_PURPOSE, NO_PURPOSE = short("HRESCH"), short("CLINTRCH"), short("HMARKT")
 CATEGORIES = st.integers(1, ALL_CATEGORIES) | st.sampled_from([1, 1 << 15, ALL_CATEGORIES])
 EXAMPLES = {"quick": 40, "ci": 400, "deep": 9_000}
@@ -36,16 +37,20 @@ def drawn_terms(draw: st.DrawFn) -> ConsentTerms:
     length = draw(st.sampled_from([1, 2, 1000, TIME_MAX, TIME_MAX]))
     return ConsentTerms(
         purpose=PURPOSE,
+        study=STUDY,
         categories=draw(CATEGORIES),
         starts_at=starts_at,
         expires_at=min(starts_at + length, TIME_MAX),
         max_uses=draw(st.sampled_from([0, 1, 1, 2, U32_MAX])),
+        scoped=draw(st.booleans()),
         reward=None,
         terms_commitment=0,
     )
 
 
-ACTS = st.sampled_from(["give", "use", "use", "use", "withdraw", "revoke", "revoke all", "suspend"])
+ACTS = st.sampled_from(
+    ["give", "use", "use", "use", "withdraw", "revoke", "refuse", "refuse purpose", "revoke all", "suspend"]
+)
 
 
 class Example:
@@ -64,25 +69,29 @@ class Example:
 
     def act(self, act: str, terms: ConsentTerms) -> None:
         patient, entity, actors = self.patient, self.entity, self.system.actors
-        key = {"grantee": entity, "purpose": PURPOSE}
+        about = {"grantee": entity, "purpose": PURPOSE, "study": STUDY}
         match act:
             case "give":
                 self.system.perform("add_consent", patient, grantee=entity, terms=terms)
             case "use":
-                categories = self.system.world.consent(patient, entity, PURPOSE).categories or 1
-                request = AccessRequest(patient, PURPOSE, categories, 0, None)
+                given = self.system.world.consent_record((patient, entity, PURPOSE, STUDY))
+                request = AccessRequest(patient, PURPOSE, STUDY, given.categories or 1, 0, 0)
                 for _ in range(2):
                     self.system.perform("request_access", entity, request=request)
             case "withdraw":
-                self.system.perform("revoke_consent", patient, **key)
+                self.system.perform("revoke_consent", patient, **about)
             case "revoke":
                 guardian = {"delegate": actors.guardian, "powers": 2, "expires_at": TIME_MAX}
                 self.system.perform("set_delegate", patient, **guardian)
-                self.system.perform("revoke_consent_for", actors.guardian, patient=patient, **key)
+                self.system.perform("revoke_consent_for", actors.guardian, patient=patient, **about)
+            case "refuse":
+                self.system.perform("refuse_consent", patient, **about)
+            case "refuse purpose":
+                self.system.perform("refuse_purpose", patient, purpose=PURPOSE)
             case "revoke all":
-                self.system.perform("revoke_all", patient)
-            case "suspend" | "reinstate":
-                self.system.perform(f"{act}_entity", actors.administrator, address=entity)
+                self.system.perform("revoke_all", patient, dismiss_delegates=False)
+            case "suspend":
+                self.system.perform("suspend_entity", actors.administrator, address=entity)
 
 
 def test_decision_is_the_models(system: System, record_property: Callable[[str, object], None]) -> None:
@@ -107,12 +116,12 @@ def test_decision_is_the_models(system: System, record_property: Callable[[str, 
             example.act(act, terms)
         for now, asked in questions(system, example, probe):
             views = [View(system.medsync, "verify_consent", about) for about in asked]
-            expected = [system.world.verify_consent(now, **about) for about in asked]
+            expected = [plain(system.world.verify_consent(now, **about)) for about in asked]
             note(f"second {now}: {expected}")
             assert system.chain.read(views, now=now) == expected
             reach.examples += len(expected)
-            for _, reason, _ in expected:
-                reach.count("verify_consent", reason)
+            for verdict in expected:
+                reach.count("verify_consent", verdict["reason"])
 
     draw_from(reach.seed)
     try:
@@ -124,9 +133,9 @@ def test_decision_is_the_models(system: System, record_property: Callable[[str, 
 
 def questions(system: System, example: Example, probe: int) -> Iterator[tuple[int, list[dict[str, int]]]]:
     """What is asked, by second: categories around those given, at each edge of the window and beside it."""
-    consent = system.world.consent(example.patient, example.entity, PURPOSE)
+    consent = system.world.consent_record((example.patient, example.entity, PURPOSE, STUDY))
     given_ = consent.categories or 1
-    categories = [
+    categories = (
         0,
         given_,
         given_ & -given_,
@@ -134,20 +143,13 @@ def questions(system: System, example: Example, probe: int) -> Iterator[tuple[in
         given_ | 1 << 16,
         given_ & probe,
         probe,
-    ]
+    )
     edges = {consent.starts_at, consent.expires_at, NOW, TIME_MAX}
     for now in sorted({edge + step for edge in edges for step in (-1, 0, 1) if edge + step > 0}):
-        asked = [(PURPOSE, some) for some in categories] + [(OTHER_PURPOSE, given_)] * (now == NOW)
-        asked += [(NO_PURPOSE, given_)] * (now == NOW)
-        yield (
-            now,
-            [
-                {
-                    "patient": example.patient,
-                    "grantee": example.entity,
-                    "purpose": purpose,
-                    "categories": some,
-                }
-                for purpose, some in asked
-            ],
-        )
+        asked = [(PURPOSE, STUDY, some, 0) for some in categories]
+        if now == NOW:
+            asked += [(OTHER_PURPOSE, STUDY, given_, 0), (NO_PURPOSE, STUDY, given_, 0)]
+            asked += [(PURPOSE, 0, given_, 0), (PURPOSE, STUDY, given_, 1)]
+        names = ("purpose", "study", "categories", "campaign")
+        who = {"patient": example.patient, "grantee": example.entity}
+        yield now, [who | dict(zip(names, what, strict=True)) for what in asked]

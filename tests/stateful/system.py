@@ -1,47 +1,54 @@
 """The deployed contracts and their model side by side: each operation is done to both, then all is compared.
 
 What is compared after every transaction: success or the exact error code, the returned values, the exact
-list of events of our contracts and the tokens, the number of storage cells changed in each of them (so that
-nothing else changed), the views of all that changed, and the decision on the consents there are. Then the
-invariants are checked. `compare_everything` reads every view about every actor.
+list of events of our contracts and the tokens, every storage cell that changed in our contracts and what it
+holds now (in tokens: how many changed), the views of all that changed, and the decision on the consents there
+are. Then the invariants are checked. `compare_everything` reads every view about every actor.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
+from itertools import cycle, islice
 from random import Random
 from typing import Any, NamedTuple
 
+from starknet_py.hash.address import compute_address
+
 from scripts import repository
+from tests.harness.cells import poseidon
 from tests.harness.driver import Chain, Contract, Raised, Receipt, Snapshot, View, selector, sign
-from tests.model.log import campaign_id, entry_digest
-from tests.model.state import Credit, Delegation, HostileToken, Pool, Puppet, Token
+from tests.model.cells import Cell, cells, key_of, place_of
+from tests.model.hashes import campaign_id, draw_message
+from tests.model.rewards import shares
+from tests.model.state import Delegation, HostileToken, Key, KeyCredit, Pool, Token
 from tests.model.words import (
-    DECISIONS,
+    DAY,
     PURPOSE_NAMES,
-    REASONS,
-    AccessRequest,
     CampaignTerms,
+    Claim,
     ConsentTerms,
     ModelError,
     Outcome,
+    Payee,
+    Subject,
     short,
     short_text,
 )
 from tests.model.world import World
 
+from . import replaying
 from .invariants import OF_BOOKS, Witness
 
 ROOT = repository.root()
 ETH = 0x049D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
 BEGINNING = 1_800_000_000  # the second at which every example begins
-DAY = 86_400
-HRESCH = short("HRESCH")
+FOUNDED = BEGINNING - 10 * DAY  # when the entities were registered: the hospital may break the glass
 SALT = short("STATEFUL")  # so that no address is taken by another test's deployment
-MARK = 1  # a bit that keeps a cell from ever becoming zero again
-
+JUDGEMENTS = 3  # decisions that each step asks for
+KEY = 0xC0FFEE  # private key of whoever is paid by key
 
 CODES_OF_TOKENS = {
     "POOL/SHORTFALL", "POOL/TRANSFER_FAILED", "MOCK/PANIC", "TOKEN/BLOCKED", "Returned data too short",
@@ -63,14 +70,6 @@ class Actors(NamedTuple):
     relayer: int
 
 
-class Cell(NamedTuple):
-    """A storage cell as the model knows it: whose it is and what it is about, by which a view shows it."""
-
-    contract: int
-    kind: str
-    key: tuple[int, ...]
-
-
 Expected = list[tuple[View, Any]]
 
 
@@ -88,7 +87,7 @@ class Operation:
 
     def told(self) -> dict[str, Any]:
         """The arguments as the model takes them."""
-        told = {name: value for name, value in self.arguments.items() if name != "signature"}
+        told = {name: value for name, value in self.arguments.items() if not name.startswith("signature")}
         told |= {"pool": self.pool} if self.pool is not None else {}
         return told | ({"signed": self.signed} if self.signed is not None else {})
 
@@ -111,91 +110,113 @@ class System:
                 "MedSync": product,
                 "RewardPool": product,
                 "Puppet": mocks,
-                "Token": mocks,
                 "HostileToken": mocks,
                 "Judge": mocks,
             }.items()
         }
-        self.token = chain.watch(ETH, chain.abi_of(ETH))
-        self.medsync = self.deploy("MedSync", self.actors.administrator)
-        self.other_medsync = self.deploy("MedSync", self.actors.administrator)
-        self.pool = self.deploy("RewardPool", ETH, self.medsync.address)
-        self.second_pool = self.deploy("RewardPool", ETH, self.medsync.address)
-        self.foreign_pool = self.deploy("RewardPool", ETH, self.other_medsync.address)
-        self.hostile_token = self.deploy("HostileToken")
-        self.hostile_pool = self.deploy("RewardPool", self.hostile_token.address, self.medsync.address)
-        self.puppet = self.deploy("Puppet")
-        self.pools = (self.pool, self.second_pool, self.foreign_pool, self.hostile_pool)
-        names = ["token", "medsync", "other_medsync", "pool", "second_pool", "foreign_pool", "puppet"]
-        names += ["hostile_token", "hostile_pool"]
-        self.names = {address: role for role, address in self.actors._asdict().items()}
-        self.names |= {getattr(self, name).address: name for name in names}
         self.narrate: Callable[[str], None] = lambda line: None
+        self.names = {address: role for role, address in self.actors._asdict().items()}
         self._snapshot: Snapshot | None = None
+        self.now = FOUNDED
+        self.token = chain.watch(ETH, chain.abi_of(ETH))
+        self.hostile_token = self.deploy("HostileToken")
+        self.medsync = self.deploy("MedSync", self.actors.administrator, self.class_hash("RewardPool"))
+        block = chain.node.call("starknet_getBlockWithTxHashes", block_id="latest")
+        self.world = World(
+            chain_id=chain.chain_id,
+            medsync=self.medsync.address,
+            admin=self.actors.administrator,
+            deployed_at=block["timestamp"],
+            place_of_pool=self.place_of_pool,
+        )
+        # Of the pools' class, and it names MedSync; but MedSync did not deploy it.
+        self.stray_pool = self.deploy("RewardPool", ETH, self.medsync.address)
         self._set_the_stage()
 
     def _set_the_stage(self) -> None:
-        """What every example starts from: entities, approvals of the funders, a puppet that plays pool."""
-        actors = self.actors
-        self.world = World(
-            chain_id=self.chain.chain_id, medsync=self.medsync.address, admin=actors.administrator
-        )
+        """What every example starts from: entities, pools, and approvals of the funders."""
+        actors, state = self.actors, self.world.state
+        self.pools: tuple[Contract, ...] = ()
         self.witness = Witness()
+        self.witness.see(
+            [Raised(event.source, event.name, event.keys, event.data) for event in self.world.events]
+        )
         self.campaigns: dict[int, CampaignTerms] = {}  # by id, all that were ever named to a pool
-        self._named: dict[tuple[int, int, int], int] = {}  # by consent, the campaign it named last
-        self.world.state.tokens[ETH] = token = Token()
-        for pool in (self.pool, self.second_pool, self.foreign_pool):
-            log = self.other_medsync if pool is self.foreign_pool else self.medsync
-            self.world.state.pools[pool.address] = Pool(ETH, log.address)
-        self._forget()
+        state.tokens = {ETH: Token(), self.hostile_token.address: HostileToken()}
+        state.pools[self.stray_pool.address] = Pool(ETH, deployed_by_medsync=False)
+        self._forget(FOUNDED)
+        self.pool, self.second_pool = (self.create_pool(ETH, salt) for salt in (1, 2))
+        self.hostile_pool = self.create_pool(self.hostile_token.address, 1)
+        self.pools = (self.pool, self.second_pool, self.stray_pool, self.hostile_pool)
+        names = ["token", "medsync", "pool", "second_pool", "stray_pool", "hostile_token", "hostile_pool"]
+        self.names |= {getattr(self, name).address: name for name in names}
         for entity, role in (
             (actors.hospital, "Hospital"),
             (actors.researcher, "Researcher"),
             (actors.second_researcher, "Researcher"),
         ):
-            self.perform(
-                "register_entity", actors.administrator, address=entity, role=role, profile_commitment=1
-            )
+            about = {"address": entity, "role": role, "profile_commitment": 1}
+            self.perform("register_entity", actors.administrator, **about)
 
+        token = state.tokens[ETH]
         for funder in (actors.researcher, actors.second_researcher):
-            for pool in (self.pool, self.second_pool, self.foreign_pool):
+            for pool in (self.pool, self.second_pool, self.stray_pool):
                 self.send(funder, self.token, "approve", spender=pool.address, amount=2**256 - 1)
                 token.approved.add((funder, pool.address))
         holders = [*actors, *(pool.address for pool in self.pools)]
         views = [View(self.token, "balance_of", {"account": holder}) for holder in holders]
         token.balances = dict(zip(holders, self.chain.read(views, now=self.now), strict=True))
+        self._forget(BEGINNING)
+        self._have_the_hostile_pool_pay(BEGINNING + 10_000 * DAY)
+        self._stage = deepcopy((self.world.state, self.witness, self.campaigns))
+        self._forget(BEGINNING)
 
-        end = BEGINNING + 10_000 * DAY
-        self.puppet_terms = CampaignTerms(self.puppet.address, actors.stranger, HRESCH, 5, 0, 0, end, 0)
-        claim = campaign_id(self.puppet_terms)
-        self.world.state.pools[self.puppet.address] = Puppet(self.medsync.address, claim)
-        status_open = 1
-        told = [claim, self.medsync.address, status_open, 0, 0, 0]
-        self.send(actors.relayer, self.puppet, "answer", entry_point=selector("campaign"), felts=told)
-        self.instruct_puppet("Paid")
-        self._have_the_hostile_pool_pay(end)
-        self._stage = deepcopy((self.world.state, self.witness, self.campaigns, self._named))
-        self._forget()
+    def create_pool(self, token: int, salt: int) -> Contract:
+        """Have MedSync deploy a pool, and watch it."""
+        created = self.perform("create_pool", self.actors.administrator, token=token, salt=salt)
+        assert created
+        return self.chain.watch(created.result, self._classes["RewardPool"][1])
+
+    def place_of_pool(self, creator: int, token: int, salt: int) -> int:
+        """Where a pool comes to lie that somebody has MedSync deploy."""
+        return compute_address(
+            class_hash=self.class_hash("RewardPool"),
+            constructor_calldata=[token, self.medsync.address],
+            salt=poseidon(creator, salt),
+            deployer_address=self.medsync.address,
+        )
 
     def _have_the_hostile_pool_pay(self, end: int) -> None:
-        """While its token is still honest: a campaign, of which a patient and a hospital were paid twice."""
-        actors, pool, token = self.actors, self.hostile_pool, self.hostile_token
-        books = HostileToken()
-        self.world.state.tokens[token.address] = books
-        self.world.state.pools[pool.address] = Pool(token.address, self.medsync.address)
+        """While its token is still honest: a campaign, of which a patient and a hospital earned two uses."""
+        actors, pool = self.actors, self.hostile_pool
         for funder in (actors.researcher, actors.second_researcher):
-            self.send(funder, token, "mint", recipient=funder, amount=10**30)
-            self.send(funder, token, "approve", spender=pool.address, amount=10**30)
-            books.balances[funder] = books.allowances[funder, pool.address] = 10**30
-        self._changed()
+            self.mint(self.hostile_token, funder, pool, 10**30)
         self.hostile_terms = terms = CampaignTerms(
-            pool.address, actors.researcher, short("CLINTRCH"), 1_000, actors.hospital, 2_500, end, 0
+            pool.address, actors.researcher, short("CLINTRCH"), 0, 1_000, actors.hospital, 2_500, end, 0, 0
         )
         self.perform("deposit", actors.researcher, pool=pool.address, terms=terms, amount=10_000)
-        consent = ConsentTerms(terms.purpose, 1, self.now, end, 0, terms, 0)
+        consent = ConsentTerms(terms.purpose, 0, 1, self.now, end, 0, False, terms, 0)
         self.perform("add_consent", actors.patient, grantee=actors.researcher, terms=consent)
-        request = AccessRequest(actors.patient, terms.purpose, 1, 0, terms)
-        self.perform("request_access_batch", actors.researcher, requests=[request] * 2)
+        about = {"purpose": terms.purpose, "study": 0, "categories": 1, "campaign": campaign_id(terms)}
+        subjects = [Subject(actors.patient, 0)] * 2
+        self.perform("request_access_batch", actors.researcher, **about, subjects=subjects)
+        claim = {"patient": actors.patient, "grantee": actors.researcher, "terms": terms}
+        self.perform("settle", actors.relayer, pool=pool.address, **claim)
+
+    def new_token(self) -> Contract:
+        """A token of a stranger, honest so far."""
+        token = self.deploy("HostileToken")
+        self.world.state.tokens[token.address] = HostileToken()
+        return token
+
+    def mint(self, token: Contract, funder: int, pool: Contract, amount: int) -> None:
+        """Give a funder units of a token that may become hostile, which the pool may take."""
+        books = self.world.state.tokens[token.address]
+        assert isinstance(books, HostileToken)
+        self.send(funder, token, "mint", recipient=funder, amount=amount)
+        self.send(funder, token, "approve", spender=pool.address, amount=amount)
+        books.balances[funder] = books.allowances[funder, pool.address] = amount
+        self._changed()
 
     def class_hash(self, name: str) -> int:
         """Of a declared class."""
@@ -213,18 +234,20 @@ class System:
     def begin(self) -> None:
         """Set the stage; everything until `end` will be undone."""
         self._snapshot = self.chain.snapshot()
-        self.world.state, self.witness, self.campaigns, self._named = deepcopy(self._stage)
-        self._forget()
+        self.world.state, self.witness, self.campaigns = deepcopy(self._stage)
+        self._forget(BEGINNING)
 
     def end(self) -> None:
         assert self._snapshot
         self.chain.revert(self._snapshot)
 
-    def _forget(self) -> None:
-        self.now = BEGINNING
+    def _forget(self, now: int) -> None:
+        self.now = now
+        self._turn = 0
         self.gifts: Counter[int] = Counter()  # by pool: what was sent to it, and is nobody's
         self.credited_before = self.credited()
-        self._known = dict(self._cells())
+        self._known = dict(cells(self.world))
+        self._held = self._holdings()
 
     # ---------------------------------------------------------------- one step
 
@@ -250,18 +273,16 @@ class System:
         outcomes, code = self._foretell(self.world, caller, operations)
         self.narrate(f"{step} -> {code or self.show([plain(outcome.result) for outcome in outcomes])}")
 
-        for event in (event for outcome in outcomes for event in outcome.events):
-            if event.name == "ConsentAdded" and event.data["campaign"]:
-                # Without a reward the second cell is left as it is.
-                self._named[event.keys["patient"], event.keys["grantee"], event.keys["purpose"]] = event.data[
-                    "campaign"
-                ]
-        changed = self._changed()
-        expected = [pair for cell in changed for pair in self._views(cell)] + self._judgements()
+        changed, moved = self._changed()
+        expected = [pair for cell in changed for pair in self._views(cell)]
+        expected += [pair for holder in moved for pair in self._balance(*holder[:2])]
+        # A view takes devnet as long as a part of a transaction: each step asks a few of these, in turn.
+        expected += islice(cycle(self._judgements()), self._turn, self._turn + JUDGEMENTS)
+        self._turn = (self._turn + JUDGEMENTS) % (12 * JUDGEMENTS)
         receipt = self._submit(caller, operations, [view for view, _ in expected])
         differences = [
             *self._receipt_differences(outcomes, code, receipt),
-            *self._cell_differences(changed, receipt),
+            *self._cell_differences(changed, moved, receipt),
             *self._view_differences(expected, receipt.views),
         ]
         assert not differences, "\n".join([step, *differences])
@@ -287,32 +308,62 @@ class System:
         return world
 
     def departures(self, order: Random) -> list[Transaction]:
-        """Every patient takes back each consent, removes each delegate and revokes all, in any order."""
+        """Every patient takes back each consent, dismisses the delegates and revokes all, in any order."""
         state = self.world.state
-        by_patient: dict[int, list[Operation]] = {}
-        for patient, grantee, purpose in state.consents:
-            revocation = Operation("revoke_consent", {"grantee": grantee, "purpose": purpose})
-            by_patient.setdefault(patient, [Operation("revoke_all")]).append(revocation)
-        for patient, delegate in state.delegations:
-            removal = Operation("set_delegate", {"delegate": delegate, "powers": 0, "expires_at": 0})
-            by_patient.setdefault(patient, [Operation("revoke_all")]).append(removal)
+        by_patient: dict[int, list[Operation]] = {
+            patient: [
+                Operation("revoke_all", {"dismiss_delegates": order.choice([True, False])}),
+                Operation("dismiss_delegates"),
+            ]
+            for patient in {key[0] for key in state.consents} | {pair[0] for pair in state.delegations}
+        }
+        for patient, grantee, purpose, study in state.consents:
+            about = {"grantee": grantee, "purpose": purpose, "study": study}
+            if purpose != short("BTG"):
+                by_patient[patient].append(Operation("revoke_consent", about))
         for operations in by_patient.values():
             order.shuffle(operations)
-        return shuffled(by_patient.items(), order)
+        return shuffled(sorted(by_patient.items()), order)
 
     def withdrawals(self, order: Random) -> list[Transaction]:
-        """Everybody draws all that a pool of an honest token owes them, all at once or in two parts."""
+        """Everybody whom a pool of an honest token owes something has it settled and draws it, at once or in
+        two parts."""
         by_owner: dict[int, list[Operation]] = {}
-        for pool, owner, claimable in self.claims():
-            if not self.is_honest(self._books(pool).token):
+        for pool in self.pools:
+            books = self._books(pool.address)
+            if not self.is_honest(books.token):
                 continue
-            first = order.choice([claimable, order.randint(1, claimable)])
-            for amount in filter(None, (first, claimable - first)):
-                withdrawal = Operation("withdraw", {"amount": amount, "recipient": owner}, pool)
-                by_owner.setdefault(owner, []).append(withdrawal)
-        for operations in by_owner.values():
-            order.shuffle(operations)
-        return shuffled(by_owner.items(), order)
+            owed = Counter({owner: credit.claimable for owner, credit in books.credits.items()})
+            claims: dict[int, list[Claim]] = {}
+            for patient, claim in self.unsettled(pool.address):
+                claims.setdefault(patient, []).append(claim)
+                owed[patient] += self.world.unsettled(pool.address, patient, [claim])
+            for terms, accessor, share in self.unsettled_shares(pool.address):
+                owed[terms.custodian] += share
+                about = {"terms": terms, "accessor": accessor}
+                by_owner.setdefault(terms.custodian, []).append(
+                    Operation("settle_custodian", about, pool.address)
+                )
+            for owner, amount in sorted(owed.items()):
+                first = order.choice([amount, order.randint(1, amount)]) if amount else 0
+                for part in filter(None, (first, amount - first)):
+                    drawn = {"amount": part, "recipient": owner, "claims": claims.pop(owner, [])}
+                    by_owner.setdefault(owner, []).append(Operation("withdraw", drawn, pool.address))
+            for key, credited in books.keys.items():
+                if credited.claimable:
+                    drawing = self.drawing(pool.address, key, credited.claimable, self.actors.stranger)
+                    by_owner.setdefault(self.actors.relayer, []).append(drawing)
+        return shuffled(sorted(by_owner.items()), order)
+
+    def drawing(
+        self, pool: int, key: int, amount: int, recipient: int, *, nonce: int | None = None, by: int = KEY
+    ) -> Operation:
+        """The operation that draws a key's credit, signed by the key with this private key."""
+        number = self._books(pool).keys.get(key, KeyCredit()).nonce if nonce is None else nonce
+        message = draw_message(self.chain.chain_id, pool, key, amount, recipient, number)
+        r, s = sign(message, by)
+        drawn = {"key": key, "amount": amount, "recipient": recipient, "signature_r": r, "signature_s": s}
+        return Operation("withdraw_by_key", drawn, pool, signed=message if by == KEY else 0)
 
     def claims(self) -> list[tuple[int, int, int]]:
         """(pool, owner, claimable) of every credit that is not empty."""
@@ -323,14 +374,44 @@ class System:
             if credit.claimable
         ]
 
+    def unsettled(self, pool: int) -> list[tuple[int, Claim]]:
+        """(patient, claim) of every consent that a campaign of this pool still owes something."""
+        return [
+            (patient, Claim(grantee, self.campaigns[campaign]))
+            for ((patient, grantee, *_), campaign), cell in self.world.state.paid.items()
+            if cell.paid > cell.settled and self.campaigns[campaign].pool == pool
+        ]
+
+    def unsettled_shares(self, pool: int) -> list[tuple[CampaignTerms, int, int]]:
+        """(terms, accessor, amount) of all that a custodian is still owed by this pool."""
+        owed = []
+        for (campaign, accessor), budget in self.world.state.budgets.items():
+            terms = self.campaigns[campaign]
+            share = shares(terms.rate, terms.custodian_bps)[1]
+            if terms.pool == pool and terms.custodian and budget.paid > budget.custodian_settled:
+                owed.append((terms, accessor, share * (budget.paid - budget.custodian_settled)))
+        return owed
+
     def credited(self) -> dict[tuple[int, int], int]:
-        """All that was ever credited, by pool and owner."""
+        """All that was ever credited, by pool and owner, accounts and keys."""
         return {
-            (pool.address, owner): credit.claimable + credit.withdrawn
-            for pool in self.pools
-            if pool.address in self.world.state.pools
-            for owner, credit in self._books(pool.address).credits.items()
+            (address, owner): credit.claimable + credit.withdrawn
+            for address, pool in self.world.state.pools.items()
+            for owner, credit in pool.credits.items()
         }
+
+    def campaign_of(self, key: Key) -> int:
+        """Id of the campaign that a consent names; zero for none."""
+        consent = self.world.consent_record(key)
+        named = [
+            campaign
+            for (about, campaign), cell in self.world.state.paid.items()
+            if about == key and cell.version == consent.version and consent.rewarded
+        ]
+        return named[0] if named else 0
+
+    def _holds_the_hostile_token(self, pool: int | None) -> bool:
+        return pool is not None and self._books(pool).token == self.hostile_token.address
 
     def is_honest(self, token: int) -> bool:
         at = self.world.state.tokens[token]
@@ -347,12 +428,14 @@ class System:
 
     def have_token_take_up(self, habit: str, victim: int, function: str) -> None:
         """From now on the hostile token has this habit; `function` is what it does when it calls back."""
-        token = self.hostile_token
+        token, pool = self.hostile_token, self.hostile_pool.address
         balances = {"takes a fee": ("FEE", 1), "stands still": ("STAND_STILL", 0), "conjures": ("CONJURE", 0)}
         name, argument = (balances | {"blocks": ("BLOCK", victim)}).get(habit, ("", 0))
+        claim = {"patient": self.actors.patient, "grantee": self.actors.researcher}
         back = {
-            "revoke_all": Operation("revoke_all"),
-            "withdraw": Operation("withdraw", {"amount": 1, "recipient": victim}, self.hostile_pool.address),
+            "revoke_all": Operation("revoke_all", {"dismiss_delegates": True}),
+            "withdraw": Operation("withdraw", {"amount": 1, "recipient": victim, "claims": []}, pool),
+            "settle": Operation("settle", claim | {"terms": self.hostile_terms}, pool),
         }[function]
         aimed = self._call(back)
         aim = {
@@ -372,17 +455,6 @@ class System:
         assert isinstance(books, HostileToken)
         books.habit, books.victim, books.call = habit, victim, (function, back.told())
 
-    def instruct_puppet(self, accrual: str) -> None:
-        """Tell the puppet what to say when it is asked to pay: `Paid`, `Nonsense`, `TooMuch`, or `Panic`."""
-        felts = {"Paid": [0], "Nonsense": [77], "TooMuch": [0, 0], "Panic": []}[accrual]
-        act = short("PANIC") if accrual == "Panic" else 0
-        accrue = selector("accrue")
-        self.send(self.actors.relayer, self.puppet, "act", entry_point=accrue, act=act)
-        self.send(self.actors.relayer, self.puppet, "answer", entry_point=accrue, felts=felts)
-        puppet = self.world.state.pools[self.puppet.address]
-        assert isinstance(puppet, Puppet)
-        puppet.accrual = accrual
-
     def send(self, caller: int, contract: Contract, function: str, **arguments: Any) -> Any:
         """A transaction that the model does not know of, and what it returns."""
         if caller in self.chain.accounts:
@@ -397,9 +469,11 @@ class System:
     ) -> tuple[list[Outcome], str | None]:
         """What the model makes of a transaction: the outcome of each operation, or an error code."""
         for operation in operations:
-            if operation.pool is not None and "terms" in operation.arguments:
-                terms = operation.arguments["terms"]
+            terms = operation.arguments.get("terms")
+            if isinstance(terms, CampaignTerms):
                 self.campaigns[campaign_id(terms)] = terms
+            elif isinstance(terms, ConsentTerms) and terms.reward:
+                self.campaigns[campaign_id(terms.reward)] = terms.reward
         calls = [
             partial(getattr(world, operation.function), caller, self.now, **operation.told())
             for operation in operations
@@ -411,7 +485,7 @@ class System:
 
     def _call(self, operation: Operation) -> View:
         contract = self.medsync if operation.pool is None else self.chain.watched[operation.pool]
-        return View(contract, operation.function, operation.arguments)
+        return View(contract, operation.function, plain(operation.arguments))
 
     def _submit(self, caller: int, operations: Sequence[Operation], views: list[View]) -> Receipt:
         """Have an account call, or a puppet."""
@@ -453,193 +527,188 @@ class System:
     # ---------------------------------------------------------------- comparing
 
     def compare_everything(self) -> None:
-        """Read every view about every actor, and replay every log from the events alone."""
+        """Read every view about every actor, and replay every history from the events alone."""
+        medsync = self.medsync.address
         actors = [*self.actors, *(pool.address for pool in self.pools)]
-        expected = [
-            pair
-            for pool in self.pools
-            for pair in [
-                *self._views(Cell(pool.address, "totals", ())),
-                *(pair for actor in actors for pair in self._views(Cell(pool.address, "credit", (actor,)))),
-            ]
+        about = [Cell(medsync, "admin"), Cell(medsync, "successor"), Cell(medsync, "registry")]
+        about += [Cell(pool.address, "liabilities") for pool in self.pools]
+        about += [Cell(pool.address, "credit", (actor,)) for pool in self.pools for actor in actors]
+        about += [
+            Cell(medsync, kind, (actor,))
+            for kind in ("entity", "patient", "history", "log", "is pool")
+            for actor in actors
         ]
+        patients = (self.actors.patient, self.actors.second_patient)
+        about += [Cell(medsync, "delegation", (patient, actor)) for patient in patients for actor in actors]
+        about += [
+            cell
+            for cell in self._known
+            if cell.kind in ("consent", "paid", "budget", "campaign", "emergency", "key credit")
+        ]
+        expected = [pair for cell in about for pair in self._views(cell)]
         for actor in actors:
             for token in (ETH, self.hostile_token.address):
-                expected += self._views(Cell(token, "balance", (actor,)))
-            for kind in ("entity", "patient", "log"):
-                expected += self._views(Cell(self.medsync.address, kind, (actor,)))
-            for patient in (self.actors.patient, self.actors.second_patient):
-                expected += self._views(Cell(self.medsync.address, "delegation", (patient, actor)))
-        for cell in self._known:
-            if cell.kind in ("admin", "consent", "escrow", "allowance"):
-                expected += self._views(cell)
-        expected += self._judgements(limit=None)
+                expected += self._balance(token, actor)
+        expected += self._owed() + self._judgements(limit=None)
         answers = self.chain.read([view for view, _ in expected], now=self.now)
         differences = self._view_differences(expected, answers)
         assert not differences, "\n".join(["at the end", *differences])
-        self._replay_logs()
-
-    def _replay_logs(self) -> None:
-        heads: dict[int, tuple[int, int]] = {}
-        for event in self.witness.logged:
-            entry = event.keys | event.data
-            entry["decision"] = DECISIONS.index(entry["decision"])
-            entry["reason"] = REASONS.index(entry["reason"])
-            count, head = heads.get(entry["patient"], (0, 0))
-            assert entry["seq"] == count + 1
-            heads[entry["patient"]] = (
-                count + 1,
-                entry_digest(
-                    chain_id=self.chain.chain_id, contract=self.medsync.address, previous_head=head, **entry
-                ),
-            )
-        logs = self.world.state.logs
-        assert heads == {patient: (log.count, log.head) for patient, log in logs.items()}
+        differences = replaying.differences(self, self.witness.seen)
+        assert not differences, "\n".join(["from the events alone", *differences])
 
     def _books(self, pool: int) -> Pool:
-        books = self.world.state.pools[pool]
-        assert isinstance(books, Pool)
-        return books
+        return self.world.state.pools[pool]
 
-    def _cells(self) -> Iterator[tuple[Cell, tuple[Any, ...]]]:
-        """Every storage cell that the specification says is written, with what it holds."""
-        state, medsync = self.world.state, self.medsync.address
-        successor, ready_at = state.pending_admin or (state.admin, None)
-        yield Cell(medsync, "admin", (0,)), (state.admin,)
-        yield Cell(medsync, "admin", (1,)), (successor,)
-        if ready_at is not None:
-            yield Cell(medsync, "admin", (2,)), (ready_at,)
-        for address, entity in state.entities.items():
-            yield Cell(medsync, "entity", (address,)), (entity.role, entity.suspended, entity.registered_at)
-        for key, consent in state.consents.items():
-            *record, campaign = vars(consent).values()
-            yield Cell(medsync, "consent", key), (*record, campaign != 0)
-        for key, campaign in self._named.items():
-            yield Cell(medsync, "campaign", key), (campaign,)
-        for address, patient in state.patients.items():
-            about = (patient.epoch, patient.nonce, patient.emergency_opt_out, MARK)
-            yield Cell(medsync, "patient", (address,)), about
-        for address, log in state.logs.items():
-            yield Cell(medsync, "log", (address,)), (log.count, log.head)
-        for pair, delegation in state.delegations.items():
-            yield Cell(medsync, "delegation", pair), (delegation.powers, delegation.expires_at, MARK)
-        for address, pool in state.pools.items():
-            if isinstance(pool, Puppet):
-                continue
-            yield Cell(address, "totals", ()), (pool.liabilities(), pool.lifetime_deposits)
-            for campaign_key, campaign in pool.campaigns.items():
-                escrow = (campaign.remaining, campaign.paid_count, campaign.closing_at, campaign.status)
-                yield Cell(address, "escrow", (campaign_key,)), escrow
-            for owner, credit in pool.credits.items():
-                yield Cell(address, "credit", (owner,)), (credit.claimable, credit.withdrawn)
-            for accessor, amount in pool.allowances.items():
-                yield Cell(address, "allowance", accessor), (amount, MARK)
-        for address, token in state.tokens.items():
-            for holder, balance in token.balances.items():
-                yield Cell(address, "balance", (holder,)), (balance,)
+    def _holdings(self) -> dict[tuple[int, int, str], int]:
+        """What the tokens keep: by token, holder and what it is."""
+        held = {}
+        for address, token in self.world.state.tokens.items():
+            held |= {(address, holder, ""): balance for holder, balance in token.balances.items()}
             if isinstance(token, HostileToken):
-                for pair, amount in token.allowances.items():
-                    yield Cell(address, "spending", pair), (amount,)
+                allowed = token.allowances.items()
+                held |= {(address, owner, self.show(pool)): amount for (owner, pool), amount in allowed}
+        return held
 
-    def _changed(self) -> list[Cell]:
-        """The cells that the latest operation changed; a cell never written holds zeros."""
-        changed = []
-        for cell, holds in self._cells():
-            if cell not in self._known and not any(part not in (0, "None") for part in holds):
-                continue
-            if self._known.get(cell) != holds:
-                changed.append(cell)
-                self._known[cell] = holds
-        return changed
+    def _changed(self) -> tuple[list[Cell], list[tuple[int, int, str]]]:
+        """The cells that the latest operation changed, and whose holdings; what was never written is zero."""
+        now, held = dict(cells(self.world)), self._holdings()
+        changed = [cell for cell, value in now.items() if value != self._known.get(cell, 0)]
+        moved = [holder for holder, amount in held.items() if amount != self._held.get(holder, 0)]
+        self._known |= now
+        self._held = held
+        return changed, moved
 
     def _views(self, cell: Cell) -> Expected:
         """The views that show a cell, with what they must answer."""
-        state, medsync, key = self.world.state, self.medsync, cell.key
+        world, medsync, key = self.world, self.medsync, cell.key
         match cell.kind:
-            case "admin":
-                pending = state.pending_admin
+            case "admin" | "pending" | "begun at":
+                shown = plain(world.state.pending_admin)
                 return [
-                    (View(medsync, "admin", {}), state.admin),
-                    (
-                        View(medsync, "pending_admin", {}),
-                        pending and {"address": pending[0], "ready_at": pending[1]},
-                    ),
+                    (View(medsync, "admin", {}), world.state.admin),
+                    (View(medsync, "pending_admin", {}), shown),
                 ]
+            case "successor":
+                return [(View(medsync, "successor", {}), world.state.successor)]
+            case "registry":
+                return [(View(medsync, "registry_head", {}), plain(world.state.registry))]
             case "entity":
-                return [(View(medsync, "entity", {"address": key[0]}), plain(self.world.entity(*key)))]
-            case "consent" | "campaign":
-                about = dict(zip(("patient", "grantee", "purpose"), key, strict=True))
-                return [(View(medsync, "consent", about), plain(self.world.consent(*key)))]
+                return [(View(medsync, "entity", {"address": key[0]}), plain(world.entity(*key)))]
+            case "consent" | "paid":
+                return self._views_of_consent(key_of(cell), *key[4:])
             case "patient":
                 about = {"patient": key[0]}
-                return [(View(medsync, "patient_state", about), plain(self.world.patient(*key)))]
+                return [
+                    (View(medsync, "patient_state", about), world.patient_state(*key)),
+                    (View(medsync, "refused_purposes", about), world.refused_purposes(*key)),
+                ]
+            case "history":
+                return [(View(medsync, "history_head", {"patient": key[0]}), plain(world.history(*key)))]
             case "log":
-                return [(View(medsync, "log_head", {"patient": key[0]}), plain(self.world.log(*key)))]
+                return [(View(medsync, "log_head", {"patient": key[0]}), plain(world.log(*key)))]
+            case "emergency":
+                about = dict(zip(("patient", "seq", "hospital"), key, strict=True))
+                return [(View(medsync, "emergency", about), plain(world.emergency(**about)))]
             case "delegation":
-                delegation = state.delegations.get((key[0], key[1]), Delegation())
+                delegation = world.state.delegations.get((key[0], key[1]), Delegation())
                 about = dict(zip(("patient", "delegate"), key, strict=True))
                 return [(View(medsync, "delegation", about), plain(delegation))]
-            case "balance":
-                held = state.tokens[cell.contract].balances.get(key[0], 0)
-                # The hostile token might answer anything, so its answer is not decoded.
-                shown = held if cell.contract == ETH else [held % 2**128, held >> 128]
-                token = self.chain.watched[cell.contract]
-                return [(View(token, "balance_of", {"account": key[0]}), shown)]
-            case "spending":
-                return []  # no view shows what the hostile token lets others take
+            case "is pool":
+                return [(View(medsync, "is_pool", {"pool": key[0]}), world.is_pool(*key))]
+            case "budget":
+                about = dict(zip(("campaign", "accessor"), key, strict=True))
+                return [(View(medsync, "budget", about), plain(world.budget(**about)))]
+        if cell.contract not in self.chain.watched:
+            return []  # a pool that nobody uses
         contract, pool = self.chain.watched[cell.contract], self._books(cell.contract)
         match cell.kind:
-            case "totals":
-                return [
-                    (View(contract, "liabilities", {}), pool.liabilities()),
-                    (View(contract, "lifetime_deposits", {}), pool.lifetime_deposits),
-                ]
+            case "liabilities":
+                return [(View(contract, "liabilities", {}), pool.liabilities)]
             case "credit":
-                credit = pool.credits.get(key[0], Credit())
+                credit = world.credit(cell.contract, key[0])
                 about = {"owner": key[0]}
                 return [
                     (View(contract, "claimable", about), credit.claimable),
                     (View(contract, "withdrawn", about), credit.withdrawn),
                     (View(contract, "accumulated", about), credit.claimable + credit.withdrawn),
                 ]
-            case "escrow":
-                campaign = pool.campaigns[key[0]]
-                shown = {
-                    "id": key[0],
-                    "log": pool.log,
-                    "status": campaign.status,
-                    "remaining": campaign.remaining,
-                    "paid_count": campaign.paid_count,
-                    "closing_at": campaign.closing_at,
-                }
-                return [(View(contract, "campaign", {"terms": self.campaigns[key[0]]}), shown)]
-            case "allowance":
-                about = {"campaign": key[0], "accessor": key[1]}
-                return [(View(contract, "allowance", about), pool.allowances[key[0], key[1]])]
+            case "key credit":
+                about = {"key": key[0]}
+                return [(View(contract, "key_credit", about), plain(pool.keys.get(key[0], KeyCredit())))]
+            case "campaign":
+                shown = {"id": key[0], **plain(world.campaign(cell.contract, key[0]))}
+                accepts = world.accepts_consents(self.now, cell.contract, key[0])
+                return [
+                    (View(contract, "campaign", {"terms": self.campaigns[key[0]]}), shown),
+                    (View(contract, "accepts_consents", {"campaign": key[0]}), accepts),
+                ]
         raise AssertionError(cell.kind)
+
+    def _views_of_consent(self, key: Key, *campaigns: int) -> Expected:
+        """A consent as it is shown, asked with these campaigns and with the one it names."""
+        about = dict(zip(("patient", "grantee", "purpose", "study"), key, strict=True))
+        expected: Expected = []
+        for campaign in {*campaigns, self.campaign_of(key)}:
+            asked = about | {"campaign": campaign}
+            shown = self.world.consent(self.now, **asked)
+            expected.append((View(self.medsync, "consent", asked), shown))
+            paid = plain(self.world.paid_uses(key, campaign))
+            expected.append((View(self.medsync, "paid_uses", asked), paid))
+        if about["purpose"] == short("BTG"):
+            named = {"patient": key[0], "hospital": key[1]}
+            naming = self.world.emergency_naming(**named)
+            expected.append((View(self.medsync, "emergency_naming", named), naming))
+        return expected
+
+    def _balance(self, token: int, holder: int) -> Expected:
+        held = self.world.state.tokens[token].balances.get(holder, 0)
+        # The hostile token might answer anything, so its answer is not decoded.
+        shown = held if token == ETH else [held % 2**128, held >> 128]
+        return [(View(self.chain.watched[token], "balance_of", {"account": holder}), shown)]
+
+    def _owed(self) -> Expected:
+        """What each pool says that patients are still owed."""
+        expected: Expected = []
+        for pool in self.pools:
+            claims: dict[int, list[Claim]] = {}
+            for patient, claim in self.unsettled(pool.address):
+                claims.setdefault(patient, []).append(claim)
+            for patient, named in claims.items():
+                about = {"patient": patient, "claims": plain(named)}
+                owed = self.world.unsettled(pool.address, patient, named)
+                expected.append((View(pool, "unsettled", about), owed))
+        return expected
 
     def _judgements(self, limit: int | None = 6) -> Expected:
         """The decision on the consents there are (the latest, up to a limit), and on one never given."""
         consents = list(self.world.state.consents.items())
-        asked = [(key, consent.categories) for key, consent in (consents[-limit:] if limit else consents)]
-        if consents:
-            (patient, grantee, purpose), _ = consents[-1]
-            asked += [
-                ((patient, grantee, purpose), 1 << 20 | 1),
-                ((self.actors.guardian, grantee, purpose), 1),
-                ((patient, self.actors.relayer, purpose), 1),
-            ]
-        return [
-            (
-                View(
-                    self.medsync,
-                    "verify_consent",
-                    {"patient": patient, "grantee": grantee, "purpose": purpose, "categories": categories},
-                ),
-                self.world.verify_consent(self.now, patient, grantee, purpose, categories),
-            )
-            for (patient, grantee, purpose), categories in asked
+        asked = [
+            (key, consent.categories, self.campaign_of(key))
+            for key, consent in (consents[-limit:] if limit else consents)
         ]
+        if consents:
+            (patient, grantee, purpose, study), consent = consents[-1]
+            categories = consent.categories
+            asked += [
+                ((patient, grantee, purpose, study), 1 << 20 | 1, 0),
+                ((patient, grantee, purpose, study), categories, asked[-1][2] ^ 1),
+                ((patient, grantee, purpose, study ^ 1), categories, 0),
+                ((self.actors.guardian, grantee, purpose, study), 1, 0),
+                ((patient, self.actors.relayer, purpose, study), 1, 0),
+            ]
+        expected: Expected = []
+        for (patient, *of), *what in asked:
+            names = ("grantee", "purpose", "study", "categories", "campaign")
+            about = dict(zip(names, (*of, *what), strict=True))
+            verdict = plain(self.world.verify_consent(self.now, patient, **about))
+            expected.append((View(self.medsync, "verify_consent", {"patient": patient, **about}), verdict))
+        if expected:
+            view, verdict = expected[0]
+            about = {name: value for name, value in view.arguments.items() if name != "patient"}
+            patients = [view.arguments["patient"]] * 2
+            several = View(self.medsync, "verify_consents", {"patients": patients, **about})
+            expected.append((several, [verdict] * 2))
+        return expected
 
     def _receipt_differences(self, outcomes: list[Outcome], code: str | None, receipt: Receipt) -> list[str]:
         results = None if code else [plain(outcome.result) for outcome in outcomes]
@@ -649,14 +718,28 @@ class System:
             *_differences("events", _events(outcomes), receipt.events),
         ]
 
-    def _cell_differences(self, changed: list[Cell], receipt: Receipt) -> list[str]:
-        numbers = Counter(cell.contract for cell in changed)
-        return [
-            f"cells changed in {self.show(address)}: {number}, but the model changed "
-            + ", ".join(f"{cell.kind}{cell.key}" for cell in changed if cell.contract == address)
-            for address, number in receipt.cells.items()
-            if number != numbers[address]
-        ]
+    def _cell_differences(
+        self, changed: list[Cell], moved: list[tuple[int, int, str]], receipt: Receipt
+    ) -> list[str]:
+        """Every cell that changed, by name where the model knows it."""
+        expected: dict[int, dict[int, int]] = {address: {} for address in receipt.storage}
+        names = {}
+        for cell in changed:
+            if cell.contract in expected:
+                address = place_of(cell.kind, cell.key)
+                expected[cell.contract][address] = self._known[cell]
+                names[cell.contract, address] = f"{cell.kind} {self.show(cell.key)}"
+        differences = []
+        for contract, storage in receipt.storage.items():
+            if contract in self.world.state.tokens:
+                number = sum(holder[0] == contract for holder in moved)
+                differences += _differences(f"cells changed in {self.show(contract)}", number, len(storage))
+                continue
+            for address in expected[contract].keys() | storage.keys():
+                what = names.get((contract, address), f"unknown cell {address:#x} of {self.show(contract)}")
+                wanted, found = (hexed(part.get(address)) for part in (expected[contract], storage))
+                differences += _differences(what, wanted, found)
+        return differences
 
     def _view_differences(self, expected: Expected, answers: list[Any]) -> list[str]:
         return [
@@ -680,7 +763,7 @@ class System:
         for operation in operations:
             if code is None:
                 self.reach["operation", operation.function] += 1
-        if len(operations) == 1 and operations[0].pool == self.hostile_pool.address:
+        if len(operations) == 1 and self._holds_the_hostile_token(operations[0].pool):
             function, token = operations[0].function, self.world.state.tokens[self.hostile_token.address]
             assert isinstance(token, HostileToken)
             if function in ("deposit", "withdraw") and (code is None or code in CODES_OF_TOKENS):
@@ -693,7 +776,7 @@ class System:
                 self.reach["reason", event.data["reason"]] += 1
         for view, wanted in expected:
             if view.function == "verify_consent":
-                self.reach["verify_consent", wanted[1]] += 1
+                self.reach["verify_consent", wanted["reason"]] += 1
 
 
 def shuffled(items: Iterable[tuple[int, list[Operation]]], order: Random) -> list[Transaction]:
@@ -703,11 +786,17 @@ def shuffled(items: Iterable[tuple[int, list[Operation]]], order: Random) -> lis
 
 def plain(value: Any) -> Any:
     """A model's value in the form in which the driver decodes the contracts' values."""
+    if isinstance(value, Payee):
+        return value.kind, value.value
     if is_dataclass(value) and not isinstance(value, type):
         return {name: plain(part) for name, part in vars(value).items()}
     if isinstance(value, dict):
         return {name: plain(part) for name, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, list) else value
+
+
+def hexed(value: int | None) -> str | None:
+    return None if value is None else hex(value)
 
 
 def _events(outcomes: list[Outcome]) -> list[Raised]:

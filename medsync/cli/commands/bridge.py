@@ -19,9 +19,10 @@ from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.errors import ExitCode, InputError, MedSyncError
 from medsync.private.bridge.attestor import AttestationRequest
 from medsync.private.bridge.bridge import Bridge, BridgeStep
-from medsync.private.bridge.journal import Journal
+from medsync.private.bridge.journal import Journal, ProcessedEntry
 from medsync.private.home import Home
 from medsync.private.keys.keys import BridgeKey
+from medsync.protocol.commitments import Domain, Opening
 from medsync.starknet.anchor import PrivateAnchorClient
 from medsync.storage.files import read_bytes
 
@@ -38,6 +39,16 @@ Also = Annotated[
 ]
 
 
+Openings = Annotated[
+    Path | None,
+    typer.Option(
+        "--openings",
+        help="Folder of openings (*.opening.json) of consents' terms. Where a consent has a sealed scope,"
+        " nothing is released without it: compare the records with it before you give it.",
+    ),
+]
+
+
 @command(app, "run")
 async def run(
     context: Context,
@@ -45,6 +56,7 @@ async def run(
     once: Annotated[bool, typer.Option("--once", help="Do one step and end.")] = False,
     interval: Annotated[float, typer.Option(help="Seconds between two steps.", min=0.1)] = INTERVAL,
     also: Also = [],  # noqa: B006
+    openings: Openings = None,
     ticket_life: Annotated[int, typer.Option(help="Seconds a ticket is good for.", min=1, max=3_600)] = 900,
     oldest_entry: Annotated[
         int, typer.Option(help="Seconds after which a logged permit gets no ticket any more.", min=1)
@@ -63,7 +75,7 @@ async def run(
     while True:
         # The node is only held for one step, so that records can be put meanwhile.
         try:
-            step = await _step(context, home, also, secret, settings)
+            step = await _step(context, home, also, openings, secret, settings)
             answer = _describe(step)
         except MedSyncError as error:
             if once:
@@ -84,7 +96,12 @@ async def run(
 
 
 async def _step(
-    context: Context, home: Path | None, also: list[Path], secret: str, settings: dict[str, int]
+    context: Context,
+    home: Path | None,
+    also: list[Path],
+    openings: Path | None,
+    secret: str,
+    settings: dict[str, int],
 ) -> BridgeStep:
     record = await context.record()
     async with AsyncExitStack() as stack:
@@ -106,11 +123,24 @@ async def _step(
                 client,
                 first_block=record.first_block,
                 attestors=tuple(attestors),
+                openings=_openings(openings),
                 **settings,
             )
         )
         with context.busy("Collecting, anchoring, issuing"):
             return await bridge.step()
+
+
+def _openings(folder: Path | None) -> tuple[Opening, ...]:
+    """What is in the folder of openings. It is read in each step, so that it may grow."""
+    if folder is None:
+        return ()
+    if not folder.is_dir():
+        raise InputError(f"--openings: {folder} is not a folder.")
+    return tuple(
+        values.read_any_opening(path, "--openings", (Domain.TERMS,))
+        for path in sorted(folder.glob("*.opening.json"))
+    )
 
 
 def _describe(step: BridgeStep) -> dict[str, Any]:
@@ -119,9 +149,18 @@ def _describe(step: BridgeStep) -> dict[str, Any]:
         "anchored": step.anchored,
         "transaction": Hex(step.transaction) if step.transaction else None,
         "tickets": [str(path) for path in step.issued],
-        "entries": [f"{entry.patient:#x} {entry.seq}: {entry.outcome}" for entry in step.processed],
+        "entries": [f"{entry.patient:#x} {entry.seq}: {_outcome(entry)}" for entry in step.processed],
         "trouble": step.trouble.message if step.trouble else None,
     }
+
+
+def _outcome(entry: ProcessedEntry) -> str:
+    if entry.unopened is None:
+        return entry.outcome
+    return (
+        f"{entry.outcome}: the consent has a sealed scope, and nothing is released without the opening of its"
+        f" terms {entry.unopened:#x}. Ask the accessor or the patient for it, and give it with --openings."
+    )
 
 
 async def anchor_client(context: Context, *, signing: bool = False) -> PrivateAnchorClient:

@@ -13,7 +13,7 @@ from medsync.cli.command import command
 from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex, in_strk
 from medsync.deployment import deployer
-from medsync.deployment.record import Request, read_quorum
+from medsync.deployment.record import Pool, Request, read_quorum
 from medsync.deployment.token import Token
 from medsync.errors import ExitCode
 from medsync.starknet.fees import strk
@@ -30,7 +30,10 @@ def register(app: typer.Typer) -> None:
 async def deploy(
     context: Context,
     admin: Annotated[str, typer.Option(help="First administrator; by default the signing account.")] = ME,
-    token: Annotated[str, typer.Option(help="ERC-20 that pays rewards; by default STRK.")] = "",
+    token: Annotated[
+        list[str] | None,
+        typer.Option(help="ERC-20 that pays rewards; by default STRK. Repeatable: one pool for each."),
+    ] = None,
     salt: Annotated[
         str, typer.Option(help="Salt of the addresses; another salt makes a new deployment.")
     ] = "0x0",
@@ -45,15 +48,16 @@ async def deploy(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace a record of another deployment.")] = False,
 ) -> Answer:
-    """Deploy MedSync and its reward pool, and record what was deployed.
+    """Deploy MedSync, have it create its reward pools, and record what was deployed.
 
     An interrupted deployment is resumed by the same command: only what is not on the chain yet is sent. A
-    finished one is checked and left alone, except that --anchor-nodes adds a PrivateAnchor to it. That file
-    is {"threshold": 2, "nodes": [{"stark_key": "0x…", "identity": "0x…"}, …]}.
+    finished one is checked and left alone, except that --anchor-nodes adds a PrivateAnchor to it, and --token
+    for every recorded token and a new one adds a pool. The file of nodes is
+    {"threshold": 2, "nodes": [{"stark_key": "0x…", "identity": "0x…"}, …]}.
 
     The network accepts a transaction only if the account holds the most that it may cost, which is 2.25
     times its estimate. If the balance is too small, nothing is sent, and the exit code is 6; a dry run says
-    by how much, and ends with the same code. The token must be an ERC-20 (SNIP-2): a pool never changes it.
+    by how much, and ends with the same code. A token must be an ERC-20 (SNIP-2): a pool never changes it.
 
     Example: medsync --network sepolia --allow-public-network deploy --dry-run
     """
@@ -61,10 +65,11 @@ async def deploy(
     connection = await context.connection()
     with values.named("--anchor-nodes"):
         anchor = read_quorum(anchor_nodes) if anchor_nodes else None
+    tokens = [await context.address(address, "--token", _TOKEN_HELP) for address in token or ()]
     request = Request(
         deployer=account.address,
         admin=await context.address(admin, "--admin"),
-        token=await context.address(token, "--token", _TOKEN_HELP) if token else STRK_TOKEN,
+        tokens=tuple(dict.fromkeys(tokens)) or (STRK_TOKEN,),
         salt=values.felt(salt, "--salt"),
         anchor=anchor,
     )
@@ -81,7 +86,7 @@ async def deploy(
             "network": connection.network,
             "record": str(context.record_path().absolute()),
             "deployer": Hex(request.deployer),
-            "token": _token(plan.token),
+            "tokens": [_token(token) for token in plan.tokens],
             "estimated_fees": in_strk(plan.fee),
             "at_most": in_strk(plan.highest_fee),
             "needed_balance": in_strk(plan.needed),
@@ -115,7 +120,7 @@ async def deploy(
             connection.network,
             context.record_path(),
             admin=request.admin,
-            token=request.token,
+            tokens=request.tokens,
             salt=request.salt,
             anchor=request.anchor,
             replaceable=connection.is_local,
@@ -126,12 +131,16 @@ async def deploy(
         "network": record.network,
         "chain_id": record.chain_id,
         "medsync": Hex(record.medsync),
-        "reward_pool": Hex(record.reward_pool),
+        "pools": [pool_answer(pool) for pool in record.pools],
         **({} if record.private_anchor is None else {"private_anchor": Hex(record.private_anchor)}),
         "admin": Hex(request.admin),
-        "token": Hex(request.token),
         "record": str(context.record_path().absolute()),
     }
+
+
+def pool_answer(pool: Pool) -> dict[str, Any]:
+    """A recorded pool as commands show it. What the symbol says is the token's own word."""
+    return {"address": Hex(pool.address), "token": Hex(pool.token), "symbol": pool.symbol}
 
 
 def _token(token: Token) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import typer
 
 from medsync.cli.command import command
+from medsync.cli.commands.deploy import pool_answer
 from medsync.cli.context import Context
 from medsync.cli.output import Answer, Hex
 from medsync.deployment import deployer
@@ -37,7 +38,7 @@ async def list_(context: Context) -> Answer:
                 "network": record.network,
                 "chain_id": record.chain_id,
                 "medsync": contracts.get(deployments.MEDSYNC),
-                "reward_pool": contracts.get(deployments.REWARD_POOL),
+                "pools": [pool_answer(pool) for pool in record.pools],
                 "finished_at": record.finished_at.isoformat() if record.finished_at else None,
                 "record": str(path.absolute()),
             }
@@ -49,8 +50,9 @@ async def list_(context: Context) -> Answer:
 async def check(context: Context) -> Answer:
     """Read everything a record says from the chain and the artifacts again, and name what differs.
 
-    Addresses, class hashes, programs, compiled class hashes, constructor arguments, wiring, interfaces,
-    transactions and the token are checked. Exit code 7 if anything differs, with every finding in the error.
+    Addresses, class hashes, programs, compiled class hashes, constructor arguments, pools and their tokens,
+    interfaces, transactions, and MedSync's administrator, edition, class of pools and successor are checked.
+    Exit code 7 if anything differs, with every finding in the error.
     """
     path = context.record_path()
     record = deployments.read(path)

@@ -203,5 +203,10 @@ async def _deployment(context: Context, report: _Report, connection: Connection 
                     f"{name} of {path} is not on this chain.",
                     hint="`medsync deploy` deploys again; `medsync deployments check` compares all.",
                 )
-        state = f"{path}: {found.status}, {', '.join(found.contracts)} on the chain in their recorded classes"
+        for pool in found.pools:
+            await context.pool(pool.address)
+        state = (
+            f"{path}: {found.status}, {', '.join(found.contracts)} on the chain in their recorded classes, "
+            f"{len(found.pools)} reward pool{'' if len(found.pools) == 1 else 's'}"
+        )
         report.add("deployment", state, ok=found.complete, remedy="" if found.complete else "medsync deploy")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from typing import Annotated, Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
 import typer
@@ -17,13 +18,35 @@ from websockets.exceptions import WebSocketException
 from medsync.cli import output
 from medsync.cli.command import command
 from medsync.cli.context import Context
+from medsync.cli.output import Hex, Time
 from medsync.errors import MedSyncError, NetworkError
 from medsync.log.fetch import fetch_raw, position
-from medsync.protocol.events import Event, decode_event, event_name
+from medsync.log.replay import EMERGENCY_DELAY, JUSTIFY_WITHIN
+from medsync.protocol.events import (
+    AdminTransferBegun,
+    CampaignCloseAnnounced,
+    EmergencyJustified,
+    EntityRegistered,
+    EntityReinstated,
+    Event,
+    LogEntry,
+    SuccessorAnnounced,
+    decode_event,
+    event_name,
+)
+from medsync.protocol.vocabulary import Decision, Role
 from medsync.starknet.rpc import newest_block
 
 #: Seconds between two looks at a node that does not tell by itself.
 POLL_INTERVAL: Final = 2.0
+
+#: Seconds for which an announced closing stays possible.
+CLOSE_WINDOW: Final = 30 * 86_400
+
+_SUCCESSOR: Final = (
+    "a successor of this deployment is announced; never follow it on this word alone: anyone who stole the "
+    "administrator's key could name anything"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +63,9 @@ async def watch(
     patience: Annotated[
         float | None, typer.Option("--timeout", help="End after so many seconds.", min=0.1)
     ] = None,
+    patient: Annotated[
+        str | None, typer.Option("--patient", help="Leave out what concerns other patients only.")
+    ] = None,
     poll: Annotated[bool, typer.Option("--poll", help="Ask again and again instead of subscribing.")] = False,
     websocket: Annotated[
         str | None, typer.Option("--ws-url", help="Where the node's WebSocket is, if not guessed.")
@@ -47,26 +73,62 @@ async def watch(
 ) -> None:
     """Print the contracts' events as they happen, one line each; with --json one JSON object each.
 
+    A line says with `warning` what asks for attention: a hospital that may soon break the glass, an emergency
+    access that nobody justified within 72 hours, a campaign whose closing is announced, a hand-over of the
+    administration, a successor of the deployment. What stands already is said at the beginning.
+
     It subscribes over the node's WebSocket, and asks every two seconds where there is none, saying why. It
     ends with --count, --timeout (exit code 1 if --count was not reached) or Ctrl-C.
     """
     record, connection = await context.record(), await context.connection()
-    contracts = {record.medsync: "MedSync", record.reward_pool: "RewardPool"}
+    contracts = {record.medsync: "MedSync"} | {pool.address: "RewardPool" for pool in record.pools}
     if record.private_anchor is not None:
         contracts[record.private_anchor] = "PrivateAnchor"
+    owner = await context.address(patient, "--patient") if patient else None
+    warner = Warner(context, owner)
     source = _Source(context, contracts, connection.client)
     url = None if poll else websocket or ws_url(connection.client.url)
     seen = 0
+
+    def show(line: Mapping[str, Any]) -> None:
+        output.show_line(line, as_json=context.options.json)
+
+    for line in await warner.standing():
+        show(line)
     try:
-        async with asyncio.timeout(patience):
-            async for event in source.events(url, from_block):
+        async with asyncio.timeout(patience), contextlib.aclosing(source.events(url, from_block)) as events:
+            async for event in _or_none(events, POLL_INTERVAL):
+                for line in warner.overdue(await context.now()):
+                    show(line)
+                if event is None or not warner.concerns(event):
+                    continue
                 seen += 1
-                output.show_line(_line(event), as_json=context.options.json)
+                show(_line(event) | await warner.warning(event))
                 if seen == count:
                     return
     except TimeoutError:
         if count is not None:
             raise MedSyncError(f"Events within {patience:g} s: only {seen} of {count}.") from None
+
+
+async def _or_none(events: AsyncIterator[Event], interval: float) -> AsyncIterator[Event | None]:
+    """The events, and None whenever for so many seconds there was none."""
+    coming: asyncio.Future[Event] | None = None
+    try:
+        while True:
+            if coming is None:
+                coming = asyncio.ensure_future(anext(events))
+            done, _ = await asyncio.wait([coming], timeout=interval)
+            if done:
+                event, coming = coming.result(), None
+                yield event
+            else:
+                yield None
+    finally:
+        if coming is not None:
+            coming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await coming
 
 
 class _Source:
@@ -83,7 +145,7 @@ class _Source:
         #: What was reported of that block and the previous one, by position.
         self._reported: set[tuple[int, int, int]] = set()
 
-    async def events(self, url: str | None, from_block: int | None) -> AsyncIterator[Event]:
+    async def events(self, url: str | None, from_block: int | None) -> AsyncGenerator[Event]:
         """What happens from a block on, by default the next; over a WebSocket at `url` if possible."""
         newest = (await newest_block(self._client)).number
         self._first = self._block = newest + 1 if from_block is None else from_block
@@ -155,6 +217,102 @@ class _Source:
                 self._block = place[0]
             self._reported.add(place)
             yield decode_event(event, self._contracts[event.from_address])
+
+
+class Warner:
+    """Says what asks for attention. What happens to one patient alone concerns only who watches that one."""
+
+    def __init__(self, context: Context, patient: int | None) -> None:
+        self._context = context
+        self._patient = patient
+        #: Until when an emergency access can be justified, by patient, entry and hospital.
+        self._unjustified: dict[tuple[int, int, int], int] = {}
+
+    def concerns(self, event: Event) -> bool:
+        """Whether an event is to be shown."""
+        return self._patient is None or getattr(event, "patient", self._patient) == self._patient
+
+    async def standing(self) -> list[dict[str, Any]]:
+        """What asks for attention already: the registry is proven, the rest is what the node tells."""
+        context, now = self._context, await self._context.now()
+        medsync = await context.medsync()
+        lines: list[dict[str, Any]] = []
+        if successor := await medsync.successor():
+            lines.append({"warning": _SUCCESSOR, "successor": Hex(successor)})
+        for address in {event.entity for event in (await context.registry()).entries if _is_entry(event)}:
+            entity = await medsync.entity(address)
+            ready = entity.active_since + EMERGENCY_DELAY
+            if entity.role is Role.HOSPITAL and not entity.suspended and now < ready:
+                lines.append({"warning": _hospital(ready), "entity": Hex(address)})
+        for event in await context.emergencies(self._patient):
+            emergency = await medsync.emergency(event.patient, event.seq, event.accessor)
+            if not emergency.justified:
+                self._unjustified[event.patient, event.seq, event.accessor] = event.at + JUSTIFY_WITHIN
+        lines += self.overdue(now)
+        for pool, announced in await context.announced_closings():
+            closes = announced.closing_at + CLOSE_WINDOW
+            if now < closes and not await pool.accepts_consents(announced.campaign):
+                lines.append({"warning": _closing(announced.closing_at), "campaign": Hex(announced.campaign)})
+        return lines
+
+    def overdue(self, now: int) -> list[dict[str, Any]]:
+        """The emergency accesses that nobody justified in time; each is said once."""
+        late = [key for key, until in self._unjustified.items() if now > until]
+        lines = []
+        for key in late:
+            del self._unjustified[key]
+            patient, entry, hospital = key
+            lines.append(
+                {
+                    "warning": "nobody justified this emergency access within 72 hours; the patient can "
+                    "contest it",
+                    "patient": Hex(patient),
+                    "accessor": Hex(hospital),
+                    "emergency": entry,
+                }
+            )
+        return lines
+
+    async def warning(self, event: Event) -> dict[str, str]:
+        """The warning that belongs to an event, if any."""
+        match event:
+            case LogEntry(decision=Decision.EMERGENCY):
+                until = event.at + JUSTIFY_WITHIN
+                self._unjustified[event.patient, event.seq, event.accessor] = until
+                return {"warning": f"the glass was broken; the hospital must justify it until {_time(until)}"}
+            case EmergencyJustified():
+                self._unjustified.pop((event.patient, event.emergency, event.accessor), None)
+                return {}
+            case EntityRegistered(role=Role.HOSPITAL):
+                return {"warning": _hospital(event.at + EMERGENCY_DELAY)}
+            case EntityReinstated():
+                entity = await (await self._context.medsync()).entity(event.entity)
+                if entity.role is not Role.HOSPITAL:
+                    return {}
+                return {"warning": _hospital(event.at + EMERGENCY_DELAY)}
+            case CampaignCloseAnnounced():
+                return {"warning": _closing(event.closing_at)}
+            case AdminTransferBegun():
+                return {"warning": f"another administrator can take over from {_time(event.ready_at)}"}
+            case SuccessorAnnounced() if event.successor:
+                return {"warning": _SUCCESSOR}
+        return {}
+
+
+def _is_entry(event: Event) -> TypeGuard[EntityRegistered | EntityReinstated]:
+    return isinstance(event, EntityRegistered | EntityReinstated)
+
+
+def _hospital(ready: int) -> str:
+    return f"this hospital may break the glass from {_time(ready)}; a patient can forbid it"
+
+
+def _closing(closing_at: int) -> str:
+    return f"its funder can close this campaign from {_time(closing_at)}; settle what it owes"
+
+
+def _time(seconds: int) -> str:
+    return output.shown(Time(seconds))
 
 
 def _emitted(message: dict[str, Any]) -> EmittedEvent:

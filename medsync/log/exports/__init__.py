@@ -1,44 +1,26 @@
-"""Exports of a patient's consents and access log: JSON, CSV, FHIR R5 and consent receipts.
+"""Exports of a patient's proven histories: JSON, CSV, FHIR R5 and consent receipts.
 
-Every format is made from a `PatientExport`. Only JSON and CSV contain the log in a form that can be verified
-again without a node; FHIR and receipts are for systems that process those formats.
+Every format is made from a `PatientHistory`: consents, accesses and the registry as of one block. JSON and
+CSV contain the histories in a form that can be verified again without a node; FHIR and receipts are for
+systems that process those formats.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from medsync.protocol.events import AllConsentsRevoked, ConsentAdded, ConsentEvent, LogEntry
+from medsync.log.histories import PatientHistory
+from medsync.protocol.events import (
+    AllConsentsRevoked,
+    ConsentAdded,
+    ConsentEvent,
+    ConsentRefused,
+    ConsentRevoked,
+    PurposeAllowed,
+    PurposeRefused,
+)
 from medsync.protocol.felt import InvalidValue
-from medsync.protocol.types import LogHead
 from medsync.protocol.vocabulary import Purpose
-
-
-@dataclass(frozen=True, slots=True)
-class PatientExport:
-    """One patient's consents and access log, as read from one contract on one chain.
-
-    >>> from medsync.protocol.types import LogHead
-    >>> export = PatientExport(0x534E5F5345504F4C4941, 1, 7, head=LogHead(0, 0), entries=())
-    >>> export.head.count
-    0
-    """
-
-    #: The chain's id as a felt: its name as a short string.
-    chain_id: int
-    #: The `MedSync` contract.
-    contract: int
-    patient: int
-    #: The log's head as returned by the contract.
-    head: LogHead
-    #: The log entries, oldest first.
-    entries: tuple[LogEntry, ...]
-    #: The events of the patient's consents, in chain order.
-    consents: tuple[ConsentEvent, ...] = ()
-
-    def __post_init__(self) -> None:
-        if any(event.patient != self.patient for event in self.consents):
-            raise InvalidValue("consents: an event belongs to another patient")
 
 
 class ConsentState(StrEnum):
@@ -51,6 +33,10 @@ class ConsentState(StrEnum):
     WITHDRAWN = "withdrawn"
     #: Revoked on the patient's behalf by a delegate.
     REVOKED = "revoked"
+    #: Ended by a refusal of the grantee.
+    REFUSED = "refused"
+    #: Not ended, but the patient refuses everyone for its purpose.
+    SUSPENDED = "suspended"
     EXPIRED = "expired"
 
 
@@ -61,34 +47,94 @@ class GivenConsent:
     added: ConsentAdded
     #: The event that ended it before its window did, if any.
     ended: ConsentEvent | None = None
+    #: The standing refusal of everyone for its purpose, if any.
+    suspended: PurposeRefused | None = None
 
     def state(self, at: int) -> ConsentState:
         """The state at the unix second `at`, according to the events it was built from."""
-        if isinstance(self.ended, ConsentAdded):
-            return ConsentState.RENEWED
-        if self.ended is not None:
-            by_patient = self.ended.by == self.added.patient
-            return ConsentState.WITHDRAWN if by_patient else ConsentState.REVOKED
-        return ConsentState.EXPIRED if at >= self.added.expires_at else ConsentState.GIVEN
+        match self.ended:
+            case ConsentAdded():
+                return ConsentState.RENEWED
+            case ConsentRefused():
+                return ConsentState.REFUSED
+            case ConsentRevoked() | AllConsentsRevoked():
+                by_patient = self.ended.by == self.added.patient
+                return ConsentState.WITHDRAWN if by_patient else ConsentState.REVOKED
+        if at >= self.added.expires_at:
+            return ConsentState.EXPIRED
+        return ConsentState.GIVEN if self.suspended is None else ConsentState.SUSPENDED
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRefusal:
+    """A refusal of one grantee, or of everyone for a purpose, and the event that lifted or replaced it."""
+
+    refused: ConsentRefused | PurposeRefused
+    lifted: ConsentEvent | None = None
 
 
 def given_consents(events: Sequence[ConsentEvent]) -> list[GivenConsent]:
     """All versions of one patient's consents, oldest first, each with the event that ended it.
 
-    `events` must be in chain order. The first event that ends a version counts.
+    `events` must be in the order of the history. The first event that ends a version counts.
     """
     given: list[GivenConsent] = []
-    live: dict[tuple[int, Purpose], int] = {}
+    live: dict[tuple[int, Purpose, int], int] = {}
+    refused: dict[Purpose, PurposeRefused] = {}
     for event in events:
-        if isinstance(event, AllConsentsRevoked):
-            ended = list(live.values())
-            live.clear()
-        else:
-            key = (event.grantee, event.purpose)
-            ended = [live.pop(key)] if key in live else []
+        match event:
+            case AllConsentsRevoked():
+                ended = list(live.values())
+                live.clear()
+            case ConsentAdded() | ConsentRevoked() | ConsentRefused():
+                key = event.grantee, event.purpose, event.study
+                ended = [live.pop(key)] if key in live else []
+                if isinstance(event, ConsentAdded):
+                    live[key] = len(given)
+                    given.append(GivenConsent(event))
+            case _:
+                ended = []
+        match event:
+            case PurposeRefused():
+                refused[event.purpose] = event
+            case PurposeAllowed():
+                refused.pop(event.purpose, None)
         for index in ended:
             given[index] = GivenConsent(given[index].added, event)
-        if isinstance(event, ConsentAdded):
-            live[event.grantee, event.purpose] = len(given)
-            given.append(GivenConsent(event))
+    for index in live.values():
+        added = given[index].added
+        given[index] = GivenConsent(added, suspended=refused.get(added.purpose))
     return given
+
+
+def refusals(events: Sequence[ConsentEvent]) -> list[ConsentRefusal]:
+    """All refusals of one patient, oldest first, each with the event that lifted or replaced it.
+
+    `events` must be in the order of the history. Revoking everything lifts no refusal.
+    """
+    found: list[ConsentRefusal] = []
+    standing: dict[tuple[int, Purpose, int] | Purpose, int] = {}
+    for event in events:
+        match event:
+            case ConsentAdded() | ConsentRevoked() | ConsentRefused():
+                key: tuple[int, Purpose, int] | Purpose = (event.grantee, event.purpose, event.study)
+            case PurposeRefused() | PurposeAllowed():
+                key = event.purpose
+            case _:
+                continue
+        if key in standing:
+            index = standing.pop(key)
+            found[index] = ConsentRefusal(found[index].refused, event)
+        if isinstance(event, ConsentRefused | PurposeRefused):
+            standing[key] = len(found)
+            found.append(ConsentRefusal(event))
+    return found
+
+
+def check_whole(patient: PatientHistory) -> None:
+    """Raise `InvalidValue` for histories that begin at a checkpoint: an export is of whole ones."""
+    for history in patient.histories:
+        if history.known is not None:
+            raise InvalidValue(
+                f"{history.title} continues from entry {history.known.seq}: only whole histories are exported"
+            )

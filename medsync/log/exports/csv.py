@@ -1,8 +1,8 @@
-"""A patient's access log and consents as CSV (RFC 4180), for spreadsheets.
+"""A patient's histories as CSV (RFC 4180), for spreadsheets: one table per history, one row per entry.
 
-Values are written as in the JSON format; categories are separated by spaces, and unknown values are empty. No
-value starts with a character that a spreadsheet would interpret as a formula. Both tables can be read back
-without loss; the log can then be verified with `medsync.log.completeness`, but only the JSON format is
+Values are written as in the JSON format; sets are separated by spaces, and fields that an entry does not
+have are empty. No value starts with a character that a spreadsheet would interpret as a formula. Tables can
+be read back without loss and verified with `medsync.log.completeness`, but only the JSON format is
 self-contained.
 """
 
@@ -11,60 +11,62 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medsync.log.exports._records import CONSENT_EVENTS, Value, columns, from_record, to_record
-from medsync.protocol.events import ConsentEvent, EventLocation, LogEntry
+from medsync.log.exports._records import (
+    LOCATION,
+    Value,
+    columns,
+    from_record,
+    names_of,
+    to_record,
+    types_of,
+)
+from medsync.protocol.chains import Chain, ChainEvent
 from medsync.protocol.felt import InvalidValue
-
-#: One row per event of any kind: fields that an event does not have are empty.
-_CONSENT_COLUMNS = [
-    "event",
-    *dict.fromkeys(name for kind in CONSENT_EVENTS.values() for name in columns(kind)),
-]
+from medsync.protocol.vocabulary import Category, Power
 
 #: Decimal digits of the largest number a record can hold.
 _U64_DIGITS = 20
 
-
-def dumps_log(entries: Iterable[LogEntry]) -> str:
-    """The access log as CSV with a heading row, one row per entry."""
-    return _dumps(columns(LogEntry), (to_record(entry) for entry in entries))
+_BOOLS = {"true": True, "false": False}
 
 
-def loads_log(text: str) -> list[LogEntry]:
-    """Read the entries written by `dumps_log`. Raises `InvalidValue` naming the invalid row and column."""
-    rows = _rows(text, columns(LogEntry))
-    return [from_record(LogEntry, _values(row), f"row {number}") for number, row in rows]
+def dumps(chain: Chain, entries: Iterable[ChainEvent]) -> str:
+    """The entries of one history as CSV with a heading row, one row per entry."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _columns(chain), restval="")
+    writer.writeheader()
+    for entry in entries:
+        writer.writerow({name: _cell(value) for name, value in to_record(entry).items()})
+    return text.getvalue()
 
 
-def dumps_consents(events: Iterable[ConsentEvent]) -> str:
-    """The consent history as CSV with a heading row, one row per event."""
-    return _dumps(_CONSENT_COLUMNS, ({"event": type(event).__name__, **to_record(event)} for event in events))
-
-
-def loads_consents(text: str) -> list[ConsentEvent]:
-    """Read the events written by `dumps_consents`. Raises `InvalidValue` naming the row and column."""
-    events: list[ConsentEvent] = []
-    for number, row in _rows(text, _CONSENT_COLUMNS):
-        kind = CONSENT_EVENTS.get(row["event"])
+def loads(chain: Chain, text: str) -> list[ChainEvent]:
+    """Read the entries written by `dumps`. Raises `InvalidValue` naming the invalid row and column."""
+    header, known = _columns(chain), names_of(chain)
+    entries: list[ChainEvent] = []
+    for number, row in _rows(text, header):
+        kind = known.get(row["event"])
         if kind is None:
-            raise InvalidValue(f"row {number}.event must be one of {', '.join(CONSENT_EVENTS)}")
+            raise InvalidValue(f"row {number}.event must be one of {', '.join(known)}")
         own = columns(kind)
-        foreign = [name for name in _CONSENT_COLUMNS[1:] if name not in own and row[name]]
+        foreign = [name for name in header if name not in own and row[name]]
         if foreign:
             raise InvalidValue(f"row {number}: {row['event']} does not have {', '.join(foreign)}")
-        events.append(from_record(kind, _values({name: row[name] for name in own}), f"row {number}"))
-    return events
+        record = _values(kind, {name: row[name] for name in own})
+        entries.append(from_record(chain, record, f"row {number}"))
+    return entries
 
 
-def _dumps(header: Sequence[str], records: Iterable[Mapping[str, Value]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, header, restval="")
-    writer.writeheader()
-    for record in records:
-        writer.writerow(
-            {name: " ".join(value) if isinstance(value, list) else value for name, value in record.items()}
-        )
-    return text.getvalue()
+def _columns(chain: Chain) -> list[str]:
+    """One row per entry of any kind: what it is, all fields that one of the kinds has, where it was found."""
+    own = dict.fromkeys(name for kind in chain.kinds for name in types_of(kind))
+    return ["event", *own, *LOCATION]
+
+
+def _cell(value: Value) -> str | int | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return " ".join(value) if isinstance(value, list) else value
 
 
 def _rows(text: str, header: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
@@ -81,14 +83,17 @@ def _rows(text: str, header: Sequence[str]) -> Iterable[tuple[int, dict[str, str
         yield number, dict(zip(header, cells, strict=True))
 
 
-def _values(row: Mapping[str, str]) -> dict[str, Any]:
-    """Convert cells to the values of the JSON format: numbers, lists of categories, None for empty cells."""
+def _values(kind: type[ChainEvent], row: Mapping[str, str]) -> dict[str, Any]:
+    """Convert cells to the values of the JSON format."""
+    types = types_of(kind)
     values: dict[str, Any] = {}
     for name, cell in row.items():
-        if name == "categories":
+        if types.get(name) in (Category, Power):
             values[name] = cell.split(" ") if cell else []
+        elif types.get(name) is bool:
+            values[name] = _BOOLS.get(cell, cell)
         elif cell.isascii() and cell.isdecimal() and len(cell) <= _U64_DIGITS:
             values[name] = int(cell)
         else:
-            values[name] = cell or (None if name in EventLocation.__slots__ else cell)
+            values[name] = cell or (None if name in LOCATION else cell)
     return values

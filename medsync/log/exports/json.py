@@ -1,8 +1,8 @@
-"""A patient's export as one JSON document that can be verified again without a node.
+"""A patient's histories as one JSON document that can be verified again without a node.
 
-The document contains the log with the digest of every entry, so that a fault can be attributed to an entry.
-`verify_export` describes what a verification shows. The consents are included but have no hash chain: they
-can only be checked against the events on the chain.
+The document contains all three histories with the digest of every entry, so that a fault can be attributed to
+an entry, and says for every field whether the proof covers it. `verify_export` describes what a verification
+shows.
 """
 
 import json
@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from medsync.errors import VerificationError
-from medsync.log.completeness import entry_digests, log_faults
-from medsync.log.exports import PatientExport
-from medsync.log.exports._records import CONSENT_EVENTS, from_record, to_record
+from medsync.log.completeness import history_faults
+from medsync.log.exports import check_whole
+from medsync.log.exports._records import from_record, names_of, to_record, types_of
+from medsync.log.histories import BlockHeader, Heads, History, PatientHistory
+from medsync.protocol.chains import Chain, ChainEvent, entry_digests
 from medsync.protocol.commitments import parse_json
-from medsync.protocol.events import LogEntry
 from medsync.protocol.felt import (
     InvalidValue,
     check_address,
@@ -24,40 +25,65 @@ from medsync.protocol.felt import (
     encode_short_string,
     parse_felt,
 )
-from medsync.protocol.types import LogHead
+from medsync.protocol.types import Head
 
 #: Identifies the format of the document; readers reject any other.
-SCHEMA: Final = "medsync.export/1"
+SCHEMA: Final = "medsync.export/2"
+
+#: What no digest covers, and how it can be checked.
+NOT_PROVEN: Final[Mapping[str, str]] = {
+    "block": "compare number, hash and time with the chain; a document of an older block is complete only "
+    "as of that block",
+    "block_number": "compare with the chain: the entry's event is in this block",
+    "transaction_hash": "compare with the chain: the entry's event is in this transaction",
+    "campaign terms": "not contained; the id of a campaign is the hash of its terms",
+    "openings": "not contained; studies, terms, records, profiles and statements are salted hashes",
+    "budgets and money": "not contained, except that a permitted access with a campaign was paid for",
+    "requests for consents": "not contained; ConsentRequested is in no history",
+}
+
+_MEMBERS: Final = {"consents": Chain.CONSENTS, "accesses": Chain.ACCESSES, "registry": Chain.REGISTRY}
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedExport:
-    """An export whose log is complete with respect to its head."""
+    """An export whose histories are complete with respect to their heads."""
 
-    export: PatientExport
-    #: Whether the head came from outside the document. If not, only the document's consistency was checked.
+    history: PatientHistory
+    #: Whether the heads came from outside the document. If not, only its consistency was checked.
     anchored: bool
 
 
-def dumps(export: PatientExport) -> str:
-    """Write an export as JSON, indented by two spaces. Equal exports give equal text."""
-    digests = entry_digests(export.chain_id, export.contract, export.entries)
+def coverage() -> dict[str, Any]:
+    """What the proof of a history covers: `proven` fields by entry, and how to check what is `not_proven`."""
+    return {
+        "proven": {name: list(types_of(kind)) for chain in Chain for name, kind in names_of(chain).items()},
+        "not_proven": dict(NOT_PROVEN),
+    }
+
+
+def dumps(patient: PatientHistory) -> str:
+    """Write an export as JSON, indented by two spaces. Equal histories give equal text.
+
+    Raises `InvalidValue` for histories that continue from a checkpoint.
+    """
+    check_whole(patient)
+    block = patient.block
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "chain_id": decode_short_string(export.chain_id),
-        "contract": hex(export.contract),
-        "patient": hex(export.patient),
-        "log": {"count": export.head.count, "head": hex(export.head.head)},
-        "entries": [
-            {**to_record(entry), "digest": hex(digest)}
-            for entry, digest in zip(export.entries, digests, strict=True)
-        ],
-        "consents": [{"event": type(event).__name__, **to_record(event)} for event in export.consents],
+        "chain_id": decode_short_string(patient.chain_id),
+        "contract": hex(patient.contract),
+        "patient": hex(patient.patient),
+        "block": {"number": block.number, "hash": hex(block.hash), "timestamp": block.timestamp},
+        "consents": _history(patient.consents),
+        "accesses": _history(patient.accesses),
+        "registry": _history(patient.registry),
+        "coverage": coverage(),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def loads(text: str | bytes) -> PatientExport:
+def loads(text: str | bytes) -> PatientHistory:
     """Read an export written by `dumps` without verifying it.
 
     Raises `InvalidValue`, naming the member, if the text is not a valid export.
@@ -65,72 +91,106 @@ def loads(text: str | bytes) -> PatientExport:
     return _read(text)[0]
 
 
-def verify_export(text: str | bytes, head: LogHead | None = None) -> VerifiedExport:
-    """Check that a document contains the patient's complete access log and nothing else.
+def verify_export(text: str | bytes, heads: Heads | None = None) -> VerifiedExport:
+    """Check that a document contains the patient's whole histories and nothing else.
 
-    With a `head` read from the chain, this shows that every entry is **included** in the anchored log and
-    that the log is **append-only** up to that head: missing, altered, reordered and invented entries are
-    found. Without it, the check uses the document's own head, which the author of the document chose. The
-    consents are not covered.
+    With `heads` read from the chain, this shows that every entry is **included** in the anchored histories
+    and that they are **append-only** up to those heads: missing, altered, reordered and invented entries are
+    found. Without them, the check uses the document's own heads, which the author of the document chose.
+    `coverage` says what is not shown.
 
     Raises `VerificationError` with every fault found, and `InvalidValue` if the text is not a valid export.
     """
-    export, stated = _read(text)
-    expected = head or export.head
-    faults = log_faults(export.chain_id, export.contract, export.patient, export.entries, expected, stated)
-    findings = [str(fault) for fault in faults]
-    if expected != export.head:
-        findings.insert(
-            0,
-            f"the document states length {export.head.count} and head {hex(export.head.head)}, "
-            f"the chain {expected.count} and {hex(expected.head)}",
-        )
+    patient, stated = _read(text)
+    findings = [] if heads is None else _foreign(patient, heads)
+    for member, chain in _MEMBERS.items():
+        history: History[ChainEvent] = getattr(patient, member)
+        head = history.head if heads is None else heads.of[chain]
+        if head != history.head:
+            findings.append(
+                f"{member}: the document states length {history.head.count} and head "
+                f"{hex(history.head.head)}, the chain {head.count} and {hex(head.head)}"
+            )
+        findings += [f"{member}: {fault}" for fault in history_faults(history, head, stated[chain])]
     if findings:
-        raise VerificationError("the document is not the patient's complete log", findings=findings)
-    return VerifiedExport(export, anchored=head is not None)
+        raise VerificationError("the document is not the patient's whole history", findings=findings)
+    return VerifiedExport(patient, anchored=heads is not None)
 
 
-def _read(text: str | bytes) -> tuple[PatientExport, dict[int, int]]:
-    """The export, and the digests stated in its entries, by position."""
+def _foreign(patient: PatientHistory, heads: Heads) -> list[str]:
+    """What says that the document is from elsewhere than the heads."""
+    findings = []
+    for name in ("chain_id", "contract", "patient"):
+        found, expected = getattr(patient, name), getattr(heads, name)
+        if found != expected:
+            findings.append(f"{name}: the document states {hex(found)}, expected is {hex(expected)}")
+    block = patient.block
+    if block.number == heads.block.number and block != heads.block:
+        findings.append(f"block: the document states another block {block.number} than the chain has")
+    return findings
+
+
+def _history(history: History[ChainEvent]) -> dict[str, Any]:
+    digests = entry_digests(history.chain_id, history.contract, history.entries)
+    return {
+        "count": history.head.count,
+        "head": hex(history.head.head),
+        "entries": [
+            {**to_record(entry), "digest": hex(digest)}
+            for entry, digest in zip(history.entries, digests, strict=True)
+        ],
+    }
+
+
+def _read(text: str | bytes) -> tuple[PatientHistory, dict[Chain, dict[int, int]]]:
+    """The histories, and the digests stated in their entries, by position."""
     document = _members(
         parse_json(text),
-        {"schema", "chain_id", "contract", "patient", "log", "entries", "consents"},
+        {"schema", "chain_id", "contract", "patient", "block", *_MEMBERS, "coverage"},
         "document",
     )
     if document["schema"] != SCHEMA:
         raise InvalidValue(f"schema: expected {SCHEMA}, not {document['schema']!r}")
     if not isinstance(document["chain_id"], str):
         raise InvalidValue("chain_id must be a short string")
-    log = _members(document["log"], {"count", "head"}, "log")
-    check_uint(log["count"], 32, "log.count")
-    stated: dict[int, int] = {}
-    entries = []
-    for index, record in enumerate(_list(document["entries"], "entries")):
-        where = f"entries[{index}]"
-        if not isinstance(record, Mapping) or "digest" not in record:
-            raise InvalidValue(f"{where} must be an object with a digest")
-        entry = from_record(LogEntry, {name: record[name] for name in record if name != "digest"}, where)
-        stated[entry.seq] = parse_felt(record["digest"], f"{where}.digest")
-        entries.append(entry)
-    consents = []
-    for index, record in enumerate(_list(document["consents"], "consents")):
-        where = f"consents[{index}]"
-        kind = CONSENT_EVENTS.get(str(record.get("event"))) if isinstance(record, Mapping) else None
-        if kind is None:
-            raise InvalidValue(f"{where}.event must be one of {', '.join(CONSENT_EVENTS)}")
-        consents.append(from_record(kind, {name: record[name] for name in record if name != "event"}, where))
+    if document["coverage"] != coverage():
+        raise InvalidValue("coverage: it does not say what the proof covers")
     contract, patient = (parse_felt(document[name], name) for name in ("contract", "patient"))
     check_address(contract, "contract")
     check_address(patient, "patient")
-    export = PatientExport(
+    members = {name: _members(document[name], {"count", "head", "entries"}, name) for name in _MEMBERS}
+    heads = Heads(
         chain_id=encode_short_string(document["chain_id"]),
         contract=contract,
         patient=patient,
-        head=LogHead(log["count"], parse_felt(log["head"], "log.head")),
-        entries=tuple(entries),
-        consents=tuple(consents),
+        block=_block(document["block"]),
+        of={chain: _head(members[name], name) for name, chain in _MEMBERS.items()},
     )
-    return export, stated
+    stated: dict[Chain, dict[int, int]] = {}
+    histories: dict[str, History[Any]] = {}
+    for name, chain in _MEMBERS.items():
+        stated[chain] = {}
+        entries = []
+        for index, record in enumerate(_list(members[name]["entries"], f"{name}.entries")):
+            where = f"{name}.entries[{index}]"
+            if not isinstance(record, Mapping) or "digest" not in record:
+                raise InvalidValue(f"{where} must be an object with a digest")
+            own = {key: record[key] for key in record if key != "digest"}
+            entry = from_record(chain, own, where)
+            stated[chain][entry.seq] = parse_felt(record["digest"], f"{where}.digest")
+            entries.append(entry)
+        histories[name] = heads.history(chain, entries)
+    return PatientHistory(**histories), stated
+
+
+def _head(member: Mapping[str, Any], where: str) -> Head:
+    check_uint(member["count"], 32, f"{where}.count")
+    return Head(member["count"], parse_felt(member["head"], f"{where}.head"))
+
+
+def _block(value: Any) -> BlockHeader:
+    block = _members(value, {"number", "hash", "timestamp"}, "block")
+    return BlockHeader(block["number"], parse_felt(block["hash"], "block.hash"), block["timestamp"])
 
 
 def _members(value: Any, names: set[str], where: str) -> Mapping[str, Any]:

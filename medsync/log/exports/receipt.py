@@ -1,6 +1,7 @@
 """Consent receipts in the style of ISO/IEC TS 27560:2023: the patient's proof of what was agreed.
 
-A receipt covers one consent record, that is one (patient, grantee, purpose), with every event in its history.
+A receipt covers one consent record, that is one (patient, grantee, purpose, study), with every event in its
+history, and what the grantee stated about deletion.
 Field names and their order follow the technical specification's four sections (header, processing, parties,
 events); event states are the consent statuses of the W3C Data Privacy Vocabulary. Receipts do not claim
 conformance, because much of what the specification requires (the identity behind an address, where data is
@@ -16,15 +17,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from medsync.log.exports import PatientExport
-from medsync.protocol.events import AllConsentsRevoked, ConsentAdded, ConsentEvent, EventLocation
+from medsync.log.exports import check_whole
+from medsync.log.histories import PatientHistory
+from medsync.protocol.events import (
+    AllConsentsRevoked,
+    ConsentAdded,
+    ConsentRefused,
+    ConsentRevoked,
+    DeletionStated,
+    PurposeAllowed,
+    PurposeRefused,
+)
 from medsync.protocol.felt import InvalidValue, decode_short_string
 from medsync.protocol.hashing import poseidon
 from medsync.protocol.types import CampaignTerms, utc_text
 from medsync.protocol.vocabulary import ACT_REASON_SYSTEM, EHDS_GROUPS, Category, Purpose
 
 #: Identifies the format of the receipt.
-SCHEMA: Final = "medsync.consent-receipt/1"
+SCHEMA: Final = "medsync.consent-receipt/2"
+
+
+#: What can happen to a consent record.
+_RecordEvent = (
+    ConsentAdded | ConsentRevoked | ConsentRefused | AllConsentsRevoked | PurposeRefused | PurposeAllowed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +75,23 @@ class Particulars:
 
 
 def consent_receipt(
-    export: PatientExport,
+    patient: PatientHistory,
     grantee: int,
     purpose: Purpose,
+    study: int,
     particulars: Particulars | None = None,
 ) -> dict[str, Any]:
-    """Make the receipt of one consent record, ready for `json.dumps`.
+    """Make the receipt of one consent record, ready for `json.dumps`; `study` is zero for a broad consent.
 
-    Raises `InvalidValue` if that consent was never given.
+    Raises `InvalidValue` if that consent was never given, or for histories that continue from a checkpoint.
     """
+    check_whole(patient)
     known = particulars or Particulars()
-    events = _life(export, grantee, purpose)
-    if not events:
-        raise InvalidValue(f"{hex(export.patient)} never gave {hex(grantee)} a consent for {purpose}")
-    current = next(event for event in reversed(events) if isinstance(event, ConsentAdded))
+    events = _life(patient, grantee, purpose, study)
+    given = [event for event in events if isinstance(event, ConsentAdded)]
+    if not given:
+        raise InvalidValue(f"{hex(patient.patient)} never gave {hex(grantee)} a consent for {purpose}")
+    current = given[-1]
     processing: dict[str, Any] = {
         "privacy_notice": known.privacy_notice,
         "language": known.language,
@@ -84,22 +103,25 @@ def consent_receipt(
         "withdrawal_method": "revoke_consent or revoke_all of the contract, by transaction or signature",
         "terms_commitment": hex(current.terms_commitment),
     }
-    addresses = dict.fromkeys([export.patient, grantee, *(event.by for event in events)])
-    parties = [_party(export, address, grantee, known) for address in addresses]
+    addresses = dict.fromkeys([patient.patient, grantee, *(_actor(event) for event in events)])
+    parties = [_party(patient, address, grantee, known) for address in addresses]
     missing = [f"processing.{name}" for name, value in processing.items() if value is None]
     missing += [f"parties.{party['party_id']}" for party in parties if party["party_name"] is None]
-    missing += [
-        f"events[{index}].event_time" for index, event in enumerate(events) if _time(event.location) is None
-    ]
     return {
         "schema_version": SCHEMA,
-        "receipt_id": _receipt_id(export, grantee, purpose, events),
-        "record_id": f"{grantee:#x}:{purpose}",
-        "pii_principal_id": hex(export.patient),
-        "ledger": {"chain_id": decode_short_string(export.chain_id), "contract": hex(export.contract)},
+        "receipt_id": _receipt_id(patient, grantee, purpose, study, events),
+        "record_id": f"{grantee:#x}:{purpose}:{study:#x}",
+        "pii_principal_id": hex(patient.patient),
+        "ledger": {
+            "chain_id": decode_short_string(patient.chain_id),
+            "contract": hex(patient.contract),
+            "block": patient.block.number,
+            "block_hash": hex(patient.block.hash),
+        },
         "processing": processing,
         "parties": parties,
-        "events": [_event(event, first=index == 0) for index, event in enumerate(events)],
+        "events": [_event(event, first=event is given[0]) for event in events],
+        "deletion_statements": _deletions(patient, grantee, purpose, study),
         "not_recorded": missing,
     }
 
@@ -109,25 +131,54 @@ def dumps(receipt: dict[str, Any]) -> str:
     return json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
 
 
-def _life(export: PatientExport, grantee: int, purpose: Purpose) -> list[ConsentEvent]:
-    """The events that changed this record, starting with the first consent."""
-    events: list[ConsentEvent] = []
+def _life(patient: PatientHistory, grantee: int, purpose: Purpose, study: int) -> list[_RecordEvent]:
+    """The events that changed this record, or whether it permits anything, in the history's order."""
+    events: list[_RecordEvent] = []
     live = False
-    for event in export.consents:
-        if isinstance(event, AllConsentsRevoked):
-            concerned = live
-        else:
-            concerned = (event.grantee, event.purpose) == (grantee, purpose)
-        if concerned:
-            live = isinstance(event, ConsentAdded)
-            events.append(event)
+    for event in patient.consents.entries:
+        match event:
+            case ConsentAdded() | ConsentRevoked() | ConsentRefused():
+                if (event.grantee, event.purpose, event.study) != (grantee, purpose, study):
+                    continue
+                live = isinstance(event, ConsentAdded)
+            case AllConsentsRevoked():
+                if not live:
+                    continue
+                live = False
+            case PurposeRefused() | PurposeAllowed():
+                if not live or event.purpose is not purpose:
+                    continue
+            case _:
+                continue
+        events.append(event)
     return events
 
 
-def _receipt_id(export: PatientExport, grantee: int, purpose: Purpose, events: Sequence[ConsentEvent]) -> str:
+def _deletions(patient: PatientHistory, grantee: int, purpose: Purpose, study: int) -> list[dict[str, Any]]:
+    """What the grantee stated about deletion: statements, not proofs."""
+    return [
+        {
+            "event_time": _time_text(entry.at),
+            "version": entry.version,
+            "statement_commitment": hex(entry.statement),
+        }
+        for entry in patient.accesses.entries
+        if isinstance(entry, DeletionStated)
+        and (entry.accessor, entry.purpose, entry.study) == (grantee, purpose, study)
+    ]
+
+
+def _receipt_id(
+    patient: PatientHistory, grantee: int, purpose: Purpose, study: int, events: Sequence[_RecordEvent]
+) -> str:
     """The receipt's id, which changes only with new events of the record."""
-    felts = [export.chain_id, export.contract, export.patient, grantee, purpose.felt, len(events)]
-    return hex(poseidon(felts))
+    record = [patient.chain_id, patient.contract, patient.patient, grantee, purpose.felt, study]
+    return hex(poseidon([*record, len(events)]))
+
+
+def _actor(event: _RecordEvent) -> int:
+    """Who acted: the patient or a delegate. Purposes are only refused and allowed by the patient."""
+    return event.patient if isinstance(event, PurposeRefused | PurposeAllowed) else event.by
 
 
 def _purpose(added: ConsentAdded, known: Particulars) -> dict[str, Any]:
@@ -142,6 +193,8 @@ def _purpose(added: ConsentAdded, known: Particulars) -> dict[str, Any]:
         "pii_controllers": [hex(added.grantee)],
         "collection_method": "existing health records",
         "processing_method": "access on request, each decided and logged by the contract",
+        "study": hex(added.study) if added.study else None,
+        "narrowed_by_terms": added.scoped,
         "permitted_accesses": added.max_uses or None,
         "remuneration": _remuneration(added.campaign, known) if added.campaign else None,
     }
@@ -162,8 +215,8 @@ def _remuneration(campaign: int, known: Particulars) -> dict[str, Any]:
     return disclosed
 
 
-def _party(export: PatientExport, address: int, grantee: int, known: Particulars) -> dict[str, Any]:
-    if address == export.patient:
+def _party(patient: PatientHistory, address: int, grantee: int, known: Particulars) -> dict[str, Any]:
+    if address == patient.patient:
         role = "PII principal"
     elif address == grantee:
         role = "PII controller"
@@ -179,29 +232,40 @@ def _party(export: PatientExport, address: int, grantee: int, known: Particulars
     }
 
 
-def _event(event: ConsentEvent, *, first: bool) -> dict[str, Any]:
+def _event(event: _RecordEvent, *, first: bool) -> dict[str, Any]:
+    by_patient = _actor(event) == event.patient
+    match event:
+        case ConsentAdded():
+            kind, state = (
+                "explicitly expressed consent",
+                "ConsentGiven" if first else "RenewedConsentGiven",
+            )
+        case ConsentRefused():
+            kind, state = "refusal", "ConsentRefused"
+        case PurposeRefused():
+            kind, state = "refusal of everyone for the purpose", "ConsentRefused"
+        case PurposeAllowed():
+            kind, state = "purpose allowed again", "ConsentGiven"
+        case ConsentRevoked() | AllConsentsRevoked():
+            kind, state = "withdrawal", "ConsentWithdrawn" if by_patient else "ConsentRevoked"
     record: dict[str, Any] = {
-        "event_time": _time(event.location),
-        "entity_id": hex(event.by),
-        "event_type": "explicitly expressed consent" if isinstance(event, ConsentAdded) else "withdrawal",
+        "event_time": _time_text(event.at),
+        "entity_id": hex(_actor(event)),
+        "event_type": kind,
+        "event_state": state,
+        "entry": event.seq,
     }
     if isinstance(event, ConsentAdded):
-        record["event_state"] = "ConsentGiven" if first else "RenewedConsentGiven"
         record["validity_duration"] = {
             "from": _time_text(event.starts_at),
             "until": _time_text(event.expires_at),
         }
-    else:
-        record["event_state"] = "ConsentWithdrawn" if event.by == event.patient else "ConsentRevoked"
-    record["version"] = None if isinstance(event, AllConsentsRevoked) else event.version
+    if isinstance(event, ConsentAdded | ConsentRevoked | ConsentRefused):
+        record["version"] = event.version
     if event.location is not None:
         record["transaction"] = hex(event.location.transaction_hash)
         record["block"] = event.location.block_number
     return record
-
-
-def _time(location: EventLocation | None) -> str | None:
-    return None if location is None or location.timestamp is None else _time_text(location.timestamp)
 
 
 def _time_text(seconds: int) -> str:

@@ -22,9 +22,9 @@ from medsync.errors import VerificationError
 from medsync.private.bridge.leaves import leaf_value
 from medsync.private.node.interface import (
     CalimeroContext,
-    Claim,
     ClaimRequest,
     PrivateNode,
+    SignedClaim,
     encode_id,
     verify_claim,
 )
@@ -241,7 +241,7 @@ class Attestor:
                 hint="It may not be synchronised yet: try again.",
             )
 
-    async def _claim(self, request: AttestationRequest, identity: int) -> Claim:
+    async def _claim(self, request: AttestationRequest, identity: int) -> SignedClaim:
         asked = claim_request(request)
         claim = await self.node.attest(self.context, asked)
         verify_claim(claim, kind=self.node.kind, context=self.context, request=asked)
@@ -262,7 +262,7 @@ def check_claim(attestation: Attestation, request: AttestationRequest, identity:
         raise VerificationError("The attestation does not contain a valid claim.")
     issued = payload.get("issued_at_ms")
     verify_claim(
-        Claim(attestation.signer, attestation.payload, attestation.signature),
+        SignedClaim(attestation.signer, attestation.payload, attestation.signature),
         kind=attestation.kind,
         # The context is not checked, because the node chooses it.
         context=CalimeroContext(

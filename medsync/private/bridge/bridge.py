@@ -4,7 +4,9 @@ One `step` does three things, each of which may be stopped anywhere and repeated
 
 1. **collect**: the application's operations become entries of the log, in the journal.
 2. **anchor**: attestors sign the new root, and `PrivateAnchor` checks that the log only grew.
-3. **issue**: patients' logs are fetched and proven complete; a permitted request becomes a ticket.
+3. **issue**: patients' logs are fetched and proven complete; a permitted request becomes a ticket. Where the
+   consent has a sealed scope, only if the opening of its terms was given: a scope that nobody here can read
+   releases nothing.
 """
 
 from __future__ import annotations
@@ -18,17 +20,19 @@ from pathlib import Path
 from typing import Final
 
 from medsync.errors import ContractError, MedSyncError, VerificationError
-from medsync.log.completeness import entry_digests
-from medsync.log.fetch import AccessHistory, fetch_log, fetch_raw
+from medsync.log.fetch import fetch_consents, fetch_log, fetch_raw
+from medsync.log.histories import History
 from medsync.private.bridge.attestor import Attestation, AttestationRequest, Attestor, check_claim
-from medsync.private.bridge.journal import EntryOutcome, IssuedTicket, Journal, ProcessedEntry
+from medsync.private.bridge.journal import FINAL, EntryOutcome, IssuedTicket, Journal, ProcessedEntry
 from medsync.private.keys.cards import KeyCard
 from medsync.private.keys.keys import BridgeKey, RecordVersion
 from medsync.private.records.application import Found, RecordStore
 from medsync.private.records.tickets import LIFE, SignedTicket
 from medsync.private.records.vault import KeyVault, UnknownRecord
 from medsync.protocol.anchor import state_digest
-from medsync.protocol.events import LogEntry, selector_of
+from medsync.protocol.chains import entry_digests
+from medsync.protocol.commitments import Domain, Opening
+from medsync.protocol.events import AccessEvent, ConsentAdded, LogEntry, selector_of
 from medsync.protocol.felt import InvalidValue
 from medsync.protocol.types import AnchorHead
 from medsync.protocol.vocabulary import Category, Decision
@@ -81,15 +85,22 @@ class Bridge:
         first_block: int,
         anchor: PrivateAnchorClient,
         attestors: Sequence[Attestor] = (),
+        openings: Sequence[Opening] = (),
         ticket_life: int = LIFE,
         oldest_entry: int = OLDEST_ENTRY,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`folder` holds the journal and the subfolders `cards`, `tickets`, `requests` and `attestations`.
 
-        `contract` is the MedSync contract, `first_block` any block before its first event. Raises InUse if
-        another bridge has the folder.
+        `contract` is the MedSync contract, `first_block` any block before its first event. `openings` are of
+        the terms of consents with a sealed scope. Compare the patient's records with an opening before you
+        give it: the bridge makes sure that it is there, and does not interpret it. Raises VerificationError
+        for an opening that does not open its commitment, and InUse if another bridge has the folder.
         """
+        for opening in openings:
+            opening.verify()
+        #: Terms commitments whose opening is here.
+        self._opened = {opening.commitment for opening in openings if opening.domain is Domain.TERMS}
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = Lock(
             folder / "bridge.lock",
@@ -314,19 +325,22 @@ class Bridge:
             processed = self.journal.processed(patient)
             digests = entry_digests(history.chain_id, history.contract, history.entries)
             for entry, digest in zip(history.entries, digests, strict=True):
-                if entry.seq in processed:
+                if not isinstance(entry, LogEntry):
                     continue
-                outcome, issued = await self._judge(history, entry, digest, newest.timestamp)
-                result = ProcessedEntry(patient, entry.seq, digest, outcome, entry.at)
-                self.journal.add(result, issued)
+                former = processed.get(entry.seq)
+                if former in FINAL:
+                    continue
+                judged = await self._judge(history, entry, digest, newest.timestamp)
+                result = ProcessedEntry(patient, entry.seq, digest, judged.outcome, entry.at, judged.unopened)
+                self.journal.add(result, judged.ticket)
                 _log.log(
                     # One that waits is looked at again in every step.
-                    logging.DEBUG if outcome is EntryOutcome.WAITING else logging.INFO,
+                    logging.DEBUG if judged.outcome is former else logging.INFO,
                     "Entry %d in the log of %#x: %s.",
                     entry.seq,
                     patient,
-                    outcome,
-                    extra={"patient": hex(patient), "seq": entry.seq, "outcome": str(outcome)},
+                    judged.outcome,
+                    extra={"patient": hex(patient), "seq": entry.seq, "outcome": str(judged.outcome)},
                 )
                 done.processed.append(result)
         self.journal.advance(newest.number)
@@ -344,30 +358,55 @@ class Bridge:
         return {event.keys[1] for event in events} | self.journal.waiting()
 
     async def _judge(
-        self, history: AccessHistory, entry: LogEntry, digest: int, newest: int
-    ) -> tuple[EntryOutcome, IssuedTicket | None]:
+        self, history: History[AccessEvent], entry: LogEntry, digest: int, newest: int
+    ) -> _Judgement:
         """What becomes of a log entry. The log it stands in was proven complete."""
         if entry.decision not in (Decision.PERMIT, Decision.EMERGENCY):
-            return EntryOutcome.NOT_PERMITTED, None
+            return _Judgement(EntryOutcome.NOT_PERMITTED)
         if newest - entry.at > self.oldest_entry:
-            return EntryOutcome.TOO_OLD, None
+            return _Judgement(EntryOutcome.TOO_OLD)
         found = await self.store.find(entry.record) if entry.record else None
         if found is None:
-            return EntryOutcome.NO_RECORD, None
+            return _Judgement(EntryOutcome.NO_RECORD)
         if refused := _mismatch(found, entry):
-            return refused, None
+            return _Judgement(refused)
+        if entry.scoped and (terms := await self._terms(entry)) not in self._opened:
+            return _Judgement(EntryOutcome.NO_OPENING, unopened=terms)
         card = await self._card(entry.accessor)
         if card is None:
-            return EntryOutcome.WAITING, None
+            return _Judgement(EntryOutcome.WAITING)
         try:
             signed = await self._ticket(history, entry, digest, found, card)
         except UnknownRecord:
             # An erasure was interrupted: the key is the first that goes.
-            return EntryOutcome.NOT_CURRENT, None
+            return _Judgement(EntryOutcome.NOT_CURRENT)
         issued = IssuedTicket(
             digest, found.id, entry.accessor, signed.ticket.deadline, signed.canonical().decode()
         )
-        return EntryOutcome.ISSUED, issued
+        return _Judgement(EntryOutcome.ISSUED, issued)
+
+    async def _terms(self, entry: LogEntry) -> int:
+        """The terms commitment of the consent that a log entry rests on, whatever became of it since.
+
+        It is in no entry of the log, so the patient's consent history is fetched and proven complete.
+        """
+        consents = await fetch_consents(
+            self.anchor.client, self.contract, entry.patient, from_block=self.first_block
+        )
+        decided = entry.accessor, entry.purpose, entry.study, entry.version
+        for event in consents.entries:
+            if isinstance(event, ConsentAdded) and decided == (
+                event.grantee,
+                event.purpose,
+                event.study,
+                event.version,
+            ):
+                return event.terms_commitment
+        raise VerificationError(
+            f"Entry {entry.seq} in the log of {entry.patient:#x} rests on version {entry.version} of a"
+            " consent that is not in the patient's consent history.",
+            hint="Ask another node.",
+        )
 
     async def _card(self, accessor: int) -> KeyCard | None:
         """The accessor's key card that is good for longest, if a good one is in the folder."""
@@ -381,7 +420,7 @@ class Bridge:
         return max(good, key=lambda card: card.expires_at, default=None)
 
     async def _ticket(
-        self, history: AccessHistory, entry: LogEntry, digest: int, found: Found, card: KeyCard
+        self, history: History[AccessEvent], entry: LogEntry, digest: int, found: Found, card: KeyCard
     ) -> SignedTicket:
         record = RecordVersion(found.id, found.version, found.commitment)
         wrapped = await found.app.keys(found.id)
@@ -416,6 +455,16 @@ class Bridge:
                 written.append(path)
                 _log.info("Issued ticket %s.", path, extra={"file": str(path)})
         return written
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """What becomes of a log entry."""
+
+    outcome: EntryOutcome
+    ticket: IssuedTicket | None = None
+    #: Terms commitment whose opening is missing, if one is.
+    unopened: int | None = None
 
 
 def _mismatch(found: Found, entry: LogEntry) -> EntryOutcome | None:

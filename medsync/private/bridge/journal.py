@@ -64,6 +64,9 @@ class EntryOutcome(StrEnum):
     """A ticket was signed."""
     WAITING = "WAITING"
     """The accessor has no key certificate here yet. The entry is checked again until it is too old."""
+    NO_OPENING = "NO_OPENING"
+    """The consent has a sealed scope, and the bridge was not given the opening of its terms. The entry is
+    checked again until it is too old."""
     NOT_PERMITTED = "NOT_PERMITTED"
     """The decision was neither PERMIT nor EMERGENCY."""
     TOO_OLD = "TOO_OLD"
@@ -79,7 +82,7 @@ class EntryOutcome(StrEnum):
 
 
 #: Outcomes after which an entry is not checked again.
-FINAL = frozenset(EntryOutcome) - {EntryOutcome.WAITING}
+FINAL = frozenset(EntryOutcome) - {EntryOutcome.WAITING, EntryOutcome.NO_OPENING}
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class ProcessedEntry:
     outcome: EntryOutcome
     #: When it was logged, in unix seconds.
     at: int
+    #: Terms commitment whose opening is missing; None if none is. Not kept in the journal.
+    unopened: int | None = None
 
 
 @dataclass(frozen=True)
@@ -168,17 +173,17 @@ class Journal:
                 hint="Restore the journal, or find the other bridge: two bridges must not share an anchor.",
             )
 
-    def processed(self, patient: int) -> set[int]:
-        """The positions in a patient's log that need no further check."""
-        question = sql.select(_ENTRIES.c.seq).where(
-            _ENTRIES.c.patient == hex(patient), _ENTRIES.c.outcome.in_([str(outcome) for outcome in FINAL])
-        )
+    def processed(self, patient: int) -> dict[int, EntryOutcome]:
+        """The latest outcome of each entry of a patient's log that was looked at, by position."""
+        question = sql.select(_ENTRIES.c.seq, _ENTRIES.c.outcome).where(_ENTRIES.c.patient == hex(patient))
         with self._database.transaction() as connection:
-            return set(connection.execute(question).scalars())
+            return {seq: EntryOutcome(name) for seq, name in connection.execute(question).all()}
 
     def waiting(self) -> set[int]:
-        """Addresses of the patients with a waiting log entry."""
-        question = sql.select(_ENTRIES.c.patient).where(_ENTRIES.c.outcome == str(EntryOutcome.WAITING))
+        """Addresses of the patients with a log entry that is to be checked again."""
+        question = sql.select(_ENTRIES.c.patient).where(
+            _ENTRIES.c.outcome.not_in([str(outcome) for outcome in FINAL])
+        )
         with self._database.transaction() as connection:
             return {int(patient, 16) for patient in connection.execute(question).scalars()}
 

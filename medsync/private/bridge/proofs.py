@@ -54,7 +54,7 @@ class InclusionProof(Schema):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerifiedInclusion:
     """The basis of a verified proof."""
 
     #: When the root was anchored, in unix seconds.
@@ -89,7 +89,7 @@ def prove(journal: Journal, chain: int, anchor: int, size: int, index: int) -> I
     return proof
 
 
-async def verify(proof: InclusionProof, client: FullNodeClient, chain: int) -> Verdict:
+async def verify(proof: InclusionProof, client: FullNodeClient, chain: int) -> VerifiedInclusion:
     """Verify a proof against the chain.
 
     Raises VerificationError if it is for another chain, does not lead to its root, or if the contract never
@@ -106,7 +106,7 @@ async def verify(proof: InclusionProof, client: FullNodeClient, chain: int) -> V
         elif (event.root, event.size) == (proof.root, proof.size):
             assert event.location is not None
             contract = PrivateAnchorClient(proof.anchor, client)
-            return Verdict(
+            return VerifiedInclusion(
                 event.at,
                 event.location.block_number,
                 event.epoch,

@@ -40,7 +40,6 @@ from medsync.private.node.interface import (
     ApplicationError,
     BadAnswer,
     CalimeroContext,
-    Claim,
     ClaimRequest,
     ContextState,
     ExecutionFailed,
@@ -50,6 +49,7 @@ from medsync.private.node.interface import (
     NodeEvent,
     NodeRefused,
     NodeUnavailable,
+    SignedClaim,
     UnknownContext,
     check_group,
     check_method,
@@ -235,7 +235,7 @@ class CalimeroNode:
             if not self._closed:
                 await asyncio.sleep(self._reconnect_after)
 
-    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> Claim:
+    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> SignedClaim:
         check_group(context.group)
         # Checked first, because a node without the context refuses with another message.
         await self.state(context.id)
@@ -248,7 +248,9 @@ class CalimeroNode:
         }
         path = f"groups/{context.group}/issue-ownership-proof"
         proof = _parse(_Proof, await self._admin("POST", path, body, of=context.id))
-        return Claim(decode_id(proof.signer_public_key, "signer"), proof.signed_payload, proof.signature)
+        return SignedClaim(
+            decode_id(proof.signer_public_key, "signer"), proof.signed_payload, proof.signature
+        )
 
     async def compact(self) -> bool:
         # RocksDB compacts in the background; there is no call to force it.

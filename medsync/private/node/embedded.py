@@ -22,12 +22,12 @@ from medsync.private.node.bundle import Bundle
 from medsync.private.node.host import DEFAULT_LIMITS, Call, Limits, Program
 from medsync.private.node.interface import (
     CalimeroContext,
-    Claim,
     ClaimRequest,
     ContextState,
     Health,
     NodeEvent,
     NodeUnavailable,
+    SignedClaim,
     UnknownContext,
     check_method,
     claim_payload,
@@ -155,15 +155,15 @@ class EmbeddedNode:
         finally:
             self._watchers.discard(changed)
 
-    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> Claim:
+    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> SignedClaim:
         raw = decode_id(context.id, "context")
 
-        def sign() -> Claim:
+        def sign() -> SignedClaim:
             with self._store.transaction() as transaction:
                 self._position(transaction, raw)
             payload = claim_payload(context, claim, self._clock() // 1_000_000)
             signature = self._store.identity.sign(self.kind.claim_domain + payload)
-            return Claim(decode_id(self._store.member, "member"), payload, signature)
+            return SignedClaim(decode_id(self._store.member, "member"), payload, signature)
 
         if (context.group, context.member) != (self._store.group, self._store.member):
             raise UnknownContext(context.id)

@@ -191,7 +191,7 @@ class ClaimRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class SignedClaim:
     """A claim signed by a node. It shows that the operator requested it then, not what was executed."""
 
     #: ed25519 public key, 32 bytes.
@@ -240,7 +240,7 @@ class PrivateNode(Protocol):
         Raises UnknownContext.
         """
 
-    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> Claim:
+    async def attest(self, context: CalimeroContext, claim: ClaimRequest) -> SignedClaim:
         """Ask the node to sign a claim, to be verified with `verify_claim`. Raises UnknownContext."""
 
     async def compact(self) -> bool:
@@ -334,7 +334,12 @@ def claim_payload(context: CalimeroContext, request: ClaimRequest, issued_at_ms:
 
 
 def verify_claim(
-    claim: Claim, *, kind: NodeKind, context: CalimeroContext, request: ClaimRequest, now: float | None = None
+    claim: SignedClaim,
+    *,
+    kind: NodeKind,
+    context: CalimeroContext,
+    request: ClaimRequest,
+    now: float | None = None,
 ) -> None:
     """Check that a node of that kind signed exactly the requested claim, in that context, and recently.
 

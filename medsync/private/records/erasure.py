@@ -30,8 +30,8 @@ _LABEL: Final = b"medsync.erasure.v1\0"
 
 #: The certificate's statements about everything that remains.
 REMAINS: Final = (
-    "in each log entry: the patient's address, the accessor, the purpose, the categories, the time, the"
-    " decision and the record's commitment",
+    "in each log entry: the patient's address, the accessor, the purpose, the study's salted hash, the"
+    " categories, the time, the decision and the record's commitment",
     "in the anchored log: one leaf, a hash, for each version of the record, for its erasure, and for each"
     " release or refusal, and the roots over them",
     "in the replicated state of the private nodes: the record's random id, its commitments, versions and"

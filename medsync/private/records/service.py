@@ -12,7 +12,6 @@ from typing import Any, Final
 from starknet_py.net.full_node_client import FullNodeClient
 
 from medsync.errors import ExitCode, VerificationError
-from medsync.log.completeness import entry_digests
 from medsync.log.fetch import fetch_log
 from medsync.private.keys.keys import AccessorKey
 from medsync.private.node.interface import ApplicationError, BadAnswer, NodeError
@@ -26,6 +25,7 @@ from medsync.private.records.sealing import (
 )
 from medsync.private.records.tickets import Presentation, SignedTicket, Ticket
 from medsync.private.records.vault import KeyVault, Note
+from medsync.protocol.chains import entry_digests
 from medsync.protocol.events import LogEntry
 from medsync.protocol.felt import InvalidValue
 from medsync.protocol.vocabulary import Category
@@ -109,7 +109,7 @@ async def logged_request(
     history = await fetch_log(client, ticket.contract, ticket.patient, from_block=first_block)
     digests = entry_digests(history.chain_id, history.contract, history.entries)
     for entry, digest in zip(history.entries, digests, strict=True):
-        if digest == ticket.digest:
+        if isinstance(entry, LogEntry) and digest == ticket.digest:
             asked = (entry.seq, entry.accessor, entry.record, entry.decision.name)
             if asked != (ticket.seq, ticket.accessor, ticket.commitment, ticket.decision):
                 raise VerificationError("The ticket does not match the logged request.")

@@ -47,7 +47,7 @@ _TICKET_LABEL: Final = b"medsync.ticket.v1\0"
 _PRESENTATION_LABEL: Final = b"medsync.presentation.v1\0"
 
 
-class Refusal(StrEnum):
+class TicketRefusal(StrEnum):
     """The first reason that applies to a refused ticket. The node's application has further reasons."""
 
     MALFORMED = "MALFORMED"
@@ -65,7 +65,7 @@ class TicketRefused(VerificationError):
 
     code = "TICKET_REFUSED"
 
-    def __init__(self, reason: Refusal) -> None:
+    def __init__(self, reason: TicketRefusal) -> None:
         super().__init__(f"The ticket is refused: {reason}.")
         self.reason = reason
 
@@ -157,9 +157,9 @@ class SignedTicket(Schema):
             ticket = Ticket.read(self.text, "ticket")
             canonical = ticket.canonical() == self.text.encode()
         except (InvalidValue, UnicodeEncodeError):
-            raise TicketRefused(Refusal.MALFORMED) from None
+            raise TicketRefused(TicketRefusal.MALFORMED) from None
         if not canonical or not 0 <= ticket.deadline - ticket.issued_at <= LONGEST_LIFE:
-            raise TicketRefused(Refusal.MALFORMED)
+            raise TicketRefused(TicketRefusal.MALFORMED)
         return ticket
 
     def verify(self, bridge_key: bytes, *, chain: int, contract: int, context: str, now: int) -> Ticket:
@@ -170,12 +170,14 @@ class SignedTicket(Schema):
         """
         ticket = self.ticket
         checks = {
-            Refusal.BAD_SIGNATURE: is_signed(bridge_key, self.signature, _TICKET_LABEL + self.text.encode()),
-            Refusal.WRONG_CHAIN: ticket.chain == chain,
-            Refusal.WRONG_CONTRACT: ticket.contract == contract,
-            Refusal.WRONG_CONTEXT: ticket.context == context,
-            Refusal.NOT_YET: ticket.issued_at <= now + CLOCK_SKEW,
-            Refusal.EXPIRED: now <= ticket.deadline,
+            TicketRefusal.BAD_SIGNATURE: is_signed(
+                bridge_key, self.signature, _TICKET_LABEL + self.text.encode()
+            ),
+            TicketRefusal.WRONG_CHAIN: ticket.chain == chain,
+            TicketRefusal.WRONG_CONTRACT: ticket.contract == contract,
+            TicketRefusal.WRONG_CONTEXT: ticket.context == context,
+            TicketRefusal.NOT_YET: ticket.issued_at <= now + CLOCK_SKEW,
+            TicketRefusal.EXPIRED: now <= ticket.deadline,
         }
         for reason, holds in checks.items():
             if not holds:
@@ -185,7 +187,7 @@ class SignedTicket(Schema):
     def present(self, key: SigningKey) -> Presentation:
         """Sign the ticket for presentation. Raises TicketRefused if another key must present it."""
         if self.ticket.accessor_key != key.public:
-            raise TicketRefused(Refusal.BAD_PRESENTATION)
+            raise TicketRefused(TicketRefusal.BAD_PRESENTATION)
         presentation = key.sign(_presented(self.text))
         return Presentation(ticket=self.text, signature=self.signature, presentation=presentation)
 

@@ -1,17 +1,17 @@
-//! The deployed classes themselves, judging cases that are put straight into storage. Many fit
-//! into one call, and cells can hold what no history would reach in years.
-
-use crate::raw::Raw;
+//! The deployed class of `MedSync` itself, judging cases that are put straight into storage. Many
+//! fit into one call, and cells can hold what no history would reach in years.
 
 /// What the cells hold, and what is asked then: a call to `MedSync`, as its ABI encodes it.
 #[derive(Copy, Drop, Serde)]
 pub struct Case {
+    /// One felt for each place, in their order.
     pub cells: Span<felt252>,
     pub entry_point: felt252,
     pub calldata: Span<felt252>,
 }
 
-/// What came of a case: the answer or the panic, and what the cells hold after it.
+/// What came of a case: the answer or the panic, and what the cells hold after it, in the order of
+/// the places. After a panic they hold what they held before.
 #[derive(Drop, Serde)]
 pub struct Verdict {
     pub succeeded: bool,
@@ -22,35 +22,26 @@ pub struct Verdict {
 #[starknet::interface]
 pub trait IJudge<TState> {
     /// Decides the cases one after the other. `places` are the addresses of the cells that every
-    /// case fills.
+    /// case fills; whatever a case may write must be among them, or the next case finds it. The
+    /// caller of the judge is the caller of `MedSync`, and the judge's address is its own.
     fn judge(ref self: TState, places: Span<felt252>, cases: Span<Case>) -> Array<Verdict>;
-    /// What a pool of the given class answers that lives in the same storage.
-    fn accrue(ref self: TState, calldata: Raw) -> Raw;
 }
 
 #[starknet::contract]
 pub mod Judge {
     use starknet::storage::{StoragePointerReadAccess, StoragePointerWriteAccess};
     use starknet::syscalls::{library_call_syscall, storage_read_syscall, storage_write_syscall};
-    use starknet::{
-        ClassHash, ContractAddress, StorageAddress, SyscallResultTrait, get_contract_address,
-    };
-    use crate::raw::Raw;
+    use starknet::{ClassHash, StorageAddress, SyscallResultTrait};
     use super::{Case, Verdict};
 
     #[storage]
     struct Storage {
         medsync: ClassHash,
-        pool: ClassHash,
-        /// The pool's own variable of this name: the pool listens to this contract.
-        log: ContractAddress,
     }
 
     #[constructor]
-    fn constructor(ref self: ContractState, medsync: ClassHash, pool: ClassHash) {
+    fn constructor(ref self: ContractState, medsync: ClassHash) {
         self.medsync.write(medsync);
-        self.pool.write(pool);
-        self.log.write(get_contract_address());
     }
 
     #[abi(embed_v0)]
@@ -62,6 +53,7 @@ pub mod Judge {
             let mut verdicts = array![];
             for case in cases {
                 let Case { cells: mut values, entry_point, calldata } = *case;
+                assert(values.len() == places.len(), 'JUDGE/CELLS');
                 for place in places {
                     let value = *values.pop_front().unwrap();
                     storage_write_syscall(0, address(*place), value).unwrap_syscall();
@@ -78,12 +70,6 @@ pub mod Judge {
                 verdicts.append(Verdict { succeeded, answer, cells });
             }
             verdicts
-        }
-
-        fn accrue(ref self: ContractState, calldata: Raw) -> Raw {
-            let felts = library_call_syscall(self.pool.read(), selector!("accrue"), calldata.felts)
-                .unwrap_syscall();
-            Raw { felts }
         }
     }
 

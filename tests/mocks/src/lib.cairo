@@ -1,7 +1,7 @@
 //! Contracts that only tests deploy: an honest ERC-20, one with every bad habit, and a puppet that
-//! plays pool, account, log, patient or entity as badly as it is told to; to measure what things
-//! cost, a yardstick and the smallest account; `Judge`, which decides many cases in one call; and
-//! `Study`, the README's example.
+//! plays account, patient, entity, funder or spender as badly as it is told to; to measure what
+//! things cost, a yardstick and the smallest account; `Judge`, which decides many cases in one
+//! call; and `Study`, the README's example.
 
 pub mod account;
 pub mod hostile_token;

@@ -1,4 +1,5 @@
-//! What an integrator's contract looks like: a study that asks for data in its own name.
+//! What an integrator's contract looks like: a registered researcher that asks for data in its own
+//! name. It needs no more of MedSync than the package `medsync_interfaces`.
 
 use starknet::ContractAddress;
 
@@ -11,8 +12,10 @@ pub trait IStudy<TState> {
 
 #[starknet::contract]
 pub mod Study {
-    use medsync::access_log::{AccessRequest, IAccessLogDispatcher, IAccessLogDispatcherTrait};
-    use medsync::vocabulary::Decision;
+    use medsync_interfaces::access_log::{
+        AccessRequest, IAccessLogDispatcher, IAccessLogDispatcherTrait,
+    };
+    use medsync_interfaces::vocabulary::Decision;
     use starknet::storage::{StoragePointerReadAccess, StoragePointerWriteAccess};
     use starknet::{ContractAddress, get_caller_address};
 
@@ -20,12 +23,24 @@ pub mod Study {
     struct Storage {
         medsync: IAccessLogDispatcher,
         principal: ContractAddress,
+        /// Salted hash that names the study, as in the consents.
+        study: felt252,
+        /// Id of the campaign that pays for each access; zero if none does.
+        campaign: felt252,
     }
 
     #[constructor]
-    fn constructor(ref self: ContractState, medsync: ContractAddress, principal: ContractAddress) {
+    fn constructor(
+        ref self: ContractState,
+        medsync: ContractAddress,
+        principal: ContractAddress,
+        study: felt252,
+        campaign: felt252,
+    ) {
         self.medsync.write(IAccessLogDispatcher { contract_address: medsync });
         self.principal.write(principal);
+        self.study.write(study);
+        self.campaign.write(campaign);
     }
 
     #[abi(embed_v0)]
@@ -37,7 +52,12 @@ pub mod Study {
                 .read()
                 .request_access(
                     AccessRequest {
-                        patient, purpose: 'HRESCH', categories: 0x80, record, campaign: None,
+                        patient,
+                        purpose: 'HRESCH',
+                        study: self.study.read(),
+                        categories: 0x80,
+                        record,
+                        campaign: self.campaign.read(),
                     },
                 );
             // A refusal is an answer. To panic over it would take it out of the patient's log.

@@ -2,8 +2,8 @@
 //! points come in two: one does its thing once and the other three times, in a straight line, so
 //! that half the difference of what they cost is the price of the thing alone.
 
-use starknet::ContractAddress;
 use starknet::account::Call;
+use starknet::{ClassHash, ContractAddress};
 use crate::raw::Raw;
 
 #[starknet::interface]
@@ -33,6 +33,8 @@ pub trait IYardstick<TState> {
     fn change(ref self: TState, cells: u32, value: felt252);
     /// Makes calls in other contracts' place, as their caller.
     fn forward(ref self: TState, calls: Array<Call>);
+    /// Deploys a contract in another's place.
+    fn deploy(ref self: TState, class_hash: ClassHash, salt: felt252, calldata: Span<felt252>);
 }
 
 #[starknet::contract]
@@ -42,9 +44,10 @@ pub mod Yardstick {
         StorageAddress, storage_address_from_base, storage_base_address_const,
     };
     use starknet::syscalls::{
-        call_contract_syscall, emit_event_syscall, storage_read_syscall, storage_write_syscall,
+        call_contract_syscall, deploy_syscall, emit_event_syscall, storage_read_syscall,
+        storage_write_syscall,
     };
-    use starknet::{ContractAddress, SyscallResultTrait, get_execution_info};
+    use starknet::{ClassHash, ContractAddress, SyscallResultTrait, get_execution_info};
     use crate::raw::Raw;
 
     #[storage]
@@ -133,6 +136,12 @@ pub mod Yardstick {
             for Call { to, selector, calldata } in calls {
                 call_contract_syscall(to, selector, calldata).unwrap_syscall();
             }
+        }
+
+        fn deploy(
+            ref self: ContractState, class_hash: ClassHash, salt: felt252, calldata: Span<felt252>,
+        ) {
+            deploy_syscall(class_hash, salt, calldata, false).unwrap_syscall();
         }
     }
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from medsync.log.completeness import entry_digest
 from medsync.private.keys.keys import CustodianKey
 from medsync.private.records.erasure import Erasure, OnChain
 from medsync.private.records.sealing import open_record
 from medsync.private.records.vault import KeyVault
+from medsync.protocol.chains import entry_digest
 from medsync.protocol.commitments import Domain, Opening
 from medsync.protocol.events import ConsentAdded, LogEntry
 from medsync.protocol.hashing import poseidon
@@ -73,13 +73,18 @@ def entries_of(traces: list[Trace], addresses: Mapping[str, int], drawn: random.
             address,
             RESEARCHER,
             Purpose.HRESCH,
+            seq=1,
+            at=NOW,
+            study=0,
             by=address,
+            nonce=0,
             version=1,
-            epoch=0,
+            generation=1,
             categories=Category.ALL,
             starts_at=NOW,
             expires_at=NOW + 10**7,
             max_uses=0,
+            scoped=False,
             campaign=0,
             terms_commitment=drawn.getrandbits(250),
         )
@@ -93,13 +98,15 @@ def entries_of(traces: list[Trace], addresses: Mapping[str, int], drawn: random.
             purpose=Purpose.HRESCH,
             seq=seen[address],
             at=at,
+            study=0,
             decision=Decision.PERMIT,
             reason=Reason.GRANTED,
             version=1,
+            scoped=False,
             categories=trace.categories,
             record=trace.commitment,
             campaign=0,
-            justification=0,
+            registration=1,
         )
 
 

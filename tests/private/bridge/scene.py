@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,13 +178,15 @@ class Scene:
         note = Note(patient=patient or self.world.patient)
         return await service.put(self.store, self.vault, observation(text), note)
 
-    def ask(self, record: SealedRecord | int, **changes: Any) -> None:
-        """Have the researcher ask for a record, with the patient's consent."""
+    def ask(
+        self, record: SealedRecord | int, *, terms: Mapping[str, Any] | None = None, **changes: Any
+    ) -> None:
+        """Have the researcher ask for a record, with the patient's consent on these terms."""
         commitment = record if isinstance(record, int) else record.record.commitment
         world = self.world
         asked = {"categories": int(Category.OBSERVATION), "record": commitment} | changes
         patient = asked.get("patient", world.patient)
-        world.send(patient, "add_consent", grantee=world.researcher, terms=world.terms())
+        world.send(patient, "add_consent", grantee=world.researcher, terms=world.terms(**terms or {}))
         world.ask(world.researcher, **asked)
 
     def tickets(self) -> list[SignedTicket]:

@@ -19,12 +19,13 @@ from medsync.private.records import service
 from medsync.private.records.sealing import SealedRecord
 from medsync.private.records.service import NotReleased
 from medsync.private.records.tickets import SignedTicket
+from medsync.protocol.commitments import Domain, Opening
 from medsync.protocol.types import AnchorHead
 from medsync.protocol.vocabulary import Category
 from medsync.starknet.transactions import Invocation
 from medsync.storage import locks
 from tests.harness.records import observation
-from tests.harness.words import felt
+from tests.harness.words import EMERGENCY_DELAY, felt
 from tests.private.bridge.scene import PASSPHRASE, Scene
 
 
@@ -37,7 +38,8 @@ async def step(scene: Scene, **settings: Any) -> BridgeStep:
 async def outcome_of(scene: Scene, record: SealedRecord | int, **asked: Any) -> EntryOutcome:
     """What becomes of a request for a record."""
     scene.ask(record, **asked)
-    return (await step(scene)).processed[-1].outcome
+    patient = asked.get("patient", scene.world.patient)
+    return [one.outcome for one in (await step(scene)).processed if one.patient == patient][-1]
 
 
 # --- the whole way ------------------------------------------------------------------------------------------
@@ -65,18 +67,27 @@ async def test_emergency_access_gets_a_ticket(scene: Scene) -> None:
     stored = await scene.put()
     world = scene.world
     scene.card(world.hospital)
+    world.wait(EMERGENCY_DELAY)
     world.send(
         world.hospital,
         "request_emergency_access",
         patient=world.patient,
         categories=int(Category.OBSERVATION),
         record=stored.record.commitment,
-        justification_commitment=1,
     )
     await step(scene)
     (ticket,) = scene.tickets()
     assert ticket.ticket.decision == "EMERGENCY"
     assert await scene.fetch(ticket)
+    # What is logged about it afterwards is no request.
+    emergency = ticket.ticket.seq
+    world.send(
+        world.hospital, "justify_emergency", patient=world.patient, emergency=emergency, statement=0x7E5
+    )
+    world.send(world.patient, "contest_emergency", hospital=world.hospital, emergency=emergency)
+    scene.ask(stored)
+    (processed,) = (await step(scene)).processed
+    assert (processed.seq, processed.outcome) == (emergency + 3, EntryOutcome.ISSUED)
 
 
 # --- what gets no ticket ------------------------------------------------------------------------------------
@@ -86,7 +97,7 @@ async def test_a_refused_request(scene: Scene) -> None:
     stored = await scene.put()
     world = scene.world
     world.send(world.patient, "add_consent", grantee=world.researcher, terms=world.terms())
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=felt("HRESCH"))
+    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=felt("HRESCH"), study=0)
     world.ask(record=stored.record.commitment, categories=int(Category.OBSERVATION))
     assert (await step(scene)).processed[-1].outcome is EntryOutcome.NOT_PERMITTED
     assert scene.tickets() == []
@@ -166,6 +177,87 @@ async def test_a_card_that_is_none(scene: Scene) -> None:
     stored = await scene.put()
     (scene.bridge_folder / "cards" / "0.json").write_text("{}")
     assert await outcome_of(scene, stored) is EntryOutcome.ISSUED
+
+
+# --- a sealed scope -----------------------------------------------------------------------------------------
+
+
+def sealed(opening: Opening) -> dict[str, Any]:
+    """Terms of a consent that its opening narrows further."""
+    return {"scoped": True, "terms_commitment": opening.commitment}
+
+
+@pytest.fixture
+def scope() -> Opening:
+    return Opening.of_json(Domain.TERMS, {"data from": "2026-01-01"})
+
+
+async def test_a_sealed_scope_releases_nothing_without_its_opening(
+    scene: Scene, scope: Opening, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither another opening of the same words, nor one that is no opening of terms, helps."""
+    stored = await scene.put()
+    scene.ask(stored, terms=sealed(scope))
+    others = (Opening.of(Domain.TERMS, scope.value), Opening.of(Domain.RECORD, scope.value))
+    for openings in ((), others):
+        processed = (await step(scene, openings=openings)).processed[-1]
+        assert (processed.outcome, processed.unopened) == (EntryOutcome.NO_OPENING, scope.commitment)
+        assert scene.tickets() == []
+    processed = (await step(scene, openings=(*others, scope))).processed[-1]
+    assert (processed.outcome, processed.unopened) == (EntryOutcome.ISSUED, None)
+    (ticket,) = scene.tickets()
+    assert await scene.fetch(ticket)
+    # Nothing of it is in what is handed out, or was logged.
+    assert scope.value.decode() not in ticket.text + caplog.text
+
+
+async def test_an_opening_of_another_kind_opens_no_scope(scene: Scene) -> None:
+    """The terms commitment of a consent may be any felt, such as a commitment to a record."""
+    record = Opening.of(Domain.RECORD, b"{}")
+    scene.ask(await scene.put(), terms=sealed(record))
+    assert (await step(scene, openings=(record,))).processed[-1].outcome is EntryOutcome.NO_OPENING
+
+
+async def test_the_scope_is_that_of_the_consent_that_was_asked_with(scene: Scene, scope: Opening) -> None:
+    """Renewed on other terms since, and withdrawn: the entry rests on the version that it names."""
+    stored, world = await scene.put(), scene.world
+    scene.ask(stored, terms=sealed(scope))
+    renewed = Opening.of_json(Domain.TERMS, {"data from": "2020-01-01"})
+    world.send(world.patient, "add_consent", grantee=world.researcher, terms=world.terms(**sealed(renewed)))
+    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=felt("HRESCH"), study=0)
+    processed = (await step(scene, openings=(renewed,))).processed[-1]
+    assert (processed.outcome, processed.unopened) == (EntryOutcome.NO_OPENING, scope.commitment)
+    assert (await step(scene, openings=(scope,))).processed[-1].outcome is EntryOutcome.ISSUED
+
+
+async def test_a_node_cannot_exchange_the_terms(
+    scene: Scene, scope: Opening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Starknet node that shows the hospital a consent on terms whose opening it has is found out."""
+    known = Opening.of_json(Domain.TERMS, {})
+    scene.ask(await scene.put(), terms=sealed(scope))
+    get_events = scene.anchor.client.get_events
+
+    async def lying(*args: Any, **kwargs: Any) -> Any:
+        page = await get_events(*args, **kwargs)
+        page.events[:] = [_exchanged(event, scope.commitment, known.commitment) for event in page.events]
+        return page
+
+    monkeypatch.setattr(scene.anchor.client, "get_events", lying)
+    with pytest.raises(VerificationError, match="not complete"):
+        await step(scene, openings=(known,))
+    assert scene.tickets() == []
+
+
+def _exchanged(event: Any, before: int, after: int) -> Any:
+    return replace(event, data=[after if felt == before else felt for felt in event.data])
+
+
+async def test_an_opening_that_opens_nothing_is_refused(scene: Scene, scope: Opening) -> None:
+    forged = scope.model_copy(update={"salt": scope.salt ^ 1})
+    with pytest.raises(VerificationError, match="does not open the TERMS commitment"):
+        scene.bridge(openings=(forged,))
+    scene.bridge(openings=(scope,)).close()
 
 
 # --- what releases nothing, and is logged -------------------------------------------------------------------
@@ -306,7 +398,7 @@ async def test_a_log_that_is_not_the_chains(
     stored = await scene.put()
     world = scene.world
     scene.ask(stored)
-    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=felt("HRESCH"))
+    world.send(world.patient, "revoke_consent", grantee=world.researcher, purpose=felt("HRESCH"), study=0)
     world.ask(record=stored.record.commitment, categories=int(Category.OBSERVATION))
     get_events = scene.anchor.client.get_events
 
@@ -323,7 +415,8 @@ async def test_a_log_that_is_not_the_chains(
 
 def _permitted(event: Any) -> Any:
     changed = list(event.data)
-    changed[2], changed[3] = 0, 0
+    # Decision and reason, after position, second and study.
+    changed[3], changed[4] = 0, 0
     return replace(event, data=changed)
 
 

@@ -17,12 +17,13 @@ from starknet_py.hash.utils import verify_message_signature
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
 from medsync.errors import ContractError, NetworkError
-from medsync.log.fetch import AccessHistory
-from medsync.protocol.events import LogEntry
-from medsync.protocol.types import AnchorHead, AnchorNode, LogHead, NodeSignature, Statement
+from medsync.log.histories import BlockHeader, History
+from medsync.protocol import chains
+from medsync.protocol.events import AccessEvent, LogEntry
+from medsync.protocol.types import AnchorHead, AnchorNode, Head, NodeSignature, Statement
 from medsync.starknet.rpc import Block
 from tests.harness import rfc9162
-from tests.harness.words import felt
+from tests.harness.words import MAX_GROWTH, felt
 
 CHAIN, MEDSYNC, ANCHOR = felt("SN_PLAYED"), 0x3ED51C, 0xA2C402
 
@@ -87,6 +88,8 @@ class Chain:
             return "ANCHOR/WRONG_EPOCH"
         if statement.size <= self.size:
             return "ANCHOR/NOT_LONGER"
+        if statement.size - self.size > MAX_GROWTH:
+            return "ANCHOR/TOO_LONG"
         if statement.root == 0:
             return "ANCHOR/ZERO_ROOT"
         if not rfc9162.is_consistent(self.size, self.root, statement.size, statement.root, consistency):
@@ -108,8 +111,8 @@ class Chain:
     def message(self, statement: Statement) -> int:
         """What nodes sign."""
         anchored = [self.size, self.root]
-        said = [statement.size, statement.root, statement.state]
-        where = [felt("MEDSYNC/ANCHOR/1"), self.chain_id, self.address, statement.epoch]
+        said = [statement.size, statement.root, statement.state, statement.commitment]
+        where = [felt("MEDSYNC/ANCHOR/2"), self.chain_id, self.address, statement.epoch]
         return int(poseidon_hash_many([*where, *anchored, *said]))
 
     def rotate(self, threshold: int) -> None:
@@ -125,9 +128,17 @@ class Chain:
     async def newest_block(self, _: Any) -> Block:
         return Block(len(self.blocks), int(time.time()))
 
-    async def fetch_log(self, _: Any, contract: int, patient: int, **__: Any) -> AccessHistory:
+    async def fetch_log(self, _: Any, contract: int, patient: int, **__: Any) -> History[AccessEvent]:
         entries = tuple(self.logs.get(patient, ()))
-        return AccessHistory(CHAIN, contract, patient, entries, LogHead(len(entries), 0), len(self.blocks))
+        return History(
+            chain_id=CHAIN,
+            contract=contract,
+            chain=chains.Chain.ACCESSES,
+            subject=patient,
+            entries=entries,
+            head=Head(len(entries), 0),
+            block=BlockHeader(len(self.blocks), hash=0, timestamp=int(time.time())),
+        )
 
     async def fetch_raw(self, _: Any, __: int, first: int, last: int, ___: Any) -> list[Any]:
         """The events in those blocks, as far as the bridge looks at them. Block 0 is empty."""

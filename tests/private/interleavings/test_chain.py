@@ -10,6 +10,7 @@ from medsync.errors import ContractError
 from medsync.protocol.types import AnchorNode, NodeSignature, Statement
 from tests.harness import rfc9162
 from tests.harness.anchoring import Anchoring, log
+from tests.harness.words import MAX_GROWTH
 from tests.harness.world import World
 from tests.private.interleavings.chain import Chain
 
@@ -19,6 +20,8 @@ FORK = log(9, salt=1)
 CASES: dict[str, dict[str, Any]] = {
     "ANCHOR/WRONG_EPOCH": {"epoch": 1},
     "ANCHOR/NOT_LONGER": {"size": 3},
+    "ANCHOR/TOO_LONG": {"size": 3 + MAX_GROWTH + 1},
+    "ANCHOR/NOT_CONSISTENT, as long as it may be": {"size": 3 + MAX_GROWTH},
     "ANCHOR/ZERO_ROOT": {"root": 0},
     "ANCHOR/NOT_CONSISTENT": {"root": rfc9162.tree_hash(FORK)},
     "ANCHOR/NOT_CONSISTENT, for its proof": {"consistency": rfc9162.consistency(3, FORK)},
@@ -29,7 +32,8 @@ CASES: dict[str, dict[str, Any]] = {
     "ANCHOR/NOT_ASCENDING, the other way round": {"signers": [1, 0]},
     "ANCHOR/UNKNOWN_NODE": {"signers": [0, 1], "nodes": [0, 3]},
     "ANCHOR/BAD_SIGNATURE": {"signers": [0, 1], "nodes": [0, 2]},
-    "": {},
+    "ANCHOR/BAD_SIGNATURE, for another commitment": {"signed": {"commitment": 1}},
+    "": {"commitment": 0xC0},
 }
 
 
@@ -60,11 +64,13 @@ def submission(
     signers: list[int] | None = None,
     nodes: list[int] | None = None,
     consistency: list[int] | None = None,
+    signed: dict[str, int] | None = None,
     **statement: int,
 ) -> dict[str, Any]:
-    """What is sent; `nodes` are the indices under which the signatures are handed in."""
+    """What is sent; `nodes` are the indices under which the signatures are handed in, `signed` is what they
+    are of instead."""
     said = contract.statement(values, **statement)
-    signatures = contract.signatures(contract.anchor_message(said), signers)
+    signatures = contract.signatures(contract.anchor_message(said | (signed or {})), signers)
     for signature, node in zip(signatures, nodes or (), strict=False):
         signature["node"] = node
     if consistency is None:

@@ -10,8 +10,8 @@ from medsync.errors import InputError, VerificationError
 from medsync.private.node.calimero import CalimeroNode
 from medsync.private.node.interface import (
     CalimeroContext,
-    Claim,
     ClaimRequest,
+    SignedClaim,
     claim_payload,
     decode_id,
     encode_id,
@@ -27,11 +27,11 @@ CONTEXT = CalimeroContext(encode_id(b"\x01" * 32), "cd" * 32, encode_id(KEY))
 ISSUED = 1_795_339_861_973
 
 
-def signed(payload: bytes, kind: NodeKind = NodeKind.EMBEDDED) -> Claim:
-    return Claim(KEY, payload, SIGNER.sign(kind.claim_domain + payload))
+def signed(payload: bytes, kind: NodeKind = NodeKind.EMBEDDED) -> SignedClaim:
+    return SignedClaim(KEY, payload, SIGNER.sign(kind.claim_domain + payload))
 
 
-def check(claim: Claim, *, kind: NodeKind = NodeKind.EMBEDDED, seconds_later: float = 1) -> None:
+def check(claim: SignedClaim, *, kind: NodeKind = NodeKind.EMBEDDED, seconds_later: float = 1) -> None:
     verify_claim(claim, kind=kind, context=CONTEXT, request=REQUEST, now=ISSUED / 1000 + seconds_later)
 
 

@@ -23,9 +23,9 @@ def completions(line: str) -> list[str]:
     ("line", "expected"),
     [
         ("medsync cons", ["consent"]),
-        ("medsync consent re", ["revoke", "revoke-all", "request", "refuse"]),
+        ("medsync consent re", ["revoke", "revoke-all", "request", "requests", "refuse", "refuse-purpose"]),
         ("medsync consent add --purpose TR", ["TREAT", "TRANSRCH"]),
-        ("medsync access request --purpose ", list(Purpose)),
+        ("medsync access request --purpose ", [purpose for purpose in Purpose if purpose.is_consentable]),
         ("medsync consent add --categories LABORATORY,CON", ["LABORATORY,CONDITION"]),
         ("medsync consent delegate --powers give,re", ["give,revoke", "give,refuse"]),
         ("medsync entity register --role ", ["hospital", "researcher", "auditor"]),

@@ -190,9 +190,11 @@ SHOWN_AS_FELTS = {
         "new_admin",
         "address",
     ),
-    *("pool", "funder", "custodian", "owner", "recipient", "log"),
-    *("campaign", "id", "salt", "record", "justification", "terms_commitment", "profile_commitment"),
-    *("head", "digest", "transaction_hash"),
+    *("hospital", "successor", "creator", "spender", "pool", "funder", "custodian", "owner", "recipient"),
+    *("campaign", "id", "salt", "study", "record", "statement", "terms_commitment", "profile_commitment"),
+    *("token", "key", "value", "commitment", "head", "digest", "transaction_hash"),
+    # A bit set.
+    "refused_purposes",
 }
 
 

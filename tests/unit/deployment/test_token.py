@@ -85,6 +85,9 @@ async def test_a_proxy_shows_no_entry_points_and_is_believed_by_its_answers() ->
         ([1, int.from_bytes(b"a" * 31, "big"), int.from_bytes(b"b", "big"), 1], "a" * 31 + "b"),
         ([0, int.from_bytes("é".encode(), "big"), 2], "é"),
         ([0, 0xFF, 1], ""),
+        # What would write over the terminal, and what turns the direction of text.
+        ([0, int.from_bytes(b"\x1b[2JUSDC", "big"), 8], ""),
+        ([0, int.from_bytes("\u202eCDSU".encode(), "big"), 7], ""),
         ([5, 0, 0], ""),
         ([0, 1, 2**200], ""),
         ([1, 2], ""),

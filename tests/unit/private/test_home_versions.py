@@ -72,7 +72,7 @@ def assert_migrated(folder: Path) -> None:
     assert home.key(BridgeKey, PASSPHRASE)
     assert [path.name for path in (folder / "bridge").glob("*.db*")] == ["journal.db"]
     with Journal(folder / "bridge" / "journal.db") as journal:
-        assert journal.processed(ENTRY.patient) == {ENTRY.seq}
+        assert journal.processed(ENTRY.patient) == {ENTRY.seq: ENTRY.outcome}
 
 
 def test_version_1_is_migrated(folder: Path) -> None:

@@ -15,7 +15,7 @@ from tests.harness.driver import sign
 
 CHAIN, CONTRACT, KEY = 0x534E, 0xAAA, 4711
 HEAD = AnchorHead(size=3, root=0x777, epoch=2, threshold=2, nodes=3, anchored_at=1_767_225_600)
-STATEMENT = Statement(size=7, root=0xBBB, state=0xCCC, epoch=2)
+STATEMENT = Statement(size=7, root=0xBBB, state=0xCCC, epoch=2, commitment=0xDDD)
 NODE = AnchorNode(public_key_of(KEY), 5)
 NODES = [AnchorNode(11, 12), AnchorNode(13, 14)]
 
@@ -26,7 +26,7 @@ def short(text: str) -> int:
 
 def test_messages() -> None:
     assert anchor_message(CHAIN, CONTRACT, 3, 0x777, STATEMENT) == poseidon_hash_many(
-        [short("MEDSYNC/ANCHOR/1"), CHAIN, CONTRACT, 2, 3, 0x777, 7, 0xBBB, 0xCCC]
+        [short("MEDSYNC/ANCHOR/2"), CHAIN, CONTRACT, 2, 3, 0x777, 7, 0xBBB, 0xCCC, 0xDDD]
     )
     assert rotation_message(CHAIN, CONTRACT, 2, 1, NODES) == poseidon_hash_many(
         [short("MEDSYNC/ROTATION/1"), CHAIN, CONTRACT, 2, 1, 2, 11, 12, 13, 14]
@@ -82,7 +82,7 @@ def test_a_signature_is_good_for_one_statement_on_one_log() -> None:
     assert not holds(chain_id=CHAIN + 1)
     assert not holds(head=replace(HEAD, size=4))
     assert not holds(head=replace(HEAD, root=4))
-    for changed in ({"size": 8}, {"root": 8}, {"state": 8}, {"epoch": 3}):
+    for changed in ({"size": 8}, {"root": 8}, {"state": 8}, {"epoch": 3}, {"commitment": 8}):
         assert not holds(statement=replace(STATEMENT, **changed))
     for wrong in ((0, s), (r, 0), (r, ORDER), (s, r), (0, 0), (r, s + 1)):
         assert not holds(signature=NodeSignature(1, *wrong))
@@ -104,6 +104,7 @@ def test_a_rotation_is_signed_like_a_statement() -> None:
         (lambda: Statement(1, -1, 1, 1), "root"),
         (lambda: Statement(1, 1, -1, 1), "state"),
         (lambda: Statement(1, 1, 1, 2**32), "epoch"),
+        (lambda: Statement(1, 1, 1, 1, -1), "commitment"),
         (lambda: NodeSignature(256, 1, 1), "node"),
         (lambda: NodeSignature(1, -1, 1), "r"),
         (lambda: NodeSignature(1, 1, -1), "s"),

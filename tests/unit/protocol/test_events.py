@@ -22,7 +22,17 @@ from medsync.protocol.events import (
 from medsync.protocol.serde import DecodingError
 from medsync.protocol.vocabulary import Category, Decision, Purpose, Reason, Role
 from tests.harness.abi_types import ABIS, assert_same_members, entry
-from tests.harness.histories import CONTRACT, ENTRIES, HOSPITAL, PATIENT, RESEARCHER, TERMS
+from tests.harness.histories import (
+    CONSENTS,
+    CONTRACT,
+    ENTRIES,
+    HISTORY,
+    HOSPITAL,
+    PATIENT,
+    RESEARCHER,
+    TERMS,
+    emitted,
+)
 from tests.harness.histories import POOL as POOL_ADDRESS
 
 
@@ -31,23 +41,20 @@ def selector(name: str) -> int:
     return int.from_bytes(keccak(name.encode()), "big") % 2**250
 
 
-def logged(seq: int = 1) -> RawEvent:
-    """The raw event of one of the sample entries."""
-    one = ENTRIES[seq - 1]
-    return RawEvent(
-        CONTRACT,
-        [selector("AccessLogged"), one.patient, one.accessor, one.purpose.felt],
-        [
-            *(one.seq, one.at, one.decision, one.reason, one.version, int(one.categories)),
-            *(one.record, one.campaign, one.justification),
-        ],
-    )
+def raw_of(entry: Any) -> RawEvent:
+    """The raw event of one of the sample's entries."""
+    found = emitted(entry)
+    return RawEvent(CONTRACT, found.keys, found.data)
+
+
+def logged() -> RawEvent:
+    return raw_of(ENTRIES[0])
 
 
 @pytest.mark.parametrize("contract", ABIS)
 def test_every_event_of_the_abi_is_known_and_no_other(contract: str) -> None:
-    structs = [one for one in ABIS[contract] if one["type"] == "event" and one["kind"] == "struct"]
-    assert set(EVENTS[contract]) == {one["name"].rpartition("::")[2] for one in structs}
+    structs = [each for each in ABIS[contract] if each["type"] == "event" and each["kind"] == "struct"]
+    assert set(EVENTS[contract]) == {each["name"].rpartition("::")[2] for each in structs}
 
 
 @pytest.mark.parametrize(
@@ -62,31 +69,34 @@ def test_types_have_the_abis_members(contract: str, name: str) -> None:
     assert selector_of(kind) == selector(name)
 
 
-def test_an_entry_of_the_log_is_decoded() -> None:
-    for one in ENTRIES:
-        assert decode_event(logged(one.seq), "MedSync", one.location) == one
+@pytest.mark.parametrize("event", HISTORY.entries, ids=event_name)
+def test_an_entry_of_a_history_is_decoded(event: Any) -> None:
+    assert decode_event(raw_of(event), "MedSync", event.location) == event
+    assert decode_event(emitted(event), "MedSync") == event
 
 
 def test_a_node_page_says_where_an_event_stands() -> None:
     raw = EmittedEvent(
         CONTRACT,
         [selector("EntityRegistered"), HOSPITAL],
-        [1, 9, 1000],
+        [3, 1000, 1, 9],
         transaction_hash=77,
         transaction_index=0,
         event_index=0,
         block_number=5,
     )
     decoded = decode_event(raw, "MedSync")
-    assert decoded == events.EntityRegistered(HOSPITAL, Role.HOSPITAL, 9, 1000, location=EventLocation(5, 77))
+    expected = events.EntityRegistered(HOSPITAL, 3, 1000, Role.HOSPITAL, 9, location=EventLocation(5, 77))
+    assert decoded == expected
 
 
 def test_optional_terms_are_decoded() -> None:
     keys = [selector("ConsentRequested"), PATIENT, RESEARCHER, Purpose.HRESCH.felt]
-    without = decode_event(RawEvent(CONTRACT, keys, [3, 1, 2, 0, 1, 8]), "MedSync")
+    asked = [99, TERMS.study, 3, 1, 2, 0, 1]
+    without = decode_event(RawEvent(CONTRACT, keys, [*asked, 1, 8]), "MedSync")
     assert isinstance(without, events.ConsentRequested)
-    assert (without.reward, without.terms_commitment) == (None, 8)
-    rewarded = decode_event(RawEvent(CONTRACT, keys, [3, 1, 2, 0, 0, *TERMS.calldata(), 8]), "MedSync")
+    assert (without.open_until, without.reward, without.terms_commitment) == (99, None, 8)
+    rewarded = decode_event(RawEvent(CONTRACT, keys, [*asked, 0, *TERMS.calldata(), 8]), "MedSync")
     assert isinstance(rewarded, events.ConsentRequested)
     assert (rewarded.reward, rewarded.categories) == (TERMS, Category(3))
 
@@ -115,7 +125,7 @@ def test_a_damaged_event_is_refused(damage: str) -> None:
         case "data less":
             raw.data.pop()
         case "decision":
-            raw.data[2] = len(Decision)
+            raw.data[3] = len(Decision)
         case "purpose":
             raw.keys[3] = 1
     with pytest.raises(DecodingError):
@@ -137,15 +147,13 @@ def receipt(*emitted: RawEvent) -> TransactionReceiptWithBlockInfo:
 
 def test_only_the_named_contracts_events_count() -> None:
     stranger = RawEvent(0xBAD, logged().keys, logged().data)
-    revoked = RawEvent(
-        CONTRACT, [selector("ConsentRevoked"), PATIENT, RESEARCHER, Purpose.HRESCH.felt], [PATIENT, 2]
-    )
-    deposited = RawEvent(POOL_ADDRESS, [selector("RewardDeposited"), TERMS.id, TERMS.funder], [100])
+    revoked = raw_of(CONSENTS[9])
+    deposited = RawEvent(POOL_ADDRESS, [selector("RewardDeposited"), TERMS.id, TERMS.funder], [100, 1])
     found = events_of(
         receipt(stranger, revoked, deposited, logged()), {CONTRACT: "MedSync", POOL_ADDRESS: "RewardPool"}
     )
-    assert [type(one) for one in found] == [ConsentRevoked, events.RewardDeposited, LogEntry]
-    assert {one.location for one in found} == {EventLocation(12, 0xABC)}
+    assert [type(event) for event in found] == [ConsentRevoked, events.RewardDeposited, LogEntry]
+    assert {event.location for event in found} == {EventLocation(12, 0xABC)}
     assert found[2].reason is Reason.GRANTED  # type: ignore[union-attr]
 
 

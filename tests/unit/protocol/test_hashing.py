@@ -3,7 +3,7 @@ contracts' published ids, and the type strings in the contracts' sources."""
 
 import json
 import re
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import pytest
 from eth_hash.auto import keccak
@@ -11,15 +11,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starkware.cairo.common.poseidon_hash import poseidon_hash_many
 
-from medsync.log import completeness
-from medsync.protocol import hashing, messages, src5
-from medsync.protocol.felt import PRIME, InvalidValue, decode_short_string, encode_short_string, parse_felt
+from medsync.protocol import chains, events, hashing, messages, src5
+from medsync.protocol.events import event_name
+from medsync.protocol.felt import (
+    PRIME,
+    InvalidValue,
+    decode_short_string,
+    encode_short_string,
+    parse_felt,
+)
 from medsync.protocol.types import CampaignTerms, ConsentTerms
 from medsync.protocol.vocabulary import Category, Purpose
 from scripts import repository
-from tests.harness.histories import CHAIN, CONSENT_TERMS, CONTRACT, ENTRIES, PATIENT, RESEARCHER, START, TERMS
-from tests.model import log as model
-from tests.model import words
+from tests.harness import typed_data, words
+from tests.harness.histories import (
+    CHAIN,
+    CONSENT_TERMS,
+    CONTRACT,
+    HISTORY,
+    PATIENT,
+    POOL,
+    RESEARCHER,
+    START,
+    STUDY,
+    TERMS,
+    digests_of,
+)
 
 ROOT = repository.root()
 SOURCES = ROOT / "contracts/src"
@@ -27,12 +44,6 @@ SOURCES = ROOT / "contracts/src"
 
 def oracle_keccak(text: str) -> int:
     return int.from_bytes(keccak(text.encode("ascii")), "big") & (2**250 - 1)
-
-
-def modelled(terms: CampaignTerms) -> words.CampaignTerms:
-    return words.CampaignTerms(
-        *[value.felt if isinstance(value, Purpose) else value for value in astuple(terms)]
-    )
 
 
 # --- felts --------------------------------------------------------------------------------------------------
@@ -241,7 +252,7 @@ def test_interface_must_be_there_once():
 def test_ids_in_the_sources_are_their_interfaces():
     """Every `I..._ID` constant of the sources, recomputed from the ABI with eth-hash."""
     constants = {}
-    for source in SOURCES.glob("*.cairo"):
+    for source in (ROOT / "contracts/interfaces/src").glob("*.cairo"):
         for name, value in re.findall(r"pub const I(\w+)_ID: felt252 =\s*(0x[0-9a-f]+);", source.read_text()):
             constants[name.replace("_", "")] = int(value, 16)
     found = {}
@@ -254,9 +265,12 @@ def test_ids_in_the_sources_are_their_interfaces():
                     oracle ^= oracle_keccak(src5.signature(abi, item))
                 assert src5.interface_id(abi, entry["name"]) == oracle
                 found[bare] = oracle
+    # What a wallet reads has no id: SNIP-12 names none.
+    del found["SNIP12METADATA"]
     assert found == constants
     assert set(found) == {
-        *("SRC5", "ENTITYREGISTRY", "CONSENTREGISTRY", "ACCESSLOG", "REWARDPOOL", "PRIVATEANCHOR"),
+        *("SRC5", "ENTITYREGISTRY", "CONSENTREGISTRY", "ACCESSLOG", "REWARDBUDGETS", "REWARDPOOL"),
+        "PRIVATEANCHOR",
     }
 
 
@@ -273,11 +287,6 @@ def test_type_strings_are_the_sources():
         assert type_hash == oracle_keccak(hashing.encode_type(name))
 
 
-def test_campaign_id_is_the_models():
-    assert TERMS.id == model.campaign_id(modelled(TERMS))
-    assert replace(TERMS, salt=TERMS.salt + 1).id != TERMS.id
-
-
 felts = st.integers(0, PRIME - 1)
 addresses = st.integers(0, 2**251 - 257)
 campaign_terms = st.builds(
@@ -285,74 +294,165 @@ campaign_terms = st.builds(
     pool=addresses,
     funder=addresses,
     purpose=st.sampled_from(Purpose),
+    study=felts,
     rate=st.integers(0, 2**128 - 1),
     custodian=addresses,
     custodian_bps=st.integers(0, 2**16 - 1),
     expires_at=st.integers(0, 2**64 - 1),
+    spender=addresses,
     salt=felts,
 )
 consent_terms = st.builds(
     ConsentTerms,
     purpose=st.sampled_from(Purpose),
+    study=felts,
     categories=st.integers(0, 2**32 - 1).map(Category),
     starts_at=st.integers(0, 2**64 - 1),
     expires_at=st.integers(0, 2**64 - 1),
     max_uses=st.integers(0, 2**32 - 1),
+    scoped=st.booleans(),
     reward=st.none() | campaign_terms,
     terms_commitment=felts,
 )
 
 
-@given(
-    consent_terms, addresses, st.integers(1, 2**32 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)
-)
-def test_consent_message_is_the_models(terms, grantee, version, nonce, deadline):
-    message = messages.consent_message(CHAIN, CONTRACT, grantee, terms, version, nonce, deadline)
+u32 = st.integers(0, 2**32 - 1)
+
+
+def types_of(*names: str) -> dict:
+    """Types of SNIP-12 as a wallet gets them, from what the contracts' sources hash."""
+    text = (SOURCES / "snip12.cairo").read_text() + (SOURCES / "campaign.cairo").read_text()
+    written = text.replace('\\"', '"')
+    found = {}
+    for name in names:
+        (fields,) = set(re.findall(rf'"{name}"\(((?:"\w+":"\w+",?)+)\)', written))
+        found[name] = [
+            {"name": field, "type": kind} for field, kind in re.findall(r'"(\w+)":"(\w+)"', fields)
+        ]
+    return found
+
+
+@given(consent_terms, addresses, u32, u32, u32, st.integers(0, 2**64 - 1), felts)
+def test_consent_messages_are_what_a_wallet_signs(
+    terms, grantee, version, generation, counter, deadline, patient
+):
+    """The message is JSON, says the terms, and hashes as the standard says."""
+    message = messages.consent_message(
+        CHAIN, CONTRACT, grantee, terms, version, generation, counter, deadline
+    )
     assert json.loads(json.dumps(message)) == message
-    expected = words.ConsentTerms(
-        purpose=terms.purpose.felt,
-        categories=int(terms.categories),
-        starts_at=terms.starts_at,
-        expires_at=terms.expires_at,
-        max_uses=terms.max_uses,
-        reward=terms.reward and modelled(terms.reward),
-        terms_commitment=terms.terms_commitment,
-    )
-    assert messages.message_hash(message, PATIENT) == model.consent_message(
-        CHAIN, CONTRACT, PATIENT, grantee, expected, version, nonce, deadline
-    )
+    kind = "Consent" if terms.reward is None else "RewardedConsent"
+    values = {
+        "contract": CONTRACT,
+        "grantee": grantee,
+        "purpose": terms.purpose.value,
+        "study": terms.study,
+        "categories": int(terms.categories),
+        "starts_at": terms.starts_at,
+        "expires_at": terms.expires_at,
+        "max_uses": terms.max_uses,
+        "scoped": terms.scoped,
+        "terms_commitment": terms.terms_commitment,
+        "version": version,
+        "generation": generation,
+        "counter": counter,
+        "deadline": deadline,
+    }
+    names = ["StarknetDomain", kind]
+    if terms.reward is not None:
+        names.append("CampaignTerms")
+        values["reward"] = {
+            "pool": terms.reward.pool,
+            "funder": terms.reward.funder,
+            "purpose": terms.reward.purpose.value,
+            "study": terms.reward.study,
+            "rate": terms.reward.rate,
+            "custodian": terms.reward.custodian,
+            "custodian_bps": terms.reward.custodian_bps,
+            "expires_at": terms.reward.expires_at,
+            "spender": terms.reward.spender,
+            "salt": terms.reward.salt,
+        }
+        own_id = typed_data.struct_hash("CampaignTerms", types_of("CampaignTerms"), values["reward"])
+        assert terms.reward.id == own_id
+    expected = {
+        "types": types_of(*names),
+        "primaryType": kind,
+        "domain": {"name": "MedSync", "version": "v2", "chainId": CHAIN, "revision": 1},
+        "message": values,
+    }
+    assert messages.message_hash(message, patient) == typed_data.message_hash(expected, patient)
+    assert typed_data.message_hash(message, patient) == typed_data.message_hash(expected, patient)
 
 
-def test_revocation_message_is_the_models():
-    message = messages.revocation_message(CHAIN, CONTRACT, RESEARCHER, Purpose.HRESCH, 7, START)
-    assert messages.message_hash(message, PATIENT) == model.revocation_message(
-        CHAIN, CONTRACT, PATIENT, RESEARCHER, Purpose.HRESCH.felt, 7, START
-    )
+@given(addresses, st.sampled_from(Purpose), felts, u32, st.integers(0, 2**64 - 1), felts)
+def test_revocation_messages_are_what_a_wallet_signs(grantee, purpose, study, generation, deadline, patient):
+    message = messages.revocation_message(CHAIN, CONTRACT, grantee, purpose, study, generation, deadline)
+    assert json.loads(json.dumps(message)) == message
+    expected = {
+        "types": types_of("StarknetDomain", "Revocation"),
+        "primaryType": "Revocation",
+        "domain": {"name": "MedSync", "version": "v2", "chainId": CHAIN, "revision": 1},
+        "message": {
+            "contract": CONTRACT,
+            "grantee": grantee,
+            "purpose": purpose.value,
+            "study": study,
+            "generation": generation,
+            "deadline": deadline,
+        },
+    }
+    assert messages.message_hash(message, patient) == typed_data.message_hash(expected, patient)
+
+
+SIGNED = replace(CONSENT_TERMS, study=STUDY, scoped=True)
+MESSAGES = {
+    "Consent": messages.consent_message(CHAIN, CONTRACT, RESEARCHER, SIGNED, 3, 2, 7, START),
+    "RewardedConsent": messages.consent_message(
+        CHAIN, CONTRACT, RESEARCHER, replace(SIGNED, reward=TERMS), 3, 2, 7, START
+    ),
+    "Revocation": messages.revocation_message(CHAIN, CONTRACT, RESEARCHER, Purpose.HRESCH, STUDY, 2, START),
+}
+
+STARKNET_JS = {
+    "Consent": 0x30AB03E7B0C2B2DFE367124073D251E2A23E1FCCFE79B793A31A3D832050117,
+    "RewardedConsent": 0x30F7D02150C5122946DCB929211A80AC3FC7F2F943B3559E5ACEFE0C8ABDF74,
+    "Revocation": 0x7E939EB1CAE27D045ADD5C278BED7FA642D74F7E7B806FA67EBD03C64EFF393,
+}
+"""`typedData.getMessageHash(message, PATIENT)` of starknet.js 10.8.0."""
+
+
+@pytest.mark.parametrize("kind", STARKNET_JS)
+def test_starknet_js_hashes_the_same(kind):
+    assert MESSAGES[kind]["primaryType"] == kind
+    assert messages.message_hash(MESSAGES[kind], PATIENT) == STARKNET_JS[kind]
+    assert typed_data.message_hash(MESSAGES[kind], PATIENT) == STARKNET_JS[kind]
 
 
 def test_what_a_wallet_shows():
-    terms = replace(CONSENT_TERMS, reward=TERMS)
-    message = messages.consent_message(CHAIN, CONTRACT, RESEARCHER, terms, 3, 7, START)
-    assert message["primaryType"] == "RewardedConsent"
+    message = MESSAGES["RewardedConsent"]
     assert set(message["types"]) == {"StarknetDomain", "RewardedConsent", "CampaignTerms"}
-    assert message["domain"] == {"name": "MedSync", "version": "v1", "chainId": "SN_SEPOLIA", "revision": 1}
-    assert message["message"]["purpose"] == "HRESCH"
-    assert message["message"]["version"] == "3"
+    assert message["domain"] == {"name": "MedSync", "version": "v2", "chainId": "SN_SEPOLIA", "revision": 1}
+    shown = {name: message["message"][name] for name in ("purpose", "study", "scoped", "version", "counter")}
+    assert shown == {"purpose": "HRESCH", "study": "0x57d7", "scoped": True, "version": "3", "counter": "7"}
     assert message["message"]["reward"]["rate"] == "1000000000000000001"
 
 
 def test_every_field_is_signed():
     """Messages that differ in one field, the chain, the contract or the account have different hashes."""
-    base = (CHAIN, CONTRACT, RESEARCHER, CONSENT_TERMS, 3, 7, START)
+    base = (CHAIN, CONTRACT, RESEARCHER, CONSENT_TERMS, 3, 2, 7, START)
     variants = [base]
-    for index, other in ((0, encode_short_string("SN_MAIN")), (1, 1), (2, 1), (4, 4), (5, 8), (6, START + 1)):
+    other_chain = encode_short_string("SN_MAIN")
+    for index, other in ((0, other_chain), (1, 1), (2, 1), (4, 4), (5, 8), (6, 9), (7, START + 1)):
         variants.append((*base[:index], other, *base[index + 1 :]))
     for change in (
         {"purpose": Purpose.TREAT},
+        {"study": 1},
         {"categories": Category.ALL},
         {"starts_at": 1},
         {"expires_at": START},
         {"max_uses": 0},
+        {"scoped": True},
         {"terms_commitment": 0},
         {"reward": TERMS},
     ):
@@ -362,29 +462,44 @@ def test_every_field_is_signed():
     assert messages.message_hash(messages.consent_message(*base), RESEARCHER) not in hashes
 
 
-# --- the log ------------------------------------------------------------------------------------------------
+def test_a_draw_is_what_the_pool_hashes():
+    drawn = messages.draw_message(CHAIN, POOL, key=9, amount=5, recipient=PATIENT, nonce=2)
+    assert drawn == poseidon_hash_many([words.felt("MEDSYNC/DRAW/1"), CHAIN, POOL, 9, 5, PATIENT, 2])
 
 
-def test_entry_digest_is_the_models():
+# --- histories ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("history", HISTORY.histories, ids=lambda history: history.chain.name)
+def test_digests_are_the_oracles(history):
+    """Every kind of entry, hashed by poseidon_py in the order of the contract's ABI."""
+    expected = digests_of(history.entries)
+    assert chains.entry_digests(CHAIN, CONTRACT, history.entries) == expected
+    assert max(expected) < 2**219
     previous = 0
-    for entry in ENTRIES:
-        digest = completeness.entry_digest(CHAIN, CONTRACT, previous, entry)
-        assert digest < 2**219
-        assert digest == model.entry_digest(
-            chain_id=CHAIN,
-            contract=CONTRACT,
-            patient=entry.patient,
-            previous_head=previous,
-            seq=entry.seq,
-            at=entry.at,
-            accessor=entry.accessor,
-            purpose=entry.purpose.felt,
-            categories=int(entry.categories),
-            record=entry.record,
-            decision=int(entry.decision),
-            reason=int(entry.reason),
-            version=entry.version,
-            campaign=entry.campaign,
-            justification=entry.justification,
-        )
+    for entry, digest in zip(history.entries, expected, strict=True):
+        assert chains.entry_digest(CHAIN, CONTRACT, previous, entry) == digest
         previous = digest
+    assert chains.entry_digests(CHAIN, CONTRACT, history.entries[3:], expected[2]) == expected[3:]
+    assert chains.entry_digests(CHAIN, CONTRACT, []) == []
+
+
+def test_kinds_are_the_contracts():
+    assert {event_name(kind): code for kind, code in chains.KINDS.items()} == words.KINDS
+    source = (ROOT / "contracts/interfaces/src/chain.cairo").read_text()
+    codes = re.findall(r"pub const (\w+): felt252 = (\d+);", source)
+    assert {name.replace("_", ""): int(code) for name, code in codes} == {
+        name.upper(): code for name, code in words.KINDS.items()
+    }
+    tags = re.findall(r"pub const \w+_TAG: felt252 = '([\w/]+)';", source)
+    assert tags == [chain.value for chain in chains.Chain]
+    assert [words.felt(tag) for tag in tags] == [chain.tag for chain in chains.Chain]
+
+
+def test_every_entry_has_its_chain_and_subject():
+    for history in HISTORY.histories:
+        assert {type(entry) for entry in history.entries} == set(history.chain.kinds)
+        assert {chains.chain_of(entry) for entry in history.entries} == {history.chain}
+        assert {chains.subject_of(entry) for entry in history.entries} == {history.subject}
+    assert chains.chain_of(events.ConsentRequested) is None
+    assert chains.chain_of(events.PoolCreated) is None

@@ -19,7 +19,7 @@ from medsync.protocol import src5 as interfaces
 from scripts import build, repository
 from tests.harness import src5
 
-SOURCES = repository.root() / "contracts" / "src"
+SOURCES = repository.root() / "contracts" / "interfaces" / "src"
 CONTRACTS = [
     (name, package) for package in build.PACKAGES for name in artifacts.manifest(package.folder)["contracts"]
 ]
@@ -81,6 +81,7 @@ def test_the_method_gives_the_published_ids(published: int) -> None:
         ("MedSync", "IEntityRegistry"),
         ("MedSync", "IConsentRegistry"),
         ("MedSync", "IAccessLog"),
+        ("MedSync", "IRewardBudgets"),
         ("MedSync", "ISRC5"),
         ("RewardPool", "IRewardPool"),
         ("RewardPool", "ISRC5"),

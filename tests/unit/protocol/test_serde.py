@@ -10,8 +10,8 @@ import pytest
 from medsync.protocol import types, vocabulary
 from medsync.protocol.felt import encode_short_string
 from medsync.protocol.serde import DecodingError, decode, encode
-from medsync.protocol.types import AccessReceipt, LogHead, PendingAdmin
-from medsync.protocol.vocabulary import Category, Decision, Power, Purpose, Reason, Role
+from medsync.protocol.types import AccessReceipt, Head, Payee, PendingAdmin
+from medsync.protocol.vocabulary import Category, Decision, PayeeKind, Power, Purpose, Reason, Role
 from tests.harness.abi_types import ABIS, INTEGERS, WORDS, entry
 
 
@@ -26,12 +26,13 @@ from tests.harness.abi_types import ABIS, INTEGERS, WORDS, entry
         (Purpose, [encode_short_string("HRESCH")], Purpose.HRESCH),
         (Category, [0b11], Category.PATIENT_SUMMARY | Category.E_PRESCRIPTION),
         (Power, [0], Power(0)),
-        (LogHead, [3, 99], LogHead(3, 99)),
+        (Head, [3, 99], Head(3, 99)),
         (AccessReceipt, [0, 0, 1, 5], AccessReceipt(Decision.PERMIT, Reason.GRANTED, 1, 5)),
         (tuple[int, bool], [4, 1], (4, True)),
-        (list[LogHead], [2, 1, 10, 2, 20], [LogHead(1, 10), LogHead(2, 20)]),
+        (list[Head], [2, 1, 10, 2, 20], [Head(1, 10), Head(2, 20)]),
         (list[int], [0], []),
-        (PendingAdmin | None, [0, 5, 6], PendingAdmin(5, 6)),
+        (PendingAdmin | None, [0, 5, 6, 7], PendingAdmin(5, 6, 7)),
+        (Payee, [1, 9], Payee(PayeeKind.KEY, 9)),
         (PendingAdmin | None, [1], None),
     ],
 )
@@ -51,11 +52,13 @@ def test_values(kind: type, felts: list[int], value: object) -> None:
         (bool, [2]),
         (Role, [4]),
         (Purpose, [encode_short_string("HMARKT")]),
-        (LogHead, [3]),
+        (Head, [3]),
         (list[int], [2, 1]),
         (list[int], [1, 1, 1]),
         (PendingAdmin | None, [2]),
         (PendingAdmin | None, [0, 5]),
+        (Payee, [2, 9]),
+        (Payee, [0]),
     ],
 )
 def test_anything_else_is_refused(kind: type, felts: list[int]) -> None:
@@ -80,7 +83,7 @@ STRUCTS = sorted(
     (contract, struct["name"])
     for contract, abi in ABIS.items()
     for struct in abi
-    if struct["type"] == "struct" and struct["name"].startswith("medsync::")
+    if struct["type"] == "struct" and struct["name"].startswith("medsync_interfaces::")
 )
 
 

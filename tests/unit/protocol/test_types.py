@@ -8,11 +8,20 @@ import pytest
 from medsync.errors import ExitCode, MedSyncError
 from medsync.protocol.events import EventLocation
 from medsync.protocol.felt import ADDRESS_BOUND, PRIME, InvalidValue
-from medsync.protocol.types import AccessRequest, unix_seconds, utc_datetime, utc_text
-from medsync.protocol.vocabulary import Category, Purpose
+from medsync.protocol.types import (
+    AccessRequest,
+    Claim,
+    PatientState,
+    Payee,
+    Subject,
+    unix_seconds,
+    utc_datetime,
+    utc_text,
+)
+from medsync.protocol.vocabulary import Category, EmergencyChoice, PayeeKind, Purpose
 from tests.harness.histories import CONSENT_TERMS, ENTRIES, PATIENT, START, TERMS
 
-REQUEST = AccessRequest(PATIENT, Purpose.HRESCH, Category.LABORATORY, 0x2EC)
+REQUEST = AccessRequest(PATIENT, Purpose.HRESCH, 0x57D7, Category.LABORATORY, 0x2EC)
 ADDRESS, FELT = ADDRESS_BOUND, PRIME
 
 
@@ -21,11 +30,14 @@ ADDRESS, FELT = ADDRESS_BOUND, PRIME
     [
         (TERMS, "pool", ADDRESS),
         (TERMS, "funder", ADDRESS),
+        (TERMS, "study", FELT),
         (TERMS, "rate", 2**128),
         (TERMS, "custodian", ADDRESS),
         (TERMS, "custodian_bps", 2**16),
         (TERMS, "expires_at", 2**64),
+        (TERMS, "spender", ADDRESS),
         (TERMS, "salt", FELT),
+        (CONSENT_TERMS, "study", FELT),
         (CONSENT_TERMS, "categories", 2**32),
         (CONSENT_TERMS, "starts_at", 2**64),
         (CONSENT_TERMS, "expires_at", 2**64),
@@ -33,7 +45,12 @@ ADDRESS, FELT = ADDRESS_BOUND, PRIME
         (CONSENT_TERMS, "terms_commitment", FELT),
         (REQUEST, "patient", ADDRESS),
         (REQUEST, "categories", 2**32),
+        (REQUEST, "study", FELT),
         (REQUEST, "record", FELT),
+        (REQUEST, "campaign", FELT),
+        (Subject(1, 2), "patient", ADDRESS),
+        (Subject(1, 2), "record", FELT),
+        (Claim(1, TERMS), "grantee", ADDRESS),
         (ENTRIES[0], "patient", ADDRESS),
         (ENTRIES[0], "accessor", ADDRESS),
         (ENTRIES[0], "seq", 2**32),
@@ -42,7 +59,8 @@ ADDRESS, FELT = ADDRESS_BOUND, PRIME
         (ENTRIES[0], "categories", 2**32),
         (ENTRIES[0], "record", FELT),
         (ENTRIES[0], "campaign", FELT),
-        (ENTRIES[0], "justification", FELT),
+        (ENTRIES[0], "study", FELT),
+        (ENTRIES[0], "registration", 2**32),
         (EventLocation(1, 2, 3), "block_number", 2**64),
         (EventLocation(1, 2, 3), "transaction_hash", FELT),
         (EventLocation(1, 2, 3), "timestamp", 2**64),
@@ -74,22 +92,27 @@ def test_invalid_value_is_both_kinds_of_error():
     assert error.exit_code is ExitCode.BAD_INPUT
 
 
+def test_a_payee_is_a_felt():
+    assert Payee(PayeeKind.KEY, FELT - 1).value == FELT - 1
+    with pytest.raises(InvalidValue, match=r"^payee must be "):
+        Payee(PayeeKind.ACCOUNT, FELT)
+
+
+def test_refused_purposes_are_named():
+    state = PatientState(1, 1, 0, 0, 0b100000000000101, EmergencyChoice.NOBODY)
+    assert state.refused == (Purpose.HRESCH, Purpose.TREAT, Purpose.FAMRQT)
+    assert replace(state, refused_purposes=0).refused == ()
+
+
 def test_calldata():
-    terms = [
-        TERMS.pool,
-        TERMS.funder,
-        Purpose.HRESCH.felt,
-        10**18 + 1,
-        TERMS.custodian,
-        1250,
-        TERMS.expires_at,
-    ]
-    assert TERMS.calldata() == [*terms, TERMS.salt]
-    plain = [Purpose.HRESCH.felt, 0b10010000, START, START + 30 * 86_400, 5]
+    terms = [TERMS.pool, TERMS.funder, Purpose.HRESCH.felt, TERMS.study]
+    terms += [10**18 + 1, TERMS.custodian, 1250, TERMS.expires_at, 0, TERMS.salt]
+    assert TERMS.calldata() == terms
+    plain = [Purpose.HRESCH.felt, 0, 0b10010000, START, START + 30 * 86_400, 5, 0]
     assert CONSENT_TERMS.calldata() == [*plain, 1, 0x7E245]
-    assert replace(CONSENT_TERMS, reward=TERMS).calldata() == [*plain, 0, *TERMS.calldata(), 0x7E245]
-    assert REQUEST.calldata() == [PATIENT, Purpose.HRESCH.felt, 16, 0x2EC, 1]
-    assert replace(REQUEST, campaign=TERMS).calldata()[4:] == [0, *TERMS.calldata()]
+    assert replace(CONSENT_TERMS, reward=TERMS).calldata() == [*plain, 0, *terms, 0x7E245]
+    assert REQUEST.calldata() == [PATIENT, Purpose.HRESCH.felt, 0x57D7, 16, 0x2EC, 0]
+    assert replace(REQUEST, campaign=TERMS.id).calldata()[5:] == [TERMS.id]
 
 
 def test_times():

@@ -10,11 +10,13 @@ from medsync.protocol.vocabulary import (
     DOCUMENT_TYPES,
     EHDS_GROUPS,
     FHIR_CATEGORIES,
-    Accrual,
+    REFUSAL_BITS,
     CampaignStatus,
     Category,
     ConsentStatus,
     Decision,
+    EmergencyChoice,
+    PayeeKind,
     Power,
     Purpose,
     Reason,
@@ -44,7 +46,7 @@ def abi_variants() -> dict[str, list[str]]:
     return enums
 
 
-@pytest.mark.parametrize("words", [Role, Decision, Reason, ConsentStatus, Accrual, CampaignStatus])
+@pytest.mark.parametrize("words", [Role, Decision, Reason, ConsentStatus, EmergencyChoice, CampaignStatus])
 def test_enum_is_the_contracts(words):
     assert [member.variant for member in words] == abi_variants()[words.__name__]
     assert [member.value for member in words] == list(range(len(words)))
@@ -60,10 +62,17 @@ def test_purposes_are_the_contracts():
     assert [purpose.value for purpose in Purpose] == CODES
     source = (ROOT / "contracts/src/vocabulary.cairo").read_text()
     body = source.partition("pub fn is_purpose")[2].partition("\n}\n")[0]
-    named = set(re.findall(r"'([A-Z]+)'", body))
-    constants = dict(re.findall(r"pub const (\w+): felt252 = '([A-Z]+)';", source))
-    named |= {code for name, code in constants.items() if name in body}
-    assert named == set(CODES)
+    named = re.findall(r"'([A-Z]+)'", body)
+    assert {*named, "BTG"} == set(CODES)
+    assert [purpose for purpose in Purpose if not purpose.is_consentable] == [Purpose.BTG]
+    assert {purpose.value for purpose in Purpose if purpose.is_consentable} == set(named)
+
+
+def test_bits_of_refused_purposes_are_the_contracts():
+    source = (ROOT / "contracts/src/vocabulary.cairo").read_text()
+    body = source.partition("pub fn purpose_bit")[2].partition("\n}\n")[0]
+    bits = {code: int(bit, 16) for code, bit in re.findall(r"== '([A-Z]+)' \{\s+(0x[0-9a-f]+)\n", body)}
+    assert bits == {purpose.value: 1 << place for place, purpose in enumerate(REFUSAL_BITS)}
 
 
 def test_purpose_felts():
@@ -98,7 +107,7 @@ def test_unpublished_categories():
 
 def test_powers():
     assert {power.name: power.value for power in Power} == {"GIVE": 1, "REVOKE": 2, "REFUSE": 4}
-    source = (ROOT / "contracts/src/consent_registry.cairo").read_text()
+    source = (ROOT / "contracts/interfaces/src/consent_registry.cairo").read_text()
     assert dict(re.findall(r"pub const POWER_(\w+): u8 = (\d+);", source)) == {
         power.name: str(power.value) for power in Power
     }
@@ -162,7 +171,8 @@ def test_tables():
         "",
     ]
     assert rows(markdown_table(Power))[3] == ["2", "`REVOKE`", "revoke one consent or all of them"]
-    for words in (Role, Decision, Reason, ConsentStatus, Accrual, CampaignStatus, Purpose, Category, Power):
+    own = (Role, Decision, Reason, ConsentStatus, EmergencyChoice, PayeeKind, CampaignStatus)
+    for words in (*own, Purpose, Category, Power):
         table = rows(markdown_table(words))
         assert len(table) == 2 + len(words)
         assert {len(row) for row in table} == {len(table[0])}

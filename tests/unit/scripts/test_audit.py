@@ -50,10 +50,10 @@ def reach(**changes: Any) -> dict[str, Any]:
 
 
 def cairo_tests() -> list[str]:
-    sources = (ROOT / "contracts" / "src").glob("*.cairo")
+    sources = (ROOT / "contracts" / "src").rglob("tests.cairo")
     test = r"#\[test\]\n(?:\s*#\[.*\]\n)*\s*fn (\w+)\("
     return [
-        f"medsync::{path.stem}::tests::{name}"
+        f"medsync::{path.parent.name}::tests::{name}"
         for path in sources
         for name in re.findall(test, path.read_text())
     ]
@@ -110,7 +110,7 @@ def hostile(subject: Subject) -> Report:
 def mutation(reason: str) -> dict[str, Any]:
     """A report of `make mutate`, of which the sources are as they are, with one survivor."""
     survivor = {"id": "m", "file": reason, "line": 1, "function": "f", "operator": "<", "change": "c"}
-    count = {"mutants": 120, "not_compiling": 15, "equivalent": 5, "compiling": 100}
+    count = {"planned": 120, "mutants": 120, "not_compiling": 15, "equivalent": 5, "compiling": 100}
     full = count | {"killed": 100, "score": 100.0}
     group = {"survivors": [], "by_operator": {"<": full}, "by_file": {reason: full}}
     return {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,20 @@ def test_manifest_belongs_to_the_sources(package: Package) -> None:
     assert manifest["source_sha256"] == build.source_hash(package)
     assert (manifest["scarb"], manifest["profile"]) == (toolchain.SCARB_VERSION, "release")
     assert {contract["cairo"] for contract in manifest["contracts"].values()} == {toolchain.SCARB_VERSION}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_sources_are_the_package_and_what_it_depends_on(package: Package) -> None:
+    """A package that the hash leaves out could change without the artifacts."""
+
+    def with_dependencies(folder: Path) -> list[str]:
+        found = [folder.relative_to(ROOT).as_posix()]
+        for dependency in tomllib.loads((folder / "Scarb.toml").read_text())["dependencies"].values():
+            if isinstance(dependency, dict) and "path" in dependency:
+                found += with_dependencies(Path(os.path.normpath(folder / dependency["path"])))
+        return found
+
+    assert list(package.sources) == with_dependencies(ROOT / package.sources[0])
 
 
 # Drift, without Scarb: a small checkout with one contract whose artifacts were committed with these sources.

@@ -62,7 +62,7 @@ def test_a_transaction_is_signed_as_by_the_stock_signer(signer: StarkSigner) -> 
 
 
 def test_a_message_is_signed_as_by_the_stock_signer(signer: StarkSigner) -> None:
-    message = consent_message(CHAIN, CONTRACT, RESEARCHER, CONSENT_TERMS, 1, 0, START)
+    message = consent_message(CHAIN, CONTRACT, RESEARCHER, CONSENT_TERMS, 1, 1, 1, START)
     typed_data = TypedData.from_dict(message)  # type: ignore[arg-type]
     signature = signer.sign_message(typed_data, PATIENT)
     assert signature == STOCK.sign_message(typed_data, PATIENT)

@@ -20,10 +20,10 @@ from medsync.starknet.signing import (
     sign_revocation,
     signed_from_json,
 )
-from tests.harness.histories import CHAIN, CONSENT_TERMS, CONTRACT, PATIENT, RESEARCHER, START, TERMS
+from tests.harness.histories import CHAIN, CONSENT_TERMS, CONTRACT, PATIENT, RESEARCHER, START, STUDY, TERMS
 
 SIGNER = StarkSigner(0x5EC4E7, CHAIN)
-REWARDED = ConsentTerms(Purpose.HRESCH, Category.ALL, START, 2**40 - 1, 2**32 - 1, TERMS, 2**251)
+REWARDED = ConsentTerms(Purpose.HRESCH, STUDY, Category.ALL, START, 2**40 - 1, 2**32 - 1, True, TERMS, 2**251)
 
 
 def consent(terms: ConsentTerms) -> SignedConsent:
@@ -34,13 +34,21 @@ def consent(terms: ConsentTerms) -> SignedConsent:
         grantee=RESEARCHER,
         terms=terms,
         version=3,
-        nonce=2**64 - 1,
+        generation=2**32 - 1,
+        counter=5,
         deadline=START + 60,
     )
 
 
 REVOCATION = sign_revocation(
-    SIGNER, PATIENT, contract=CONTRACT, grantee=RESEARCHER, purpose=Purpose.TREAT, nonce=0, deadline=START
+    SIGNER,
+    PATIENT,
+    contract=CONTRACT,
+    grantee=RESEARCHER,
+    purpose=Purpose.TREAT,
+    study=STUDY,
+    generation=1,
+    deadline=START,
 )
 SIGNED = [consent(CONSENT_TERMS), consent(REWARDED), REVOCATION]
 
@@ -87,7 +95,11 @@ def changed(*path: str, to: Any) -> dict[str, Any]:
         changed("typed_data", "message", "version", to="three"),
         changed("typed_data", "message", "version", to=3.0),
         changed("typed_data", "message", "version", to=True),
-        changed("typed_data", "message", "nonce", to="-1"),
+        changed("typed_data", "message", "generation", to="-1"),
+        changed("typed_data", "message", "counter", to=None),
+        changed("typed_data", "message", "study", to="CORONARY"),
+        changed("typed_data", "message", "scoped", to=2),
+        changed("typed_data", "message", "scoped", to="yes"),
         changed("typed_data", "message", "deadline", to="9" * 5000),
         changed("typed_data", "message", "categories", to=str(2**32)),
         changed("typed_data", "message", "reward", to=None),
@@ -134,13 +146,23 @@ def test_addresses_may_be_written_in_any_way(write: Callable[[int], str | int]) 
     """What is signed is the value, which starknet_py hashes from what was written."""
     document = changed("account", to=write(PATIENT))
     message = document["typed_data"]["message"]
-    for name, value in (("contract", CONTRACT), ("grantee", RESEARCHER), ("nonce", 2**64 - 1)):
+    for name, value in (
+        ("contract", CONTRACT),
+        ("grantee", RESEARCHER),
+        ("study", STUDY),
+        ("generation", 2**32 - 1),
+    ):
         message[name] = write(value)
     message["reward"]["pool"] = write(TERMS.pool)
     assert signed_from_json(document) == consent(REWARDED)
     assert message_hash(document["typed_data"], PATIENT) == message_hash(
         consent(REWARDED).typed_data(), PATIENT
     )
+
+
+@pytest.mark.parametrize("write", [True, 1, "1", "0x1"])
+def test_a_truth_value_may_be_written_in_any_way(write: object) -> None:
+    assert signed_from_json(changed("typed_data", "message", "scoped", to=write)) == consent(REWARDED)
 
 
 def without(*path: str) -> dict[str, Any]:
@@ -188,8 +210,8 @@ def test_the_error_names_the_member(document: Any, message: str) -> None:
 
 
 def test_a_deadline_in_milliseconds_is_not_signed() -> None:
-    asked: dict[str, Any] = {"contract": CONTRACT, "grantee": RESEARCHER, "nonce": 0}
+    asked: dict[str, Any] = {"contract": CONTRACT, "grantee": RESEARCHER, "generation": 1}
     with pytest.raises(InputError, match="milliseconds"):
-        sign_revocation(SIGNER, PATIENT, purpose=Purpose.TREAT, deadline=1_796_083_200_000, **asked)
+        sign_revocation(SIGNER, PATIENT, purpose=Purpose.TREAT, study=0, deadline=1_796_083_200_000, **asked)
     with pytest.raises(InputError, match="milliseconds"):
-        sign_consent(SIGNER, PATIENT, terms=CONSENT_TERMS, version=1, deadline=2**40, **asked)
+        sign_consent(SIGNER, PATIENT, terms=CONSENT_TERMS, version=1, counter=1, deadline=2**40, **asked)

@@ -19,7 +19,7 @@ from starknet_py.net.client_models import (
 from starknet_py.net.models.transaction import InvokeV3
 
 from medsync.errors import ContractError, ExitCode, InputError, NetworkError, NonceConflict
-from medsync.protocol.types import AccessReceipt, Judgement, LogHead
+from medsync.protocol.types import AccessReceipt, Head, Verdict
 from medsync.starknet import transactions
 from medsync.starknet.abi import answer_fits
 from medsync.starknet.fees import InsufficientBalance
@@ -292,7 +292,7 @@ async def test_too_little_money_is_told_with_what_is_needed(node: FakeNode, acco
     assert list(node.pool.values()) == [0]
 
 
-@pytest.mark.parametrize("answer", [bool, LogHead, list[int], tuple[int, int], int | None, str])
+@pytest.mark.parametrize("answer", [bool, Head, list[int], tuple[int, int], int | None, str])
 async def test_an_answer_that_does_not_fit_is_refused_before_sending(
     node: FakeNode, account: Account, answer: Any
 ) -> None:
@@ -313,11 +313,11 @@ async def test_an_answer_that_does_not_fit_is_refused_before_sending(
         ("MedSync", "revoke_all", type(None), True),
         ("MedSync", "revoke_all", int, False),
         ("MedSync", "request_access", AccessReceipt, True),
-        ("MedSync", "request_access", Judgement, False),
+        ("MedSync", "request_access", Verdict, False),
         ("MedSync", "request_access_batch", list[AccessReceipt], True),
         ("MedSync", "request_access_batch", AccessReceipt, False),
         ("MedSync", "request_access_batch", list[int], False),
-        ("MedSync", "verify_consent", Judgement, True),
+        ("MedSync", "verify_consent", Verdict, True),
         ("MedSync", "verify_consent", tuple[int, int], False),
         ("MedSync", "supports_interface", bool, True),
         ("MedSync", "supports_interface", int, False),
@@ -468,7 +468,7 @@ async def test_a_reverted_transaction_names_its_code_and_its_hash(node: FakeNode
         await account.confirm(transaction_hash, one)
     assert (refused.value.code, refused.value.function) == ("CONSENT/NOT_FOUND", "MedSync.revoke_consent")
     assert hex(transaction_hash) in refused.value.hint
-    assert "No consent was ever given" in refused.value.hint
+    assert "Nobody ever decided on this patient" in refused.value.hint
 
 
 @pytest.mark.parametrize(

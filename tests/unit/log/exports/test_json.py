@@ -1,204 +1,315 @@
-"""The JSON export: exact form, round trip, and every way of tampering with it."""
+"""The JSON export: exact form, round trip, and every way of tampering with an entry of the histories."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from medsync.errors import ExitCode, VerificationError
-from medsync.log.completeness import entry_digests
-from medsync.log.exports.json import dumps, loads, verify_export
+from medsync.log.exports.json import NOT_PROVEN, coverage, dumps, loads, verify_export
+from medsync.log.histories import BlockHeader, Heads
+from medsync.protocol.chains import KINDS, Chain
+from medsync.protocol.events import event_name
 from medsync.protocol.felt import InvalidValue
-from medsync.protocol.types import LogHead
+from medsync.protocol.types import Head
 from medsync.protocol.vocabulary import Decision, Reason
-from tests.harness.histories import CHAIN, CONTRACT, DIGESTS, EXPORT, HEAD, PATIENT, TERMS, entry
+from tests.harness.histories import (
+    BLOCK,
+    CHAIN,
+    CONTRACT,
+    DIGESTS,
+    ENTRIES,
+    HEAD,
+    HISTORY,
+    PATIENT,
+    TERMS,
+    entry,
+    history_of,
+)
+
+MEMBERS = {"consents": HISTORY.consents, "accesses": HISTORY.accesses, "registry": HISTORY.registry}
+HEADS = Heads(CHAIN, CONTRACT, PATIENT, BLOCK, {part.chain: part.head for part in MEMBERS.values()})
+EVERY_ENTRY = pytest.mark.parametrize(
+    ("member", "index"),
+    [
+        pytest.param(member, index, id=f"{member}-{index + 1}-{event_name(part.entries[index])}")
+        for member, part in MEMBERS.items()
+        for index in range(part.head.count)
+    ],
+)
+ANCHORED_OR_NOT = pytest.mark.parametrize("heads", [HEADS, None], ids=["anchored", "alone"])
 
 
 def document() -> dict:
-    return json.loads(dumps(EXPORT))
+    return json.loads(dumps(HISTORY))
 
 
-def verify(changed: dict, head: LogHead | None = HEAD) -> list[str]:
+def verify(changed: dict, heads: Heads | None = HEADS) -> list[str]:
     """What `verify_export` finds in a changed document."""
     with pytest.raises(VerificationError) as caught:
-        verify_export(json.dumps(changed), head)
+        verify_export(json.dumps(changed), heads)
     assert caught.value.exit_code is ExitCode.NOT_VERIFIED
-    assert str(caught.value).startswith("the document is not the patient's complete log\n")
+    assert str(caught.value).startswith("the document is not the patient's whole history\n")
     return caught.value.findings
 
 
 def test_exact_form():
     written = document()
-    assert {name: written[name] for name in ("schema", "chain_id", "contract", "patient", "log")} == {
-        "schema": "medsync.export/1",
+    assert list(written) == [
+        *("schema", "chain_id", "contract", "patient", "block"),
+        *("consents", "accesses", "registry", "coverage"),
+    ]
+    assert {name: written[name] for name in ("schema", "chain_id", "contract", "patient", "block")} == {
+        "schema": "medsync.export/2",
         "chain_id": "SN_SEPOLIA",
         "contract": "0x6d6564",
         "patient": "0x7061",
-        "log": {"count": 5, "head": hex(DIGESTS[4])},
+        "block": {"number": 1_024, "hash": "0xb10c", "timestamp": 1_767_312_000},
     }
-    assert written["entries"][1] == {
+    for member, part in MEMBERS.items():
+        assert list(written[member]) == ["count", "head", "entries"]
+        assert (written[member]["count"], written[member]["head"]) == (part.head.count, hex(part.head.head))
+        assert [found["event"] for found in written[member]["entries"]] == [
+            event_name(each) for each in part.entries
+        ]
+    assert written["accesses"]["entries"][1] == {
+        "event": "AccessLogged",
         "patient": "0x7061",
         "accessor": "0x7265",
         "purpose": "HRESCH",
         "seq": 2,
         "at": 1_767_232_800,
+        "study": "0x57d7",
         "decision": "DENY",
         "reason": "CATEGORY_NOT_COVERED",
         "version": 1,
+        "scoped": True,
         "categories": ["IMAGING", "LABORATORY"],
         "record": "0x2ec002",
-        "campaign": "0x0",
-        "justification": "0x0",
-        "block_number": 2,
-        "transaction_hash": "0xabc002",
-        "timestamp": 1_767_232_800,
+        "campaign": hex(TERMS.id),
+        "registration": 2,
+        "block_number": 1_002,
+        "transaction_hash": "0xabc3ea",
         "digest": hex(DIGESTS[1]),
     }
-    assert written["consents"][0] == {
+    assert written["consents"]["entries"][0] == {
         "event": "ConsentAdded",
         "patient": "0x7061",
         "grantee": "0x7265",
         "purpose": "HRESCH",
+        "seq": 1,
+        "at": 1_767_229_200,
+        "study": "0x57d7",
         "by": "0x7061",
+        "nonce": 2**32 + 1,
         "version": 1,
-        "epoch": 0,
+        "generation": 1,
         "categories": ["LABORATORY", "OBSERVATION"],
         "starts_at": 1_767_225_600,
         "expires_at": 1_769_817_600,
         "max_uses": 5,
+        "scoped": True,
         "campaign": hex(TERMS.id),
         "terms_commitment": "0x7e245",
-        "block_number": 1,
-        "transaction_hash": "0xabc001",
-        "timestamp": 1_767_229_200,
+        "block_number": 1_001,
+        "transaction_hash": "0xabc3e9",
+        "digest": written["consents"]["entries"][0]["digest"],
     }
-    assert [event["event"] for event in written["consents"][2:]] == [
-        "ConsentAdded",
-        "ConsentRevoked",
-        "AllConsentsRevoked",
-    ]
+    assert written["consents"]["entries"][1]["powers"] == ["GIVE", "REVOKE"]
+    assert written["consents"]["entries"][11]["delegates_dismissed"] is False
+    assert written["registry"]["entries"][2]["role"] == "HOSPITAL"
 
 
 def test_round_trip():
-    text = dumps(EXPORT)
-    assert loads(text) == EXPORT
+    text = dumps(HISTORY)
+    assert loads(text) == HISTORY
     assert dumps(loads(text.encode())) == text
-    empty = replace(EXPORT, head=LogHead(0, 0), entries=(), consents=())
-    assert loads(dumps(empty)) == empty
-    verify_export(dumps(empty), LogHead(0, 0))
-
-
-def test_round_trip_without_locations():
-    bare = replace(EXPORT, entries=tuple(replace(entry, location=None) for entry in EXPORT.entries))
+    bare = replace(
+        HISTORY,
+        accesses=replace(HISTORY.accesses, entries=tuple(replace(each, location=None) for each in ENTRIES)),
+    )
     assert loads(dumps(bare)) == bare
-    some = replace(EXPORT.entries[0].location, timestamp=None)
-    partly = replace(EXPORT, entries=(replace(EXPORT.entries[0], location=some), *EXPORT.entries[1:]))
-    assert loads(dumps(partly)) == partly
 
 
-def test_whole_log_verifies():
-    anchored = verify_export(dumps(EXPORT), HEAD)
-    assert anchored.export == EXPORT
+def test_an_empty_history_is_whole():
+    empty = replace(HISTORY, accesses=history_of(Chain.ACCESSES, ()))
+    assert loads(dumps(empty)) == empty
+    heads = replace(HEADS, of=HEADS.of | {Chain.ACCESSES: Head(0, 0)})
+    assert verify_export(dumps(empty), heads).anchored
+
+
+def test_whole_histories_verify():
+    anchored = verify_export(dumps(HISTORY), HEADS)
+    assert anchored.history == HISTORY
     assert anchored.anchored
-    assert not verify_export(dumps(EXPORT)).anchored
+    assert not verify_export(dumps(HISTORY)).anchored
 
 
-@pytest.mark.parametrize("head", [HEAD, None])
-def test_four_ways_of_tampering(head):
+def test_a_part_is_not_exported():
+    later = replace(HISTORY.accesses, known=HISTORY.accesses.checkpoint, entries=())
+    with pytest.raises(InvalidValue, match="The access log of 0x7061 continues from entry 8"):
+        dumps(replace(HISTORY, accesses=later))
+
+
+# --- what the proof covers ----------------------------------------------------------------------------------
+
+
+def test_every_field_is_said_to_be_covered_or_not():
+    said = document()["coverage"]
+    assert set(said["proven"]) == {event_name(kind) for kind in KINDS}
+    for part in MEMBERS.values():
+        for each in part.entries:
+            own = [field.name for field in fields(each) if field.name != "location"]
+            assert said["proven"][event_name(each)] == own
+    for member in MEMBERS:
+        for found in document()[member]["entries"]:
+            others = set(found) - set(said["proven"][found["event"]]) - {"event", "digest"}
+            assert others <= set(said["not_proven"])
+    assert set(NOT_PROVEN) >= {"block", "budgets and money", "requests for consents", "campaign terms"}
+
+
+@EVERY_ENTRY
+def test_where_an_entry_was_found_is_not_covered(member, index):
+    """As the document says."""
+    changed = document()
+    changed[member]["entries"][index] |= {"block_number": 1, "transaction_hash": "0x1"}
+    assert verify_export(json.dumps(changed), HEADS).anchored
+
+
+def test_a_document_cannot_claim_more():
+    changed = document()
+    changed["coverage"]["proven"]["AccessLogged"].append("block_number")
+    with pytest.raises(InvalidValue, match="coverage: it does not say what the proof covers"):
+        verify_export(json.dumps(changed))
+    assert changed["coverage"] != coverage()
+
+
+# --- tampering ----------------------------------------------------------------------------------------------
+
+
+@EVERY_ENTRY
+@ANCHORED_OR_NOT
+def test_four_ways_of_tampering(member, index, heads):
+    count, seq = MEMBERS[member].head.count, index + 1
     missing = document()
-    del missing["entries"][2]
-    assert "missing: entry 3 of 5 not there" in verify(missing, head)
+    del missing[member]["entries"][index]
+    assert f"{member}: missing: entry {seq} of {count} not there" in verify(missing, heads)
 
     altered = document()
-    altered["entries"][1]["decision"] = "PERMIT"
-    assert verify(altered, head) == ["altered: entry 2 does not give the digest it states"]
+    altered[member]["entries"][index]["at"] += 1
+    assert verify(altered, heads) == [f"{member}: altered: entry {seq} does not give the digest it states"]
 
     reordered = document()
-    reordered["entries"][1:3] = reordered["entries"][2:0:-1]
-    assert verify(reordered, head) == ["reordered: entry 2 stands after entry 3"]
+    entries = reordered[member]["entries"]
+    last = index or 1
+    entries[last - 1], entries[last] = entries[last], entries[last - 1]
+    expected = [f"{member}: reordered: entry {last} stands after entry {last + 1}"]
+    assert verify(reordered, heads) == expected
 
     invented = document()
-    invented["entries"].append(invented["entries"][0] | {"seq": 6})
-    assert "invented: entry 6 is beyond the 5 entries that were logged" in verify(invented, head)
-
-
-def test_each_field_of_an_entry_is_covered():
-    for name, value in {
-        "accessor": "0x1",
-        "purpose": "TREAT",
-        "at": 1,
-        "decision": "EMERGENCY",
-        "reason": "EXPIRED",
-        "version": 7,
-        "categories": ["ALLERGY"],
-        "record": "0x1",
-        "campaign": "0x1",
-        "justification": "0x1",
-    }.items():
-        changed = document()
-        changed["entries"][1][name] = value
-        assert verify(changed) == ["altered: entry 2 does not give the digest it states"]
+    invented[member]["entries"].append(invented[member]["entries"][index] | {"seq": count + 1})
+    beyond = f"{member}: invented: entry {count + 1} is beyond the {count} entries that were written"
+    assert beyond in verify(invented, heads)
 
 
 def test_another_log_is_another_log():
+    entries = sum(part.head.count for part in MEMBERS.values())
     for name, value in {"chain_id": "SN_MAIN", "contract": "0x1"}.items():
-        assert len(verify(document() | {name: value})) == 5
-    assert verify(document() | {"consents": [], "patient": "0x1"})[0].startswith("invented: entry 1 belongs")
+        changed = document() | {name: value}
+        assert len(verify(changed, None)) == entries
+        findings = verify(changed)
+        assert findings[0].startswith(f"{name}: the document states ")
+        assert len(findings) == entries + 1
+    findings = verify(document() | {"patient": "0x1"})
+    assert findings[0] == "patient: the document states 0x1, expected is 0x7061"
+    assert "consents: invented: entry 1, ConsentAdded of 0x7061, belongs to another history" in findings
 
 
-def test_consistent_forgery_needs_the_chains_head():
+@pytest.mark.parametrize("changes", [{"hash": 1}, {"timestamp": 1}])
+def test_another_block_of_that_number_is_told(changes):
+    heads = replace(HEADS, block=replace(BLOCK, **changes))
+    assert verify(document(), heads) == ["block: the document states another block 1024 than the chain has"]
+    later = replace(HEADS, block=BlockHeader(2_000, 1, BLOCK.timestamp + 9))
+    assert verify_export(dumps(HISTORY), later).anchored
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_consistent_forgery_needs_the_chains_head(member):
     """A document whose author recomputed everything agrees with itself; only the chain's head shows it."""
-    entries = (*EXPORT.entries, entry(6, Decision.PERMIT, Reason.GRANTED))
-    head = LogHead(6, entry_digests(CHAIN, CONTRACT, entries)[-1])
-    forged = dumps(replace(EXPORT, head=head, entries=entries))
+    part = MEMBERS[member]
+    forged_part = history_of(part.chain, part.entries[:-1])
+    forged = dumps(replace(HISTORY, **{member: forged_part}))
     assert not verify_export(forged).anchored
-    findings = verify(json.loads(forged), HEAD)
+    findings = verify(json.loads(forged))
+    count, head = part.head.count, part.head
     assert findings[0] == (
-        f"the document states length 6 and head {hex(head.head)}, the chain 5 and {hex(HEAD.head)}"
+        f"{member}: the document states length {count - 1} and head {hex(forged_part.head.head)}, "
+        f"the chain {count} and {hex(head.head)}"
     )
-    assert "invented: entry 6 is beyond the 5 entries that were logged" in findings
+    assert f"{member}: missing: entry {count} of {count} not there" in findings
 
 
-def test_outdated_export_is_not_the_whole_log():
-    later = LogHead(7, 12345)
-    assert "missing: entries 6 to 7 of 7 not there" in verify(document(), later)
+def test_an_invented_entry_with_a_digest_of_its_own_is_beyond_the_head():
+    invented = entry(9, Decision.PERMIT, Reason.GRANTED)
+    forged = dumps(replace(HISTORY, accesses=history_of(Chain.ACCESSES, (*ENTRIES, invented))))
+    assert not verify_export(forged).anchored
+    findings = verify(json.loads(forged))
+    assert "accesses: invented: entry 9 is beyond the 8 entries that were written" in findings
+
+
+def test_outdated_export_is_not_the_whole_history():
+    later = replace(HEADS, of=HEADS.of | {Chain.ACCESSES: Head(10, 12345)})
+    assert "accesses: missing: entries 9 to 10 of 10 not there" in verify(document(), later)
+
+
+# --- documents that are no exports --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema",), "medsync.export/2", "schema: expected medsync.export/1, not 'medsync.export/2'"),
+        (("schema",), "medsync.export/1", "schema: expected medsync.export/2, not 'medsync.export/1'"),
         (("chain_id",), 7, "chain_id must be a short string"),
         (("chain_id",), "x" * 32, "at most 31 ASCII"),
         (("contract",), "6d6564", "contract must be written 0x"),
         (("contract",), hex(2**251 - 256), "contract must be a contract address"),
         (("patient",), None, "patient must be written 0x"),
-        (("log",), [], "log must be an object"),
-        (("log",), {"count": 5}, "log: missing or unknown: head"),
-        (("log", "count"), 2**32, "log.count must be an integer"),
-        (("log", "count"), 5.0, "log.count must be an integer"),
-        (("log", "head"), 5, "log.head must be written 0x"),
-        (("entries",), {}, "entries must be a list"),
-        (("entries", 0), 5, r"entries\[0\] must be an object with a digest"),
-        (("entries", 0, "digest"), "x", r"entries\[0\].digest must be written 0x"),
-        (("entries", 3, "purpose"), "HMARKT", r"entries\[3\].purpose: 'HMARKT' is not a purpose"),
-        (("entries", 3, "purpose"), ["TREAT"], r"entries\[3\].purpose"),
-        (("entries", 3, "decision"), "permit", r"entries\[3\].decision: 'permit' is not a decision"),
-        (("entries", 3, "reason"), {}, r"entries\[3\].reason"),
-        (("entries", 3, "categories"), "LABORATORY", r"entries\[3\].categories must be a list"),
-        (("entries", 3, "categories"), [["ALL"]], r"entries\[3\].categories must be a list"),
-        (("entries", 3, "categories"), ["HIV"], r"entries\[3\].categories: 'HIV' is not a data category"),
-        (("entries", 3, "seq"), "4", r"entries\[3\].seq must be an integer"),
-        (("entries", 3, "seq"), 2**32, r"entries\[3\]: seq must be an integer"),
-        (("entries", 3, "at"), True, r"entries\[3\].at must be an integer"),
-        (("entries", 3, "block_number"), None, r"entries\[3\]: block_number must be an integer"),
-        (("entries", 3, "transaction_hash"), None, r"entries\[3\]: transaction_hash must be a field element"),
-        (("entries", 3, "note"), "x", r"entries\[3\]: missing or unknown: note"),
-        (("consents", 0), "x", r"consents\[0\].event must be one of ConsentAdded, "),
-        (("consents", 0, "event"), "AccessLogged", r"consents\[0\].event must be one of"),
-        (("consents", 0, "event"), ["ConsentAdded"], r"consents\[0\].event must be one of"),
-        (("consents", 3, "epoch"), 1, r"consents\[3\]: missing or unknown: epoch"),
-        (("consents", 3, "patient"), "0x1", "consents: an event belongs to another patient"),
+        (("block",), 7, "block must be an object"),
+        (("block", "number"), "7", "block number must be an integer"),
+        (("block", "hash"), 7, "block.hash must be written 0x"),
+        (("block", "timestamp"), 2**40, "block time must be an integer"),
+        (("accesses",), [], "accesses must be an object"),
+        (("accesses",), {"count": 5}, "accesses: missing or unknown: entries, head"),
+        (("accesses", "count"), 2**32, "accesses.count must be an integer"),
+        (("accesses", "count"), 5.0, "accesses.count must be an integer"),
+        (("registry", "head"), 5, "registry.head must be written 0x"),
+        (("accesses", "entries"), {}, "accesses.entries must be a list"),
+        (("accesses", "entries", 0), 5, r"accesses.entries\[0\] must be an object with a digest"),
+        (("accesses", "entries", 0, "digest"), "x", r"entries\[0\].digest must be written 0x"),
+        (("accesses", "entries", 3, "purpose"), "HMARKT", r"entries\[3\].purpose: 'HMARKT' is not one of"),
+        (("accesses", "entries", 3, "purpose"), ["TREAT"], r"entries\[3\].purpose"),
+        (("accesses", "entries", 3, "decision"), "permit", r"entries\[3\].decision: 'permit' is not one of"),
+        (("accesses", "entries", 3, "reason"), {}, r"entries\[3\].reason"),
+        (("accesses", "entries", 3, "scoped"), 1, r"entries\[3\].scoped must be true or false"),
+        (("accesses", "entries", 3, "categories"), "LABORATORY", r"\[3\].categories must be a list"),
+        (("accesses", "entries", 3, "categories"), [["ALL"]], r"\[3\].categories must be a list"),
+        (("accesses", "entries", 3, "categories"), ["HIV"], r"\[3\].categories: 'HIV' is not one of"),
+        (("accesses", "entries", 3, "seq"), "4", r"entries\[3\].seq must be an integer"),
+        (("accesses", "entries", 3, "seq"), 2**32, r"entries\[3\]: seq must be an integer"),
+        (("accesses", "entries", 3, "at"), True, r"entries\[3\].at must be an integer"),
+        (("accesses", "entries", 3, "block_number"), None, r"\[3\]: block_number must be an integer"),
+        (
+            ("accesses", "entries", 3, "transaction_hash"),
+            None,
+            r"\[3\]: transaction_hash must be a field element",
+        ),
+        (("accesses", "entries", 3, "note"), "x", r"entries\[3\]: missing or unknown: note"),
+        (("accesses", "entries", 3, "event"), "ConsentAdded", r"\[3\].event must be one of AccessLogged, "),
+        (("consents", "entries", 0, "event"), "AccessLogged", r"\[0\].event must be one of ConsentAdded, "),
+        (("consents", "entries", 0, "event"), ["ConsentAdded"], r"\[0\].event must be one of"),
+        (("consents", "entries", 1, "powers"), ["ALL"], r"\[1\].powers: 'ALL' is not one of"),
+        (("consents", "entries", 3, "epoch"), 1, r"consents.entries\[3\]: missing or unknown: epoch"),
+        (("registry", "entries", 1, "role"), "NURSE", r"\[1\].role: 'NURSE' is not one of"),
         (("extra",), 1, "document: missing or unknown: extra"),
     ],
 )
@@ -220,13 +331,22 @@ def test_text_that_is_no_document(text):
         loads(text)
 
 
-def test_missing_member():
+@pytest.mark.parametrize("member", [*MEMBERS, "coverage", "block"])
+def test_missing_member(member):
     changed = document()
-    del changed["consents"]
-    with pytest.raises(InvalidValue, match="document: missing or unknown: consents"):
+    del changed[member]
+    with pytest.raises(InvalidValue, match=f"document: missing or unknown: {member}"):
         loads(json.dumps(changed))
 
 
-def test_export_is_of_one_patient():
-    with pytest.raises(InvalidValue, match="another patient"):
-        replace(EXPORT, patient=PATIENT + 1)
+def test_histories_of_one_picture_belong_together():
+    other = replace(HISTORY.accesses, subject=PATIENT + 1)
+    with pytest.raises(InvalidValue, match="accesses: it is the history of something else"):
+        replace(HISTORY, accesses=other)
+    for change in ({"contract": 1}, {"chain_id": 1}):
+        with pytest.raises(InvalidValue, match="registry: it is from another chain or contract"):
+            replace(HISTORY, registry=replace(HISTORY.registry, **change))
+    block = replace(BLOCK, number=1)
+    with pytest.raises(InvalidValue, match="registry: it is as of another block"):
+        replace(HISTORY, registry=replace(HISTORY.registry, block=block))
+    assert HISTORY.accesses.head == HEAD

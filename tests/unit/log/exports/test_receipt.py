@@ -10,19 +10,23 @@ import pytest
 from medsync.log import completeness, exports
 from medsync.log.exports.receipt import Particulars, Party, consent_receipt, dumps
 from medsync.protocol import commitments
-from medsync.protocol.events import AllConsentsRevoked
+from medsync.protocol.chains import Chain
+from medsync.protocol.events import AllConsentsRevoked, PurposeAllowed, PurposeRefused
 from medsync.protocol.felt import InvalidValue
 from medsync.protocol.vocabulary import Purpose
 from tests.harness.histories import (
     CONSENTS,
     DELEGATE,
-    EXPORT,
     FUNDER,
+    HISTORY,
     HOSPITAL,
     PATIENT,
     POOL,
     RESEARCHER,
+    START,
+    STUDY,
     TERMS,
+    history_of,
 )
 
 FULL = Particulars(
@@ -39,8 +43,14 @@ FULL = Particulars(
 )
 
 
-def receipt(events=CONSENTS, grantee=RESEARCHER, purpose=Purpose.HRESCH, particulars=None):
-    return consent_receipt(replace(EXPORT, consents=tuple(events)), grantee, purpose, particulars)
+def receipt(events=CONSENTS, grantee=RESEARCHER, purpose=Purpose.HRESCH, study=STUDY, particulars=None):
+    renumbered = tuple(replace(event, seq=seq) for seq, event in enumerate(events, 1))
+    history = replace(HISTORY, consents=history_of(Chain.CONSENTS, renumbered))
+    return consent_receipt(history, grantee, purpose, study, particulars)
+
+
+def hospitals(**changes):
+    return receipt(grantee=HOSPITAL, purpose=Purpose.TREAT, study=0, **changes)
 
 
 def test_header():
@@ -54,12 +64,18 @@ def test_header():
         "processing",
         "parties",
         "events",
+        "deletion_statements",
         "not_recorded",
     ]
-    assert made["schema_version"] == "medsync.consent-receipt/1"
-    assert made["record_id"] == "0x7265:HRESCH"
+    assert made["schema_version"] == "medsync.consent-receipt/2"
+    assert made["record_id"] == "0x7265:HRESCH:0x57d7"
     assert made["pii_principal_id"] == hex(PATIENT)
-    assert made["ledger"] == {"chain_id": "SN_SEPOLIA", "contract": "0x6d6564"}
+    assert made["ledger"] == {
+        "chain_id": "SN_SEPOLIA",
+        "contract": "0x6d6564",
+        "block": 1_024,
+        "block_hash": "0xb10c",
+    }
 
 
 def test_events_tell_the_whole_life():
@@ -69,38 +85,41 @@ def test_events_tell_the_whole_life():
             "entity_id": "0x7061",
             "event_type": "explicitly expressed consent",
             "event_state": "ConsentGiven",
+            "entry": 1,
             "validity_duration": {"from": "2026-01-01T00:00:00Z", "until": "2026-01-31T00:00:00Z"},
             "version": 1,
-            "transaction": "0xabc001",
-            "block": 1,
+            "transaction": "0xabc3e9",
+            "block": 1_001,
         },
         {
             "event_time": "2026-01-01T04:00:00Z",
             "entity_id": "0x7061",
             "event_type": "explicitly expressed consent",
             "event_state": "RenewedConsentGiven",
+            "entry": 4,
             "validity_duration": {"from": "2026-01-01T00:00:00Z", "until": "2026-03-02T00:00:00Z"},
             "version": 2,
-            "transaction": "0xabc004",
-            "block": 4,
+            "transaction": "0xabc3ec",
+            "block": 1_004,
         },
         {
-            "event_time": "2026-01-01T06:00:00Z",
+            "event_time": "2026-01-01T10:00:00Z",
             "entity_id": "0x7061",
             "event_type": "withdrawal",
             "event_state": "ConsentWithdrawn",
+            "entry": 10,
             "version": 3,
-            "transaction": "0xabc006",
-            "block": 6,
+            "transaction": "0xabc3f2",
+            "block": 1_010,
         },
     ]  # revoking everything later did not concern a consent that was withdrawn already
 
 
 def test_revocation_of_everything_by_a_delegate():
-    made = receipt(grantee=HOSPITAL, purpose=Purpose.TREAT)
+    made = hospitals()
     assert [event["event_state"] for event in made["events"]] == ["ConsentGiven", "ConsentRevoked"]
     assert made["events"][0]["validity_duration"]["until"] == f"unix second {2**40 - 1}"
-    assert made["events"][1]["version"] is None
+    assert "version" not in made["events"][1]
     assert [party["party_role"] for party in made["parties"]] == [
         "PII principal",
         "PII controller",
@@ -110,8 +129,36 @@ def test_revocation_of_everything_by_a_delegate():
 
 
 def test_events_before_the_first_giving_are_not_its_life():
-    early = AllConsentsRevoked(PATIENT, PATIENT, epoch=1, nonce=1)
-    assert receipt([early, *CONSENTS])["events"] == receipt()["events"]
+    early = AllConsentsRevoked(PATIENT, 1, START, PATIENT, 2, False)
+    made = receipt([early, *CONSENTS])
+    assert [event["event_state"] for event in made["events"]] == [
+        event["event_state"] for event in receipt()["events"]
+    ]
+
+
+def test_refusals_belong_to_the_life_of_a_record():
+    refused = replace(CONSENTS[4], grantee=RESEARCHER, study=STUDY)
+    everyone = PurposeRefused(PATIENT, Purpose.HRESCH, 1, START)
+    allowed = PurposeAllowed(PATIENT, Purpose.HRESCH, 1, START)
+    other = PurposeRefused(PATIENT, Purpose.TREAT, 1, START)
+    made = receipt([refused, CONSENTS[0], other, everyone, allowed, refused, everyone])
+    assert [(event["event_type"], event["event_state"]) for event in made["events"]] == [
+        ("refusal", "ConsentRefused"),
+        ("explicitly expressed consent", "ConsentGiven"),
+        ("refusal of everyone for the purpose", "ConsentRefused"),
+        ("purpose allowed again", "ConsentGiven"),
+        ("refusal", "ConsentRefused"),
+    ]
+    assert {event["entity_id"] for event in made["events"]} == {hex(PATIENT)}
+
+
+def test_what_the_grantee_stated_about_deletion():
+    assert receipt()["deletion_statements"] == [
+        {"event_time": "2026-01-01T12:00:00Z", "version": 3, "statement_commitment": "0xde1"}
+    ]
+    assert hospitals()["deletion_statements"] == []
+    broad = replace(CONSENTS[0], study=0)
+    assert receipt([broad], study=0)["deletion_statements"] == []
 
 
 def test_purpose_and_data():
@@ -124,6 +171,9 @@ def test_purpose_and_data():
     assert purpose["pii_information"][1]["ehds_group"] is None
     assert purpose["pii_controllers"] == [hex(RESEARCHER)]
     assert purpose["permitted_accesses"] == 5
+    assert (purpose["study"], purpose["narrowed_by_terms"]) == ("0x57d7", True)
+    broad = hospitals()["processing"]["purposes"][0]
+    assert (broad["study"], broad["narrowed_by_terms"]) == (None, False)
 
 
 def test_current_version_is_described():
@@ -166,21 +216,17 @@ def test_unknown_is_listed_and_never_guessed():
     assert full["processing"]["jurisdiction"] == "IE"
     assert full["parties"][1]["party_name"] == "Research Institute"
     assert full["parties"][1]["party_contact"] == "consent@institute.example"
-    timeless = [replace(event, location=None) for event in CONSENTS]
-    made = receipt(timeless, particulars=FULL)
-    assert made["not_recorded"] == [f"events[{index}].event_time" for index in range(3)]
+    bare = [replace(event, location=None) for event in CONSENTS]
+    made = receipt(bare, particulars=FULL)
+    assert made["not_recorded"] == []
     assert "transaction" not in made["events"][0]
 
 
 def test_receipt_id_follows_the_record():
-    ids = [
-        receipt(CONSENTS[:1]),
-        receipt(CONSENTS[:3]),
-        receipt(),
-        receipt(grantee=HOSPITAL, purpose=Purpose.TREAT),
-    ]
-    assert len({made["receipt_id"] for made in ids}) == 4
-    assert receipt(CONSENTS[:4])["receipt_id"] == receipt()["receipt_id"]
+    broad = replace(CONSENTS[0], study=0)
+    made = [receipt(CONSENTS[:1]), receipt(CONSENTS[:4]), receipt(), hospitals(), receipt([broad], study=0)]
+    assert len({found["receipt_id"] for found in made}) == 5
+    assert receipt(CONSENTS[:10])["receipt_id"] == receipt()["receipt_id"]
 
 
 def test_json_text():
@@ -190,12 +236,23 @@ def test_json_text():
 
 
 @pytest.mark.parametrize(
-    ("grantee", "purpose"),
-    [(RESEARCHER, Purpose.TREAT), (HOSPITAL, Purpose.HRESCH), (FUNDER, Purpose.HRESCH)],
+    ("grantee", "purpose", "study"),
+    [
+        (RESEARCHER, Purpose.TREAT, STUDY),
+        (RESEARCHER, Purpose.HRESCH, 0),
+        (HOSPITAL, Purpose.HRESCH, STUDY),
+        (FUNDER, Purpose.HRESCH, STUDY),
+    ],
 )
-def test_consent_that_was_never_given(grantee, purpose):
+def test_consent_that_was_never_given(grantee, purpose, study):
     with pytest.raises(InvalidValue, match=f"never gave {hex(grantee)} a consent for {purpose}"):
-        receipt(grantee=grantee, purpose=purpose)
+        receipt(grantee=grantee, purpose=purpose, study=study)
+
+
+def test_a_part_has_no_receipts():
+    later = replace(HISTORY.consents, known=HISTORY.consents.checkpoint, entries=())
+    with pytest.raises(InvalidValue, match="only whole histories"):
+        consent_receipt(replace(HISTORY, consents=later), RESEARCHER, Purpose.HRESCH, STUDY)
 
 
 def test_nothing_is_claimed_that_is_not_so():

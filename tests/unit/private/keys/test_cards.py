@@ -44,7 +44,7 @@ def test_a_card_is_snip12_typed_data_written_out_in_full() -> None:
             ],
         },
         "primaryType": "KeyCard",
-        "domain": {"name": "MedSync", "version": "v1", "chainId": "SN_SEPOLIA", "revision": 1},
+        "domain": {"name": "MedSync", "version": "v2", "chainId": "SN_SEPOLIA", "revision": 1},
         "message": {
             "encryption_key": KEY.encryption.public.hex(),
             "signing_key": KEY.signing.public.hex(),

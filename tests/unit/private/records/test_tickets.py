@@ -15,9 +15,9 @@ from medsync.private.keys.cards import KeyCard
 from medsync.private.keys.keys import AccessorKey, BridgeKey, DataKey, RecordVersion, SigningKey, is_signed
 from medsync.private.records.tickets import (
     LONGEST_LIFE,
-    Refusal,
     SignedTicket,
     Ticket,
+    TicketRefusal,
     TicketRefused,
     delete_tickets,
     is_presented,
@@ -64,7 +64,7 @@ def verify(signed: SignedTicket, **changes: Any) -> Ticket:
     return signed.verify(bridge_key, **(arguments | changes))
 
 
-def refused(signed: SignedTicket, **changes: Any) -> Refusal:
+def refused(signed: SignedTicket, **changes: Any) -> TicketRefusal:
     with pytest.raises(TicketRefused) as caught:
         verify(signed, **changes)
     return caught.value.reason
@@ -144,18 +144,18 @@ def test_no_ticket_outlives_the_accessors_card() -> None:
 
 def test_everything_foreign_is_refused() -> None:
     signed = issue()
-    assert refused(signed, bridge_key=SigningKey.generate().public) is Refusal.BAD_SIGNATURE
-    assert refused(signed, chain=CHAIN + 1) is Refusal.WRONG_CHAIN
-    assert refused(signed, contract=CONTRACT + 1) is Refusal.WRONG_CONTRACT
-    assert refused(signed, context="1" * 32) is Refusal.WRONG_CONTEXT
+    assert refused(signed, bridge_key=SigningKey.generate().public) is TicketRefusal.BAD_SIGNATURE
+    assert refused(signed, chain=CHAIN + 1) is TicketRefusal.WRONG_CHAIN
+    assert refused(signed, contract=CONTRACT + 1) is TicketRefusal.WRONG_CONTRACT
+    assert refused(signed, context="1" * 32) is TicketRefusal.WRONG_CONTEXT
 
 
 def test_time_is_judged_to_the_second() -> None:
     signed = issue()
     assert verify(signed, now=NOW - 60)
-    assert refused(signed, now=NOW - 61) is Refusal.NOT_YET
+    assert refused(signed, now=NOW - 61) is TicketRefusal.NOT_YET
     assert verify(signed, now=NOW + 900)
-    assert refused(signed, now=NOW + 901) is Refusal.EXPIRED
+    assert refused(signed, now=NOW + 901) is TicketRefusal.EXPIRED
 
 
 @given(st.data())
@@ -166,7 +166,7 @@ def test_every_altered_byte_is_refused(data: st.DataObject) -> None:
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] = data.draw(st.integers(0, 127).filter(lambda byte: byte != whole[place]))
     altered = signed.model_copy(update={part: whole.decode() if part == "text" else bytes(whole)})
-    assert refused(altered) in (Refusal.MALFORMED, Refusal.BAD_SIGNATURE)
+    assert refused(altered) in (TicketRefusal.MALFORMED, TicketRefusal.BAD_SIGNATURE)
 
 
 @given(st.data())
@@ -176,7 +176,10 @@ def test_bytes_put_in_or_taken_out_are_refused(data: st.DataObject) -> None:
     put_in, taken_out = data.draw(st.text(max_size=2)), data.draw(st.integers(0, 3))
     text = signed.text[:place] + put_in + signed.text[place + taken_out :]
     if text != signed.text:
-        assert refused(signed.model_copy(update={"text": text})) in (Refusal.MALFORMED, Refusal.BAD_SIGNATURE)
+        assert refused(signed.model_copy(update={"text": text})) in (
+            TicketRefusal.MALFORMED,
+            TicketRefusal.BAD_SIGNATURE,
+        )
 
 
 FIELDS: dict[str, Any] = {
@@ -205,7 +208,7 @@ def test_every_field_is_signed(field: str) -> None:
     forged = signed.ticket.model_copy(update={field: FIELDS[field]}).canonical().decode()
     assert forged != signed.text
     found = refused(signed.model_copy(update={"text": forged}))
-    assert found is (Refusal.MALFORMED if field == "v" else Refusal.BAD_SIGNATURE)
+    assert found is (TicketRefusal.MALFORMED if field == "v" else TicketRefusal.BAD_SIGNATURE)
 
 
 def test_every_field_is_tried() -> None:
@@ -244,7 +247,7 @@ def test_what_is_malformed_is_refused_even_if_the_bridge_signed_it(how: str) -> 
         with pytest.raises(InvalidValue, match="text"):
             SignedTicket.read(json.dumps({"text": text, "signature": signature.hex()}), "it")
         return
-    assert refused(SignedTicket(text=text, signature=signature)) is Refusal.MALFORMED
+    assert refused(SignedTicket(text=text, signature=signature)) is TicketRefusal.MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -253,7 +256,7 @@ def test_what_is_malformed_is_refused_even_if_the_bridge_signed_it(how: str) -> 
 def test_there_is_one_text_for_a_ticket(write: Callable[[str], str]) -> None:
     text = write(issue().text)
     signature = BRIDGE.signing.sign(b"medsync.ticket.v1\0" + text.encode())
-    assert refused(SignedTicket(text=text, signature=signature)) is Refusal.MALFORMED
+    assert refused(SignedTicket(text=text, signature=signature)) is TicketRefusal.MALFORMED
 
 
 # --- presenting ---------------------------------------------------------------------------------------------
@@ -271,7 +274,7 @@ def test_only_the_accessor_presents_it_and_opens_it() -> None:
     }
     with pytest.raises(TicketRefused) as caught:
         signed.present(thief.signing)
-    assert caught.value.reason is Refusal.BAD_PRESENTATION
+    assert caught.value.reason is TicketRefusal.BAD_PRESENTATION
     with pytest.raises(VerificationError):
         signed.data_key(thief)
 

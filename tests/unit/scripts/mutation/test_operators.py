@@ -36,6 +36,12 @@ OPERATORS = {
 }
 
 
+NOTHING_BUT_TYPES = {
+    "contracts/interfaces/src/campaign.cairo",
+    "contracts/interfaces/src/snip12.cairo",
+}
+
+
 def mutants_of(text: str) -> list[Mutant]:
     source = Source("contracts/src/snippet.cairo", text)
     return Operators(source, types_of([source])).mutants()
@@ -84,7 +90,8 @@ def body(code: str, signature: str = "fn f(a: u32, b: u32) -> Thing") -> str:
         ("statement deleted", "if a { return; }\n b.append(c);", ["{  }", "}\n \n}"]),
         ("condition", "if !a.suspended { b } else { c }", ["if !(!a.suspended) {"]),
         ("condition", "if a < b { c }", []),
-        ("role", "self.assert_admin();", ["self.EntityRegistry_admin.read();"]),
+        ("role", "self.assert_admin(context);", ["self.EntityRegistry_admin.read();"]),
+        ("role", "entities.assert_active(a);", ["entities.assert_registered(a);"]),
         ("role", "let x = POWER_GIVE;", ["POWER_REVOKE"]),
         (
             "arms swapped",
@@ -92,6 +99,9 @@ def body(code: str, signature: str = "fn f(a: u32, b: u32) -> Thing") -> str:
             ["0 => { c }, 1 => b", "1 => d, _ => { c }"],
         ),
         ("arguments swapped", "let x = f(c, d + 1);", ["f(d + 1, c)"]),
+        ("arguments swapped", "let x = f(:a, b: c.d);", ["f(a: c.d, b: a)"]),
+        ("arguments swapped", "let x = f(a: c, :b);", ["f(a: b, b: c)"]),
+        ("arguments swapped", "let x = f(c, :b);", ["f(:b, c)"]),
         ("arguments swapped", "let (c, d) = e;", ["let (d, c) = e;"]),
     ],
 )
@@ -170,14 +180,16 @@ def test_variants() -> None:
         body("let x = *a.b; // c < d"),
         body("let x: Array<u32> = @y;"),
         "#[cfg(test)]\nmod tests {\n    fn t() { assert(1 < 2, 'E'); }\n}\n",
+        "#[cfg(test)]\nmod tests;\n",
     ],
 )
 def test_nothing_to_change(text: str) -> None:
     assert mutants_of(text) == []
 
 
-def test_what_follows_the_tests_is_mutated() -> None:
-    text = "#[cfg(test)]\nmod tests {\n    fn t() { let a = 1; }\n}\n" + body("let x = a < b;")
+@pytest.mark.parametrize("tests", ["mod tests {\n    fn t() { let a = 1; }\n}\n", "mod tests;\n"])
+def test_what_follows_the_tests_is_mutated(tests: str) -> None:
+    text = f"#[cfg(test)]\n{tests}" + body("let x = a < b;")
     assert [m.operator for m in mutants_of(text)] == ["comparison"]
 
 
@@ -196,10 +208,10 @@ def test_the_contracts_have_mutants_of_every_operator() -> None:
     assert {m.operator for m in mutants} == OPERATORS
     assert len({m.id for m in mutants}) == len(mutants)
     assert {m.file for m in mutants} == {
-        f"contracts/src/{path.name}"
-        for path in (repository.root() / "contracts/src").glob("*.cairo")
-        if path.name != "lib.cairo"
-    }
+        path.relative_to(repository.root()).as_posix()
+        for path in (repository.root() / "contracts").rglob("*.cairo")
+        if path.name not in ("lib.cairo", "tests.cairo")
+    } - NOTHING_BUT_TYPES
 
 
 # --- Python -------------------------------------------------------------------------------------------------

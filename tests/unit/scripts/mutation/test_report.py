@@ -24,6 +24,7 @@ REASONS = {"0a": Reason("x → y", "It is the same.")}
 def sound() -> dict[str, Any]:
     """A report nobody can object to."""
     count = {
+        "planned": 40,
         "mutants": 40,
         "not_compiling": 1,
         "equivalent": 1,
@@ -40,7 +41,15 @@ def sound() -> dict[str, Any]:
         "change": "a | b → a & b",
         "reason": "It is the same.",
     }
-    python = {"mutants": 2, "not_compiling": 0, "equivalent": 0, "compiling": 2, "killed": 2, "score": 100.0}
+    python = {
+        "planned": 2,
+        "mutants": 2,
+        "not_compiling": 0,
+        "equivalent": 0,
+        "compiling": 2,
+        "killed": 2,
+        "score": 100.0,
+    }
     return {
         "commit": "c0ffee",
         "sources": dict(SOURCES),
@@ -77,6 +86,14 @@ def _other_plan(planted: dict[str, Any]) -> None:
     planted["plan"] = "another"
 
 
+def _more_than_planned(planted: dict[str, Any]) -> None:
+    planted["planned"] = 39
+
+
+def _none_tried(planted: dict[str, Any]) -> None:
+    planted["python"] |= {"mutants": 0, "compiling": 0, "killed": 0}
+
+
 def _low_score(planted: dict[str, Any]) -> None:
     planted |= {"killed": 2, "compiling": 3, "score": 66.67}
 
@@ -108,6 +125,8 @@ def _living_defect(planted: dict[str, Any]) -> None:
         (_missing_source, "medsync/log/fetch.py changed after it was mutated"),
         (_other_plan, "different mutants"),
         (_low_score, "below 95"),
+        (_more_than_planned, "contracts: 40 of 39 mutants cannot be"),
+        (_none_tried, "log verifier: 0 of 2 mutants cannot be"),
         (_false_score, "the score is 97.37, not 99.0"),
         (_hidden_survivor, "do not add up to the compiling mutants"),
         (_low_python_score, "log verifier: the score is 50.0, below"),
@@ -189,6 +208,20 @@ def test_a_report_counts_every_verdict_once(tmp_path: Path, monkeypatch: pytest.
     results[mutants[0].key] = Result(mutants[0].key, Verdict.UNDECIDED, final=False)
     with pytest.raises(InputError, match="1 mutants have no verdict"):
         compose(tmp_path, results, {})
+
+
+def test_a_partial_report_says_how_many_were_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutants = [_mutant("a"), _mutant("b"), _mutant("c")]
+    monkeypatch.setattr(report, "all_mutants", lambda root: mutants)
+    monkeypatch.setattr(report, "sources", lambda root: dict(SOURCES))
+    monkeypatch.setattr(report, "_commit", lambda root: "first")
+    results = {mutants[1].key: Result(mutants[1].key, Verdict.KILLED)}
+    composed = compose(tmp_path, results, {}, partial=True)
+    assert (composed["planned"], composed["mutants"], composed["killed"]) == (3, 1, 1)
+    assert "Of the 3 mutants of the contracts, 1 were tried" in render(composed)
+    assert CAIRO not in report.covered(composed, tmp_path, mutants)
+    whole = compose(tmp_path, {m.key: Result(m.key, Verdict.KILLED) for m in mutants}, {})
+    assert "were tried" not in render(whole)
 
 
 def test_a_language_that_did_not_change_keeps_its_part(

@@ -15,7 +15,7 @@ import pytest
 
 from medsync import artifacts
 from scripts import repository
-from scripts.mutation import worker
+from scripts.mutation import packages, worker
 from scripts.mutation.cairo import Source
 from scripts.mutation.mutants import PYTHON, Edit, Mutant
 from scripts.mutation.runner import Ledger, Result, Run, Stopped, copy_tree
@@ -167,7 +167,7 @@ def test_every_function_of_the_contracts_is_touched_by_an_entry_point() -> None:
 
     entry_points = {
         item["name"]
-        for name in worker.CONTRACTS
+        for name in packages.CONTRACTS
         for entry in artifacts.load(name).abi
         if entry["type"] == "interface"
         for item in entry["items"]
@@ -182,14 +182,37 @@ def test_every_function_of_the_contracts_is_touched_by_an_entry_point() -> None:
 
 
 def test_a_change_is_compiled_where_it_can_be_felt() -> None:
-    assert worker.contracts_of("contracts/src/reward_pool.cairo", "shares") == ("RewardPool",)
-    assert worker.contracts_of("contracts/src/access_log.cairo", "settle") == ("MedSync",)
-    both = ("MedSync", "RewardPool")
-    assert worker.contracts_of("contracts/src/access_log.cairo", "IACCESS_LOG_ID") == both
-    assert worker.contracts_of("contracts/src/vocabulary.cairo", "is_purpose") == both
-    assert worker.contracts_of("contracts/src/private_anchor.cairo", "anchor") == ("PrivateAnchor",)
-    assert worker.contracts_of("contracts/src/merkle.cairo", "leaf_hash") == ("PrivateAnchor",)
-    assert worker.contracts_of("contracts/src/packing.cairo", "join") == worker.CONTRACTS
+    needed = packages.needs(packages.texts(repository.root()))
+
+    def affected(file: str) -> tuple[str, ...]:
+        return packages.contracts_of(needed, f"contracts/{file}")
+
+    assert affected("src/reward_pool.cairo") == affected("src/reward_pool/cells.cairo") == ("RewardPool",)
+    assert affected("src/access_log.cairo") == affected("src/access_log/cells.cairo") == ("MedSync",)
+    assert affected("src/keys.cairo") == ("MedSync",)
+    assert affected("src/vocabulary.cairo") == ("MedSync", "RewardPool")
+    assert affected("interfaces/src/reward_pool.cairo") == ("MedSync", "RewardPool")
+    assert affected("interfaces/src/chain.cairo") == ("MedSync", "RewardPool")
+    assert affected("src/private_anchor.cairo") == affected("src/merkle.cairo") == ("PrivateAnchor",)
+    assert affected("interfaces/src/private_anchor.cairo") == ("PrivateAnchor",)
+    assert affected("src/packing.cairo") == affected("interfaces/src/src5.cairo") == packages.CONTRACTS
+
+
+def test_every_change_is_compiled_somewhere() -> None:
+    sources = packages.texts(repository.root())
+    needed = packages.needs(sources)
+    nowhere = [file for file in sources if not packages.contracts_of(needed, file)]
+    assert nowhere == ["contracts/src/lib.cairo", "contracts/interfaces/src/lib.cairo"]
+
+
+def test_what_a_contract_does_not_need_is_left_out() -> None:
+    file, needed = "contracts/src/lib.cairo", frozenset({"contracts/src/a.cairo", "contracts/src/b/c.cairo"})
+    lib = "//! All.\n\npub mod a;\npub mod b;\npub mod other;\n"
+    assert packages.trimmed(file, lib, needed) == "//! All.\n\npub mod a;\npub mod b;\n"
+    text = "#[cfg(test)]\nmod tests;\nuse crate::b;\n\n#[derive(Drop, Debug)]\nstruct S {}\n"
+    assert packages.trimmed("contracts/src/a.cairo", text, needed) == (
+        "use crate::b;\n\n#[derive(Drop)]\nstruct S {}\n"
+    )
 
 
 # --- what is remembered -------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ pub const ISRC5_ID: felt252 = 0x3f918d17e5ee77373b56385708f855659a07f75997f365cf
 pub trait ISRC5<TState> {
     /// Whether this contract implements the interface.
     ///
-    /// Effects: none (view).
-    /// Access: anyone.
+    /// Access:
+    /// - anyone (view)
     fn supports_interface(self: @TState, interface_id: felt252) -> bool;
 }
