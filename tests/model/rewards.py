@@ -78,8 +78,8 @@ class Rewards(Budgets, Tokens):
     def decrease_allowance(
         self, caller: int, now: int, pool: int, terms: CampaignTerms, accessor: int, uses: int
     ) -> None:
-        require(uses != 0, "POOL/ZERO_AMOUNT")
         campaign = self._campaign_to_take_from(caller, pool, terms, accessor)
+        require(uses != 0, "POOL/ZERO_AMOUNT")
         self._take_from(caller, pool, terms, campaign, accessor, uses)
 
     @operation

@@ -293,24 +293,26 @@ class MedSyncMachine(RuleBasedStateMachine):
     @rule(
         who=ANYONE,
         role=st.sampled_from(["Hospital", "Researcher", "Auditor"]),
-        defect=st.sampled_from(["", "", "caller", "nobody", "role", "profile", "admin"]),
+        well=st.booleans(),
+        defects=several("caller", "nobody", "role", "profile", "admin", "again"),
     )
-    def register(self, who: str, role: str, defect: str) -> None:
-        strange = {"": self.who(who), "nobody": 0, "admin": self.admin()}
-        self.do(
-            "register_entity",
-            self.who("relayer") if defect == "caller" else self.admin(),
-            address=strange.get(defect, self.who("relayer")),
-            role="None" if defect == "role" else role,
-            profile_commitment=0 if defect == "profile" else 9,
-        )
+    def register(self, who: str, role: str, well: bool, defects: list[str]) -> None:
+        for defect in [*defects, ""] if well else defects:
+            named = {"": self.who(who), "nobody": 0, "admin": self.admin(), "again": self.who("researcher")}
+            self.do(
+                "register_entity",
+                self.who("relayer") if defect == "caller" else self.admin(),
+                address=named.get(defect, self.who("relayer")),
+                role="None" if defect == "role" else role,
+                profile_commitment=0 if defect == "profile" else 9,
+            )
 
     @rule(
         who=st.sampled_from(["hospital", "researcher", "second_researcher", "second_researcher", "guardian"]),
         how=st.sampled_from(
             [
                 *("suspend", "suspend self", "reinstate", "reinstate", "reinstate"),
-                *("suspend again", "reinstate again", "not admin"),
+                *("suspend again", "reinstate again", "reinstate again", "not admin"),
             ]
         ),
     )
@@ -340,16 +342,34 @@ class MedSyncMachine(RuleBasedStateMachine):
             self.do("change_profile", who, profile_commitment=profile)
 
     @rule(
-        to=st.sampled_from(["successor", "successor", "administrator", "guardian", "hospital"]),
-        how=st.sampled_from(
-            [
-                *("begin", "accept", "cancel", "finish", "finish", "call off", "intrude", "lapse", "lapse"),
-                *("not admin", "nobody"),
-            ]
+        to=st.sampled_from(["successor", "successor", "successor", "administrator", "guardian", "hospital"]),
+        hows=st.lists(
+            st.sampled_from(
+                [
+                    *(
+                        "begin",
+                        "accept",
+                        "cancel",
+                        "finish",
+                        "finish",
+                        "call off",
+                        "call off",
+                        "intrude",
+                        "intrude",
+                    ),
+                    *("lapse", "lapse", "not admin", "nobody"),
+                ]
+            ),
+            min_size=2,
+            max_size=3,
         ),
     )
-    def hand_over(self, to: str, how: str) -> None:
-        """A step of handing the administration over, or all of it."""
+    def hand_over(self, to: str, hows: list[str]) -> None:
+        """Steps of handing the administration over, or all of it."""
+        for how in hows:
+            self.hand_over_by(how, to)
+
+    def hand_over_by(self, how: str, to: str) -> None:
         if how in ("begin", "finish", "call off", "intrude", "lapse", "not admin", "nobody"):
             caller = self.who("stranger") if how == "not admin" else self.admin()
             self.do("begin_admin_transfer", caller, new_admin=0 if how == "nobody" else self.who(to))
@@ -527,6 +547,7 @@ class MedSyncMachine(RuleBasedStateMachine):
                     self.do("refuse_consent_for", delegate, **about | {"purpose": BREAK_THE_GLASS})
                 case "revoke all":
                     self.do("revoke_all_for", delegate, patient=key[0])
+        self.do("request_access", key[1], request=self.request_for(key, pick))
 
     def delegates(self) -> list[tuple[int, int]]:
         """Patient and delegate of each delegation that holds now."""
@@ -608,7 +629,7 @@ class MedSyncMachine(RuleBasedStateMachine):
 
     @rule(
         patient=PATIENT,
-        hospital=st.sampled_from(["hospital", "hospital", "hospital", "researcher", "relayer", "nobody"]),
+        hospital=st.sampled_from(["hospital", "hospital", "researcher", "researcher", "relayer", "nobody"]),
         allowed=st.booleans(),
     )
     def name_hospital(self, patient: str, hospital: str, allowed: bool) -> None:
@@ -792,10 +813,16 @@ class MedSyncMachine(RuleBasedStateMachine):
             self.do("request_access", key[1], request=self.request_for(key, pick, variant))
 
     @precondition(lambda self: self.consents(permitting=True, rewarded=True))
-    @rule(pick=PICK, times=st.integers(1, 3))
-    def request_for_reward(self, pick: int, times: int) -> None:
+    @rule(pick=PICK, times=st.integers(1, 3), over=st.sampled_from([False, False, False, False, True]))
+    def request_for_reward(self, pick: int, times: int, over: bool) -> None:
+        """While the campaign lasts, or in its last second and the one after it."""
         live = self.consents(permitting=True, rewarded=True)
         key = live[pick % len(live)]
+        end = self.system.campaigns[self.system.campaign_of(key)].expires_at
+        if over and end - self.now < 400 * DAY:
+            self.system.now = max(self.now, end - 1)
+            self.do("request_access", key[1], request=self.request_for(key, pick))
+            self.system.now = max(self.now, end)
         for _ in range(times):
             self.do("request_access", key[1], request=self.request_for(key, pick))
 
@@ -825,7 +852,7 @@ class MedSyncMachine(RuleBasedStateMachine):
     @rule(
         picks=st.lists(PICK, min_size=1, max_size=4),
         variant=st.sampled_from(["", "", "", "more", "free"]),
-        defect=st.sampled_from(["", "", "", "", "last malformed", "empty", "too large"]),
+        defect=st.sampled_from(["", "", "", "", "last malformed", "empty", "too large", "too large"]),
     )
     def request_batch(self, picks: list[int], variant: str, defect: str) -> None:
         keys = self.consents(permitting=True) or self.consents()
@@ -860,26 +887,24 @@ class MedSyncMachine(RuleBasedStateMachine):
         )
         self.do("request_access", "relayer" if defect == "caller" else who, request=request)
 
-    @rule(
-        pick=PICK,
-        defect=st.sampled_from(["", "", "", "statement", "purpose", "caller", "never decided"]),
-    )
-    def state_deletion(self, pick: int, defect: str) -> None:
+    @rule(pick=PICK, defects=several("", "statement", "purpose", "caller", "never decided"))
+    def state_deletion(self, pick: int, defects: list[str]) -> None:
         keys = self.consents() or [(self.who("patient"), self.who("hospital"), short("TREAT"), 0)]
         patient, grantee, purpose, study = keys[pick % len(keys)]
-        self.do(
-            "state_deletion",
-            "relayer" if defect == "caller" else grantee,
-            patient=patient,
-            purpose=short("BTG") if defect == "purpose" else purpose,
-            study=99 if defect == "never decided" else study,
-            statement=0 if defect == "statement" else 0x5A1D,
-        )
+        for defect in defects:
+            self.do(
+                "state_deletion",
+                "relayer" if defect == "caller" else grantee,
+                patient=patient,
+                purpose=BREAK_THE_GLASS if defect == "purpose" else purpose,
+                study=99 if defect == "never decided" else study,
+                statement=0 if defect == "statement" else 0x5A1D,
+            )
 
     # ---------------------------------------------------------------- emergencies
 
     @rule(
-        who=st.sampled_from(["hospital", "hospital", "hospital", "hospital", "researcher"]),
+        who=st.sampled_from(["hospital", "hospital", "hospital", "researcher", "second_researcher"]),
         patient=PATIENT,
         refused=st.booleans(),
         fresh=st.sampled_from(["", "", "", "just reinstated", "a second too early", "just in time"]),
@@ -984,7 +1009,10 @@ class MedSyncMachine(RuleBasedStateMachine):
         if self.do("deposit", funder, pool=pool, terms=terms, amount=rate * uses):
             self.offers.append(terms)
 
-    @rule(pick=PICK, amount=st.sampled_from(["rate", "rate", "part", "all there is and more"]))
+    @rule(
+        pick=PICK,
+        amount=st.sampled_from(["rate", "rate", "part", "all there is and more", "all there is and more"]),
+    )
     def deposit_more(self, pick: int, amount: str) -> None:
         terms = self.offer(pick)
         token = self.world().state.pools[terms.pool].token
@@ -1054,36 +1082,43 @@ class MedSyncMachine(RuleBasedStateMachine):
     @rule(
         pick=PICK,
         accessor=st.sampled_from(["researcher", "second_researcher", "second_researcher", "hospital"]),
-        uses=st.sampled_from([1, 1, 2, 5, 0]),
-        act=st.sampled_from(["increase", "increase", "decrease", "revoke"]),
-        defect=st.sampled_from(
-            ["", "", "", "", "", "", "pool", "funder", "nobody", "itself", "never funded", "never funded"]
-        ),
+        acts=st.lists(st.sampled_from(["increase", "decrease", "revoke"]), min_size=2, max_size=3),
+        much=st.sampled_from(["one", "one", "one", "one too many", "none"]),
+        defect=st.sampled_from(["", "", "", "", "pool", "funder", "nobody", "itself", "never funded"]),
     )
-    def move_allowance(self, pick: int, accessor: str, uses: int, act: str, defect: str) -> None:
-        terms, given = self.offer(pick), self.who(accessor)
-        allowed = [
-            (campaign, who)
-            for (campaign, who), budget in self.world().state.budgets.items()
-            if budget.left and who != self.system.campaigns[campaign].funder
-        ]
-        if act != "increase" and allowed:
-            campaign, given = allowed[pick % len(allowed)]
-            terms = self.system.campaigns[campaign]
-        terms = replace(terms, salt=99) if defect == "never funded" else terms
-        about: dict[str, Any] = {
-            "pool": self.system.stray_pool.address if defect == "pool" else terms.pool,
-            "terms": terms,
-            "accessor": {"nobody": 0, "itself": terms.funder}.get(defect, given),
-        }
-        about |= {} if act == "revoke" else {"uses": uses}
-        self.do(f"{act}_allowance", "stranger" if defect == "funder" else terms.funder, **about)
+    def move_allowances(self, pick: int, accessor: str, acts: list[str], much: str, defect: str) -> None:
+        """From the funder's own budget to an accessor's, and back from some accessor that has one."""
+        for act in acts:
+            terms, given = self.offer(pick), self.who(accessor)
+            allowed = [
+                (campaign, who)
+                for (campaign, who), budget in self.world().state.budgets.items()
+                if budget.left and who != self.system.campaigns[campaign].funder
+            ]
+            if act != "increase" and allowed:
+                campaign, given = allowed[pick % len(allowed)]
+                terms = self.system.campaigns[campaign]
+            source = terms.funder if act == "increase" else given
+            left = self.world().budget(campaign_id(terms), source).left
+            uses = {} if act == "revoke" else {"uses": {"one": 1, "none": 0}.get(much, left + 1)}
+            self.do(
+                f"{act}_allowance",
+                "stranger" if defect == "funder" else terms.funder,
+                pool=self.system.stray_pool.address if defect == "pool" else terms.pool,
+                terms=replace(terms, salt=99) if defect == "never funded" else terms,
+                accessor={"nobody": 0, "itself": terms.funder}.get(defect, given),
+                **uses,
+            )
 
-    @rule(pick=PICK, by_funder=st.sampled_from([True, True, False]))
-    def announce_close(self, pick: int, by_funder: bool) -> None:
+    @rule(pick=PICK, by_funder=st.sampled_from([True, True, False]), draft=DRAFT)
+    def announce_close(self, pick: int, by_funder: bool, draft: Draft) -> None:
+        """From then on no consent can newly name the campaign."""
         terms = self.offer(pick)
         caller = terms.funder if by_funder else self.who("stranger")
         self.do("announce_close", caller, pool=terms.pool, terms=terms)
+        if terms.spender == 0:
+            consent = replace(draft, start=0).terms(self.now, terms)
+            self.do("add_consent", "second_patient", grantee=terms.funder, terms=consent)
 
     @rule(
         pick=PICK,
@@ -1104,9 +1139,13 @@ class MedSyncMachine(RuleBasedStateMachine):
             self.system.now = max(self.now, campaign.closing_at + window - early)
         caller = terms.funder if by_funder else self.who("stranger")
         self.do("close_campaign", caller, pool=terms.pool, terms=terms)
+        about = {"terms": terms, "accessor": self.who("second_researcher")}
         if takes_back:
-            about = {"terms": terms, "accessor": self.who("second_researcher")}
             self.do("revoke_allowance", terms.funder, pool=terms.pool, **about)
+        elif pick % 2:
+            self.do("increase_allowance", terms.funder, pool=terms.pool, **about, uses=1)
+        else:
+            self.do("deposit", terms.funder, pool=terms.pool, terms=terms, amount=terms.rate)
 
     @rule(
         pick=PICK,
@@ -1134,7 +1173,7 @@ class MedSyncMachine(RuleBasedStateMachine):
         pick=PICK,
         part=st.sampled_from(["all", "all", "one", "one too many", "none"]),
         to=st.sampled_from(["owner", "owner", "owner", "relayer", "nobody", "pool"]),
-        claimed=st.sampled_from(["", "all", "all", "twice", "elsewhere", "too many"]),
+        claimed=st.sampled_from(["", "all", "all", "twice", "elsewhere", "too many", "too many"]),
     )
     def withdraw(self, pick: int, part: str, to: str, claimed: str) -> None:
         """Draw a credit, having what is owed settled first or not."""
@@ -1163,7 +1202,7 @@ class MedSyncMachine(RuleBasedStateMachine):
         pick=PICK,
         to=st.sampled_from(["key", "key", "patient", "hospital", "nobody", "pool", "no key"]),
         defect=st.sampled_from(["", "", "", "", "caller", "pool"]),
-        times=st.integers(1, 3),
+        times=st.integers(1, 4),
     )
     def spend(self, pick: int, to: str, defect: str, times: int) -> None:
         """The spender that a campaign names pays an account or a key."""
