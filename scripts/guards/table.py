@@ -311,7 +311,7 @@ PLANTED: Final = (
             (
                 "The published error codes are the sources'",
                 "an error code's name is another",
-                change("medsync/artifacts/errors.json", "POOL/NOT_LOG", "POOL/PLANTED"),
+                change("medsync/artifacts/errors.json", "POOL/NOT_FUNDER", "POOL/PLANTED"),
                 r"errors\.json differs",
             ),
         )

@@ -122,8 +122,8 @@ def test_what_touches_the_choice(world: World) -> None:
     world.wait(EMERGENCY_DELAY)
     world.name_delegate(7)
     target = {"patient": world.patient, "grantee": world.hospital, "purpose": BTG, "study": 0}
-    world.refuses("CONSENT/BAD_PURPOSE", world.delegate, "refuse_consent_for", **target)
-    world.send(world.delegate, "revoke_consent_for", **target)
+    for function in ("refuse_consent_for", "revoke_consent_for"):
+        world.refuses("CONSENT/BAD_PURPOSE", world.delegate, function, **target)
     terms = world.terms(purpose=BTG)
     given = {"patient": world.patient, "grantee": world.stranger, "terms": terms}
     world.refuses("CONSENT/BAD_PURPOSE", world.delegate, "add_consent_for", **given)

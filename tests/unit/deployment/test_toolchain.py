@@ -182,10 +182,12 @@ def test_every_error_has_its_documented_exit_code() -> None:
     }
     assert codes | outcomes == set(ExitCode)
     assert not codes & outcomes
-    assert errors.ContractError("POOL/NOT_LOG", "RewardPool.accrue", "only the log").to_json() == {
-        "error": "POOL/NOT_LOG",
-        "message": "RewardPool.accrue refused: POOL/NOT_LOG",
-        "hint": "only the log",
+    assert errors.ContractError(
+        "POOL/NOT_FUNDER", "RewardPool.close_campaign", "only the funder"
+    ).to_json() == {
+        "error": "POOL/NOT_FUNDER",
+        "message": "RewardPool.close_campaign refused: POOL/NOT_FUNDER",
+        "hint": "only the funder",
         "exit_code": 6,
     }
 

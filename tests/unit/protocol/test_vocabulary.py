@@ -70,8 +70,8 @@ def test_purposes_are_the_contracts():
 
 def test_bits_of_refused_purposes_are_the_contracts():
     source = (ROOT / "contracts/src/vocabulary.cairo").read_text()
-    body = source.partition("pub fn purposes")[2].partition("\n}\n")[0]
-    bits = {code: int(bit, 16) for code, bit in re.findall(r"\('([A-Z]+)', (0x[0-9a-f]+)\)", body)}
+    body = source.partition("pub fn purpose_bit")[2].partition("\n}\n")[0]
+    bits = {code: int(bit, 16) for code, bit in re.findall(r"== '([A-Z]+)' \{\s+(0x[0-9a-f]+)\n", body)}
     assert bits == {purpose.value: 1 << place for place, purpose in enumerate(REFUSAL_BITS)}
 
 

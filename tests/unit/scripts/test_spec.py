@@ -116,7 +116,7 @@ def test_a_list_stands_below_its_heading_and_a_single_item_beside_it() -> None:
 
 
 def test_errors_adopted_from_another_function_are_spelt_out() -> None:
-    assert "**Errors:** `ACCESS/ZERO_PATIENT`, " in section("request_access_batch")
+    assert "**Errors:** `ACCESS/BAD_PURPOSE`, " in section("request_access_batch")
 
 
 @pytest.mark.parametrize(
