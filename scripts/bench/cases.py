@@ -242,6 +242,11 @@ class Story:
         case = "permit, paid, the patient's first"
         await self._measure(case, self._ask("rewarded", pay=self._main))
         await self._measure("permit, paid", self._ask("rewarded", pay=self._main))
+        rewarded = self._lab.medsync_as("rewarded")
+        await self._do(rewarded.refuse_purpose(Purpose.TREAT))
+        case = "permit, paid, another purpose refused"
+        await self._measure(case, self._ask("rewarded", pay=self._main))
+        await self._do(rewarded.allow_purpose(Purpose.TREAT))
         await self._measure("refused: campaign mismatch", self._ask("rewarded"))
         scarce = self._ask("rewarded", Purpose.CLINTRCH, by="partner", pay=self._scarce)
         await self._do(scarce)

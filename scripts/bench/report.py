@@ -237,7 +237,8 @@ accept such a change, run `make bench`, which shows the same table, and commit w
   result; **calls** are the calls that the contracts make. **data gas** is L1 data gas.
 - *First* cases pay for new storage cells, {{new_cells}} each, once per patient, consent, campaign and so on;
   the other cases show the cost from then on. Purposes are the most frequent ones; a rare one costs up to
-  1,500 more, and 14,000 to 38,000 more for a patient who refuses everyone for another purpose.
+  1,500 more. For a patient who refuses everyone for another purpose, every request also looks for the bit of
+  its purpose: see *permit, paid, another purpose refused*.
 - Requests of unknown and of suspended entities revert. They have no effects, are logged nowhere, and are not
   measured.
 """

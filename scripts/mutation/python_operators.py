@@ -13,6 +13,8 @@ _ALL: tuple[str, ...] = ()
 TARGETS: dict[str, tuple[str, ...]] = {
     "medsync/log/completeness.py": _ALL,
     "medsync/log/fetch.py": _ALL,
+    "medsync/log/histories.py": _ALL,
+    "medsync/protocol/chains.py": _ALL,
     "medsync/protocol/types.py": ("CampaignTerms",),
     "medsync/protocol/hashing.py": ("poseidon", "starknet_keccak"),
     "medsync/protocol/poseidon.py": (
@@ -33,6 +35,11 @@ and not used if it differs, so that most of its mutants only make hashing slower
 TESTS = {
     "medsync/log/completeness.py": ("tests/unit/log/test_completeness.py", "tests/unit/log/test_fetch.py"),
     "medsync/log/fetch.py": ("tests/unit/log/test_fetch.py",),
+    "medsync/log/histories.py": ("tests/unit/log/test_completeness.py", "tests/unit/log/test_fetch.py"),
+    "medsync/protocol/chains.py": (
+        "tests/unit/protocol/test_hashing.py",
+        "tests/unit/log/test_completeness.py",
+    ),
     "medsync/protocol/types.py": (
         "tests/unit/protocol/test_types.py",
         "tests/unit/protocol/test_hashing.py",

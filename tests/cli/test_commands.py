@@ -168,27 +168,29 @@ def test_consents(here: Here, registered: None) -> None:
 
 def test_a_series_of_signed_consents_is_voided_at_one_stroke(here: Here, registered: None) -> None:
     sign = f"consent sign {RESEARCHER} --purpose PUBHLTH --categories GENOMICS --expires +1d {AS_PATIENT}"
-    first = here.json(f"{sign} --output first.json")
-    second = here.json(f"{sign} --output second.json --after first.json")
-    third = here.json(f"{sign} --study 0x5 --output third.json --after first.json --after second.json")
+    first = here.json(f"{sign} --output signed-1.json")
+    second = here.json(f"{sign} --output signed-2.json --after signed-1.json")
+    third = here.json(
+        f"{sign} --study 0x5 --output signed-3.json --after signed-1.json --after signed-2.json"
+    )
     assert [one["counter"] - first["counter"] for one in (first, second, third)] == [0, 1, 2]
     assert [one["version"] for one in (first, second, third)] == [1, 2, 1]
-    revocation = f"consent sign {RESEARCHER} --purpose PUBHLTH --revoke --output end.json {AS_PATIENT}"
+    revocation = f"consent sign {RESEARCHER} --purpose PUBHLTH --revoke --output signed-end.json {AS_PATIENT}"
     assert here.json(revocation)["generation"] == first["generation"]
-    assert here.run(f"{revocation} --after first.json").code == ExitCode.BAD_INPUT
+    assert here.run(f"{revocation} --after signed-1.json").code == ExitCode.BAD_INPUT
 
-    here.json("consent submit first.json")
-    here.json("consent submit second.json")
-    assert here.run(f"{sign} --output late.json --after first.json").code == ExitCode.BAD_INPUT
+    here.json("consent submit signed-1.json")
+    here.json("consent submit signed-2.json")
+    assert here.run(f"{sign} --output signed-4.json --after signed-1.json").code == ExitCode.BAD_INPUT
     state = here.json(f"consent cancel-signatures {AS_PATIENT}")
     assert (state["generation"], state["counter"]) == (first["generation"] + 1, 1)
-    assert_refused(here.run("consent submit third.json"), "CONSENT/BAD_NONCE")
+    assert_refused(here.run("consent submit signed-3.json"), "CONSENT/BAD_NONCE")
 
     # A revocation is not voided by that, and works once.
-    here.json("consent submit end.json")
+    here.json("consent submit signed-end.json")
     shown = here.json(f"consent show {PATIENT} {RESEARCHER} --purpose PUBHLTH")
     assert shown["status"] == "WITHDRAWN"
-    assert_refused(here.run("consent submit end.json"), "CONSENT/BAD_GENERATION")
+    assert_refused(here.run("consent submit signed-end.json"), "CONSENT/BAD_GENERATION")
     everything = here.json(f"consent revoke-all --dismiss-delegates {AS_PATIENT}")
     assert everything["floor"] == everything["generation"] == first["generation"] + 3
 

@@ -119,8 +119,8 @@ def test_a_record(private: Private, cli: Cli) -> None:
     verified = private.json("anchor verify proof.json")
     assert (verified["included"], verified["published_class"]) == (True, True)
     assert verified["attested"] == "2 signed, 2 were needed"
-    private.json("anchor prove --index 0 --home hospital --output first.json")
-    entry = private.json("anchor verify first.json")["entry"]
+    private.json("anchor prove --index 0 --home hospital --output leaf.json")
+    entry = private.json("anchor verify leaf.json")["entry"]
     assert (entry["kind"], entry["categories"]) == ("RECORD", kept["categories"])
     assert datetime.fromisoformat(entry["at"]).tzinfo is UTC
     proof = cli.read("proof.json")

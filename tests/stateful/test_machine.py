@@ -739,12 +739,19 @@ class MedSyncMachine(RuleBasedStateMachine):
         self.submit_message(message, submitted)
 
     @precondition(lambda self: self.messages)
-    @rule(picks=st.lists(st.integers(0, KEPT - 1), min_size=1, max_size=3), submitted=SUBMITTED)
-    def submit(self, picks: list[int], submitted: str) -> None:
+    @rule(
+        picks=st.lists(st.integers(0, KEPT - 1), min_size=1, max_size=3),
+        submitted=SUBMITTED,
+        when=st.sampled_from(["now", "now", "now", "in time", "late"]),
+    )
+    def submit(self, picks: list[int], submitted: str, when: str) -> None:
         """A relayer submits some of the latest messages, in any order, maybe again, maybe after something
-        changed."""
+        changed, maybe at the last second or one too late."""
         for pick in picks:
-            self.submit_message(self.messages[-1 - pick % min(KEPT, len(self.messages))], submitted)
+            message = self.messages[-1 - pick % min(KEPT, len(self.messages))]
+            if when != "now" and message["deadline"] - self.now < 40 * DAY:
+                self.system.now = max(self.now, message["deadline"] + (when == "late"))
+            self.submit_message(message, submitted)
 
     def submit_message(self, message: dict[str, Any], how: str) -> None:
         """Submit a message not at all, as it is, altered, or signed by somebody else."""
@@ -1082,13 +1089,13 @@ class MedSyncMachine(RuleBasedStateMachine):
     @rule(
         pick=PICK,
         accessor=st.sampled_from(["researcher", "second_researcher", "second_researcher", "hospital"]),
-        acts=st.lists(st.sampled_from(["increase", "decrease", "revoke"]), min_size=2, max_size=3),
+        acts=st.lists(st.sampled_from(["increase", "decrease", "revoke"]), min_size=1, max_size=2),
         much=st.sampled_from(["one", "one", "one", "one too many", "none"]),
         defect=st.sampled_from(["", "", "", "", "pool", "funder", "nobody", "itself", "never funded"]),
     )
     def move_allowances(self, pick: int, accessor: str, acts: list[str], much: str, defect: str) -> None:
         """From the funder's own budget to an accessor's, and back from some accessor that has one."""
-        for act in acts:
+        for act in ["increase", *acts]:
             terms, given = self.offer(pick), self.who(accessor)
             allowed = [
                 (campaign, who)

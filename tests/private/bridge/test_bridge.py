@@ -38,7 +38,8 @@ async def step(scene: Scene, **settings: Any) -> BridgeStep:
 async def outcome_of(scene: Scene, record: SealedRecord | int, **asked: Any) -> EntryOutcome:
     """What becomes of a request for a record."""
     scene.ask(record, **asked)
-    return (await step(scene)).processed[-1].outcome
+    patient = asked.get("patient", scene.world.patient)
+    return [one.outcome for one in (await step(scene)).processed if one.patient == patient][-1]
 
 
 # --- the whole way ------------------------------------------------------------------------------------------
