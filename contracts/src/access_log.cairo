@@ -126,14 +126,15 @@ pub mod AccessLogComponent {
             let context = context();
             let hospital = context.caller;
             let entity = get_dep_component!(@self, Entities).assert_active(hospital);
-            let (decision, reason) = if entity.role != Role::Hospital {
-                (Decision::Deny, Reason::NotHospital)
+            let (decision, reason, version) = if entity.role != Role::Hospital {
+                (Decision::Deny, Reason::NotHospital, 0)
             } else if context.now < entity.active_since + EMERGENCY_DELAY {
-                (Decision::Deny, Reason::HospitalTooNew)
-            } else if !get_dep_component!(@self, Consents).lets_in(:patient, :hospital) {
-                (Decision::Deny, Reason::EmergencyRefused)
+                (Decision::Deny, Reason::HospitalTooNew, 0)
             } else {
-                (Decision::Emergency, Reason::BreakGlass)
+                match get_dep_component!(@self, Consents).lets_in(:patient, :hospital) {
+                    (false, version) => (Decision::Deny, Reason::EmergencyRefused, version),
+                    (true, version) => (Decision::Emergency, Reason::BreakGlass, version),
+                }
             };
             let receipt = self
                 .append(
@@ -144,7 +145,7 @@ pub mod AccessLogComponent {
                         study: 0,
                         decision,
                         reason,
-                        version: 0,
+                        version,
                         scoped: false,
                         categories,
                         record,

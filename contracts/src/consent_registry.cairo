@@ -280,9 +280,14 @@ pub mod ConsentRegistryComponent {
             let state = self.ConsentRegistry_patients.read(patient);
             let key = consent_key(:patient, :grantee, :purpose, :study);
             let record = self.ConsentRegistry_records.read(key);
-            let fits = record.generation <= generation && generation <= state.generation;
+            // What only delegates decided on, the patient's word reaches whenever they did. It
+            // takes their mark away for ever, so it works once there, too.
+            let reaches = record.by_delegate || record.generation <= generation;
+            // Generations start at 1: an empty record has none, and a message needs one.
+            let is_one = generation != 0 && generation <= state.generation;
             // Whatever was decided on in the last generation is no consent: nothing to withdraw.
-            assert(fits && record.generation != 0xFFFFFFFF, Errors::BAD_GENERATION);
+            let may_rise = record.generation != 0xFFFFFFFF;
+            assert(reaches && is_one && may_rise, Errors::BAD_GENERATION);
             let state = next_generation(state);
             self.ConsentRegistry_patients.write(patient, state);
             let record = withdrawn(record, state.generation);
@@ -686,25 +691,26 @@ pub mod ConsentRegistryComponent {
             Verdict { decision: decision_of(reason), reason, version, scoped }
         }
 
-        /// Whether the patient's choice lets a hospital break the glass.
+        /// Whether the patient's choice lets a hospital break the glass, and the version of what
+        /// the patient said about this hospital; zero if that does not matter.
         fn lets_in(
             self: @ComponentState<TContractState>,
             patient: ContractAddress,
             hospital: ContractAddress,
-        ) -> bool {
+        ) -> (bool, u32) {
             let choice = self.ConsentRegistry_patients.read(patient).emergency;
             if choice == EmergencyChoice::Nobody {
-                return false;
+                return (false, 0);
             }
-            let named = self
-                .ConsentRegistry_records
-                .read(emergency_record_key(patient, hospital))
-                .status;
-            if choice == EmergencyChoice::NamedHospitals {
-                named == ConsentStatus::Given
+            let Record {
+                status, version, ..,
+            } = self.ConsentRegistry_records.read(emergency_record_key(patient, hospital));
+            let is_let_in = if choice == EmergencyChoice::NamedHospitals {
+                status == ConsentStatus::Given
             } else {
-                named != ConsentStatus::Refused
-            }
+                status != ConsentStatus::Refused
+            };
+            (is_let_in, version)
         }
 
         /// The record of a consent by its key.
@@ -734,9 +740,9 @@ pub mod ConsentRegistryComponent {
             let version = next_version(before.version);
             let by_patient = giver.by == patient;
             let is_empty = before.status == ConsentStatus::None;
+            let was_live = is_live(@before, state.floor, context.now);
             if !by_patient {
-                let is_over = before.status == ConsentStatus::Given
-                    && context.now >= before.expires_at;
+                let is_over = before.status == ConsentStatus::Given && !was_live;
                 let is_above = before.generation >= state.floor;
                 let may_give = is_empty || (is_above && (before.by_delegate || is_over));
                 assert(may_give, Errors::PATIENT_DECIDED);
@@ -767,7 +773,17 @@ pub mod ConsentRegistryComponent {
             let is_new = match terms.reward {
                 Option::Some(reward) => self
                     .name_campaign(
-                        context.now, reward, :campaign, :grantee, consent: key, :before, :version,
+                        context.now,
+                        reward,
+                        :campaign,
+                        :grantee,
+                        consent: key,
+                        standing: if was_live && before.rewarded {
+                            before.version
+                        } else {
+                            0xFFFFFFFF
+                        },
+                        :version,
                     ),
                 Option::None => false,
             };
@@ -807,9 +823,10 @@ pub mod ConsentRegistryComponent {
             (version, is_new)
         }
 
-        /// Has a record's new version name a campaign. Whether the version before did not; then the
-        /// campaign must be able to pay, otherwise whatever became of it does not matter: a consent
-        /// can always be narrowed.
+        /// Has a record's new version name a campaign. `standing` is the version that is live and
+        /// names one, or the last version, which nothing names. Whether it is not this one; then
+        /// the campaign must be able to pay, otherwise whatever became of it does not matter: a
+        /// live consent can always be narrowed.
         fn name_campaign(
             ref self: ComponentState<TContractState>,
             now: u64,
@@ -817,13 +834,13 @@ pub mod ConsentRegistryComponent {
             campaign: felt252,
             grantee: ContractAddress,
             consent: felt252,
-            before: Record,
+            standing: u32,
             version: u32,
         ) -> bool {
             let mut budgets = get_dep_component_mut!(ref self, Budgets);
             let key = paid_key(consent, campaign);
             let paid = budgets.paid_at(key);
-            let is_new = !before.rewarded || paid.version != before.version;
+            let is_new = paid.version != standing;
             if is_new {
                 assert(budgets.is_pool(*reward.pool), Errors::NOT_A_POOL);
                 assert(now < *reward.expires_at, Errors::CAMPAIGN_EXPIRED);

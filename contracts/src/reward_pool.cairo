@@ -346,8 +346,11 @@ pub mod RewardPool {
                 let CampaignTerms { purpose, study, .. } = terms;
                 let paid = budgets
                     .paid_uses(:patient, :grantee, :purpose, :study, campaign: terms.id());
-                let (share, _) = shares(terms.rate, terms.custodian_bps);
-                sum += share * (paid.paid - paid.settled).into();
+                // Whatever the terms say, where nothing was paid by them nothing is owed.
+                if paid.paid != paid.settled {
+                    let (share, _) = shares(terms.rate, terms.custodian_bps);
+                    sum += share * (paid.paid - paid.settled).into();
+                }
             }
             sum
         }

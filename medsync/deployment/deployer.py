@@ -10,19 +10,21 @@ token, the salt, and the account that has them created.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, Literal
 
-from starknet_py.common import create_casm_class
+from starknet_py.common import create_casm_class, create_sierra_compiled_contract
 from starknet_py.hash.address import compute_address
 from starknet_py.hash.casm_class_hash import compute_casm_class_hash
+from starknet_py.hash.transaction import TransactionHashPrefix, compute_declare_v3_transaction_hash
 from starknet_py.net.client_models import (
     Call,
     EstimatedFee,
@@ -719,6 +721,36 @@ class _Chain:
         )
 
 
+@functools.cache
+def _declaration_of(name: str) -> type[DeclareV3]:
+    """The declarations of a deployed contract's class, which know its hash.
+
+    starknet-py computes a class hash anew for every hash of a transaction, in a good part of a second. That
+    of an artifact was verified when it was loaded.
+    """
+    class_hash = artifacts.verified(name).class_hash
+
+    class Declaration(DeclareV3):
+        def calculate_hash(self, chain_id: int) -> int:
+            return compute_declare_v3_transaction_hash(
+                class_hash=class_hash,
+                account_deployment_data=self.account_deployment_data,
+                compiled_class_hash=self.compiled_class_hash,
+                common_fields=self.get_common_fields(
+                    TransactionHashPrefix.DECLARE, self.sender_address, chain_id
+                ),
+            )
+
+    return Declaration
+
+
+@functools.cache
+def _contract_class(name: str) -> SierraContractClass:
+    """The class of a deployed contract as it is declared."""
+    compiled = create_sierra_compiled_contract(artifacts.verified(name).sierra)
+    return compiled.convert_to_sierra_contract_class()
+
+
 class _Sender(_Chain):
     """A chain and the account that deploys onto it."""
 
@@ -749,12 +781,17 @@ class _Sender(_Chain):
         artifact = step.artifact
         with asking(step.name):
             if step.action == "declare":
-                return await self.account.sign_declare_v3(
-                    artifact.sierra,
-                    artifact.compiled_class_hash,
+                unsigned = _declaration_of(artifact.name)(
+                    contract_class=_contract_class(artifact.name),
+                    compiled_class_hash=artifact.compiled_class_hash,
+                    sender_address=self.account.address,
+                    signature=[],
+                    nonce=await self.account.get_nonce() if nonce is None else nonce,
+                    version=3,
                     resource_bounds=resource_bounds,
-                    nonce=nonce,
+                    tip=0,
                 )
+                return replace(unsigned, signature=self.account.stark_signer.sign_transaction(unsigned))
             if step.action == "create":
                 arguments = [step.constructor["token"], step.salt]
                 call = Call(step.constructor["medsync"], starknet_keccak("create_pool"), arguments)

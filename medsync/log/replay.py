@@ -386,7 +386,7 @@ class State:
         return judge_emergency(
             self.entity(hospital, second),
             history.patient.at(number),
-            history.records[hospital, Purpose.BTG, 0].at(number).status,
+            history.records[hospital, Purpose.BTG, 0].at(number),
             self.now if second is None else second,
         )
 
@@ -626,7 +626,7 @@ class State:
         said = Verdict(entry.decision, entry.reason, entry.version, entry.scoped)
         if entry.purpose is Purpose.BTG:
             return (entry.study, entry.campaign) == (0, 0) and said == judge_emergency(
-                entity, patient, record.status, entry.at
+                entity, patient, record, entry.at
             )
         before = entry.seq - 1
         verdict = judge(
@@ -830,8 +830,9 @@ def _revoke_consent(history: _Consents, event: ConsentRevoked) -> None:
         return
     if event.nonce:
         signed_at, counter = divmod(event.nonce, 2**32)
-        fits = before.generation <= signed_at <= patient.generation and counter == 0
-        _expect(event, "nonce", fits and before.generation != _U32_MAX)
+        fits = 1 <= signed_at <= patient.generation and counter == 0
+        reaches = before.by_delegate or before.generation <= signed_at
+        _expect(event, "nonce", fits and reaches and before.generation != _U32_MAX)
         patient = _next_generation(event, patient)
         history.patient.change(event.seq, patient)
     else:
@@ -1126,17 +1127,17 @@ _ENDED: Final = {
 }
 
 
-def judge_emergency(entity: Entity, patient: PatientState, named: ConsentStatus, now: int) -> Verdict:
+def judge_emergency(entity: Entity, patient: PatientState, named: ConsentRecord, now: int) -> Verdict:
     """The contract's decision at second `now` about breaking the glass.
 
-    `named` is what the patient said about emergencies to the hospital.
+    `named` is the record of what the patient said about emergencies to the hospital.
     """
     allowed = {
-        EmergencyChoice.EVERY_HOSPITAL: named is not ConsentStatus.REFUSED,
-        EmergencyChoice.NAMED_HOSPITALS: named is ConsentStatus.GIVEN,
+        EmergencyChoice.EVERY_HOSPITAL: named.status is not ConsentStatus.REFUSED,
+        EmergencyChoice.NAMED_HOSPITALS: named.status is ConsentStatus.GIVEN,
         EmergencyChoice.NOBODY: False,
     }
-    decision = Decision.DENY
+    decision, version = Decision.DENY, 0
     if entity.role is Role.NONE:
         reason = Reason.ENTITY_UNKNOWN
     elif entity.suspended:
@@ -1145,11 +1146,14 @@ def judge_emergency(entity: Entity, patient: PatientState, named: ConsentStatus,
         reason = Reason.NOT_HOSPITAL
     elif now < entity.active_since + EMERGENCY_DELAY:
         reason = Reason.HOSPITAL_TOO_NEW
-    elif not allowed[patient.emergency]:
-        reason = Reason.EMERGENCY_REFUSED
     else:
-        decision, reason = Decision.EMERGENCY, Reason.BREAK_GLASS
-    return Verdict(decision, reason, 0, False)
+        if patient.emergency is not EmergencyChoice.NOBODY:
+            version = named.version
+        if allowed[patient.emergency]:
+            decision, reason = Decision.EMERGENCY, Reason.BREAK_GLASS
+        else:
+            reason = Reason.EMERGENCY_REFUSED
+    return Verdict(decision, reason, version, False)
 
 
 def _decision_of(reason: Reason) -> Decision:

@@ -4,6 +4,7 @@ Keystores are the JSON files that starkli and Ethereum's wallets write (Web3 Sec
 private key and no passphrase is ever part of a message, a `repr` or the chain of an error.
 """
 
+import asyncio
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from starknet_py.constants import EC_ORDER
 from starknet_py.net.full_node_client import FullNodeClient
@@ -305,7 +307,22 @@ async def _predeployed(connection: Connection, source: str) -> tuple[int, int]:
 
 
 async def _predeployed_keys(connection: Connection) -> list[tuple[int, int]]:
-    """Addresses and private keys of a devnet's accounts."""
+    """Addresses and private keys of a devnet's accounts, asked for once by each connection: devnet takes a
+    good part of a second, and a command may name several."""
+    asked = _PREDEPLOYED.get(connection.client)
+    if asked is None or (asked.done() and (asked.cancelled() or asked.exception())):
+        asked = _PREDEPLOYED[connection.client] = asyncio.ensure_future(_ask_predeployed_keys(connection))
+    # One of several that wait may be cancelled; the others still want the answer.
+    return await asyncio.shield(asked)
+
+
+#: By connection, as its client; it belongs to one event loop.
+_PREDEPLOYED: Final[WeakKeyDictionary[FullNodeClient, asyncio.Task[list[tuple[int, int]]]]] = (
+    WeakKeyDictionary()
+)
+
+
+async def _ask_predeployed_keys(connection: Connection) -> list[tuple[int, int]]:
     answer = await connection.devnet_rpc("devnet_getPredeployedAccounts", with_balance=False)
     try:
         known = [

@@ -242,11 +242,6 @@ class Story:
         case = "permit, paid, the patient's first"
         await self._measure(case, self._ask("rewarded", pay=self._main))
         await self._measure("permit, paid", self._ask("rewarded", pay=self._main))
-        rewarded = self._lab.medsync_as("rewarded")
-        await self._do(rewarded.refuse_purpose(Purpose.TREAT))
-        case = "permit, paid, another purpose refused"
-        await self._measure(case, self._ask("rewarded", pay=self._main))
-        await self._do(rewarded.allow_purpose(Purpose.TREAT))
         await self._measure("refused: campaign mismatch", self._ask("rewarded"))
         scarce = self._ask("rewarded", Purpose.CLINTRCH, by="partner", pay=self._scarce)
         await self._do(scarce)
@@ -287,6 +282,11 @@ class Story:
         for size in (1, 10):
             await self._measure(f"{size} unpaid", self._batch(size, Purpose.CLINTRCH))
         await self._measure("10 refused: never given", self._batch(10, Purpose.PUBHLTH))
+        choosy = crowd[0]
+        await self._do(self._lab.medsync_as(choosy).refuse_purpose(Purpose.TREAT))
+        request = AccessRequest(choosy.address, Purpose.HRESCH, STUDY, ASKED, RECORD, self._main.id)
+        asked = self._lab.medsync_as("researcher").request_access(request)
+        await self._measure("permit, paid, another purpose refused", asked)
 
     async def _settlements(self) -> None:
         pool, researcher = self._lab.pool_as("rewarded"), self._lab.address("researcher")

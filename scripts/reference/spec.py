@@ -134,6 +134,8 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
         for interface in contract.interfaces:
             interfaces[interface.name] = interface
             interface_id = f"`{src5.interface_id(abis[contract.name], interface.name):#x}`"
+            if interface.name == "ISNIP12Metadata":
+                interface_id = "none: wallets call it without asking first"
             rows.append(
                 (f"`{contract.name}`", f"[`{interface.name}`](#{interface.name.lower()})", interface_id)
             )

@@ -302,9 +302,8 @@ def test_no_sequence_takes_the_decision_from_the_patient(
 def test_no_sequence_outruns_a_signed_withdrawal(
     bench: Bench, ends: tuple[int, dict[str, set[State]]]
 ) -> None:
-    """The patient signed it before the sequence, and it comes after. It reaches whatever became of the
-    record, but for one case, which the threat model names: a cell that nobody had ever decided on, all
-    revoked in the patient's name, and then given or refused."""
+    """The patient signed it before the sequence, and it comes after: it reaches whatever became of the
+    record."""
     powers, reached = ends
     world = bench.world
     message = {
@@ -318,15 +317,11 @@ def test_no_sequence_outruns_a_signed_withdrawal(
     withdrawal = {"patient": world.patient, **message, "signature": signed(world, world.patient, message_of)}
     pairs = [(name, state) for name, states in reached.items() for state in states]
     calls = [(bench.cells(state, powers), "revoke_consent_by_sig", withdrawal) for _, state in pairs]
-    outrun = set()
-    for (beginning, state), answer in zip(pairs, bench.ask(calls), strict=True):
-        if state.generation > GENERATION:
-            outrun.add(beginning)
-            assert answer["answer"][0] == felt("CONSENT/BAD_GENERATION")
-            continue
+    later = False
+    for (_, state), answer in zip(pairs, bench.ask(calls), strict=True):
+        later |= state.generation > GENERATION
         found = bench.state(answer["cells"])
         assert (answer["succeeded"], found.status, found.by_delegate) == (True, "Withdrawn", False)
         assert found.generation == found.present == state.present + 1
-    nothing = {name for name in BEGINNINGS if name.startswith("nothing")}
-    may_outrun = powers & REVOKE and powers & (GIVE + REFUSE)
-    assert outrun == (nothing if may_outrun else set())
+    # Also what was decided on after everything was revoked in the patient's name.
+    assert later == bool(powers & REVOKE and powers & (GIVE + REFUSE))

@@ -164,6 +164,25 @@ def test_front_running_a_withdrawal(world: World) -> None:
     assert world.ask().result["decision"] == "Deny"
 
 
+@pytest.mark.parametrize("power", [GIVE, REFUSE])
+def test_a_delegate_that_is_there_before_a_signed_consent(world: World, power: int) -> None:
+    """The patient signed a consent for a record that is empty; a delegate decides on it first, and the
+    message is void. A withdrawal signed as well undoes what the delegate did."""
+    reward = world.campaign()
+    world.fund(reward, 1000)
+    world.allow(reward, world.researcher, 1)
+    consent, withdrawal = consent_message(world, terms=world.terms(reward=reward)), revocation_message(world)
+    world.name_delegate(power)
+    about = {"patient": world.patient, "grantee": world.researcher}
+    if power == GIVE:
+        world.send(world.delegate, "add_consent_for", **about, terms=world.terms())
+    else:
+        world.send(world.delegate, "refuse_consent_for", **about, purpose=HRESCH, study=0)
+    world.refuses("CONSENT/BAD_SIGNATURE", world.relayer, "add_consent_by_sig", **consent)
+    world.send(world.relayer, "revoke_consent_by_sig", **withdrawal)
+    assert world.verdict() == ("Deny", "Withdrawn", 2)
+
+
 # --- relayers -----------------------------------------------------------------------------------------------
 
 

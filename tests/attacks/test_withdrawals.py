@@ -32,6 +32,18 @@ def test_several_withdrawals_in_any_order(world: World, order: tuple[str, ...]) 
         world.refuses("CONSENT/BAD_GENERATION", world.relayer, SIGNED, **messages[name])
 
 
+def test_a_withdrawal_after_a_refusal(world: World) -> None:
+    """Signed before the refusal and submitted after it: the standing no becomes a withdrawal, once."""
+    withdrawal = revocation_message(world)
+    world.send(world.patient, "refuse_consent", **target(world))
+    assert world.verdict()[:2] == ("Deny", "Refused")
+    world.send(world.relayer, SIGNED, **withdrawal)
+    assert world.verdict()[:2] == ("Deny", "Withdrawn")
+    world.send(world.patient, "refuse_consent", **target(world))
+    world.refuses("CONSENT/BAD_GENERATION", world.relayer, SIGNED, **withdrawal)
+    assert world.verdict()[:2] == ("Deny", "Refused")
+
+
 ACTS: dict[str, tuple[str, str, Any]] = {
     "cancelled signatures": ("patient", "cancel_signatures", lambda world: {}),
     "a withdrawal of another consent": (

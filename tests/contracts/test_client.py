@@ -53,7 +53,7 @@ from medsync.protocol.vocabulary import (
     Role,
 )
 from medsync.starknet import accounts
-from medsync.starknet.accounts import create_keystore, load_account, predeployed_accounts
+from medsync.starknet.accounts import create_keystore, load_account
 from medsync.starknet.clients import ContractClient, Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.starknet.fees import InsufficientBalance
 from medsync.starknet.network import STRK_TOKEN, Connection, connect
@@ -62,6 +62,7 @@ from medsync.starknet.signing import SignedConsent, SignedRevocation, signed_fro
 from medsync.starknet.transactions import Account, TransactionResult, bounds_for, max_fee
 from tests.harness.abi_types import MEDSYNC
 from tests.harness.chain import Call
+from tests.harness.clients import accounts_of
 from tests.harness.words import ADMIN_DELAY, CLOSE_NOTICE, DAY, EMERGENCY_DELAY
 from tests.harness.world import World
 
@@ -147,8 +148,7 @@ async def stage(world: World, devnet: Devnet, connection: Connection) -> Stage:
     world.wait(60)
     mint = Call(world.token.address, "mint", [world.funder, MONEY, 0])
     assert world.execute(world.funder, mint).error is None
-    people = {account.address: account for account in await predeployed_accounts(connection)}
-    return Stage(world, devnet, connection, people, devnet.latest_time())
+    return Stage(world, devnet, connection, accounts_of(world.chain, connection), devnet.latest_time())
 
 
 def only(result: TransactionResult[Any], kind: type[E]) -> E:
@@ -923,9 +923,9 @@ async def test_a_keystore_signs_for_its_account(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accounts, "_SCRYPT_N", 2)
-    keys = {account.address: account.private_key for account in stage.devnet.accounts()}
+    key = stage.world.chain.accounts[stage.world.patient].key
     path = tmp_path / "patient.json"
-    create_keystore(path, "a password", keys[stage.world.patient])
+    create_keystore(path, "a password", key)
     account = await load_account(
         stage.connection, f"{stage.world.patient:#x}@{path}", passphrase="a password"
     )

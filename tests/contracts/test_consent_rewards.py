@@ -216,6 +216,28 @@ def test_a_consent_is_narrowed_whatever_became_of_its_campaign(
     is_refused(world, error, reward)
 
 
+@pytest.mark.parametrize("death", ["expired", "all revoked"])
+@pytest.mark.parametrize("state", ["announced", "closed", "budget empty"])
+def test_a_dead_consent_names_its_campaign_anew(
+    world: World, reward: dict[str, Any], death: str, state: str
+) -> None:
+    """Its record still names it, but what is given now is a new consent, for which the campaign must be able
+    to pay."""
+    give(world, reward, expires_at=world.now + DAY)
+    world.wait(DAY if death == "expired" else 0)
+    if death == "all revoked":
+        world.send(world.patient, "revoke_all", dismiss_delegates=False)
+    if state == "budget empty":
+        world.send(world.funder, "revoke_allowance", terms=reward, accessor=world.researcher)
+    else:
+        world.send(world.funder, "announce_close", terms=reward)
+    if state == "closed":
+        world.wait(CLOSE_NOTICE)
+        world.send(world.funder, "close_campaign", terms=reward)
+    error = "CONSENT/CAMPAIGN_UNFUNDED" if state == "budget empty" else "CONSENT/CAMPAIGN_CLOSING"
+    is_refused(world, error, reward)
+
+
 # --- what renewals keep -------------------------------------------------------------------------------------
 
 

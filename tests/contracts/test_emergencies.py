@@ -174,10 +174,13 @@ def test_the_choice_and_the_word_decide(
     world.send(world.patient, "set_emergency_choice", choice=choice)
     word(world)
     receipt = break_glass(world)
+    # The entry names the version of the word, where it mattered.
+    version = int(word is not say_nothing and choice != "Nobody")
     if let_in:
-        assert receipt.events == [emergency_logged(world)]
+        assert receipt.events == [emergency_logged(world, version=version)]
     else:
-        assert receipt.events == [emergency_logged(world, decision="Deny", reason="EmergencyRefused")]
+        refusal = {"decision": "Deny", "reason": "EmergencyRefused", "version": version}
+        assert receipt.events == [emergency_logged(world, **refusal)]
         assert_changed(world, receipt.storage, {})
     # It is this patient's own word, about this hospital.
     assert break_glass(world, patient=world.neighbour).result["decision"] == "Emergency"
@@ -326,6 +329,7 @@ ORDER: list[tuple[str, Callable[[World], int]]] = [
 def test_of_two_reasons_the_earlier_wins(world: World, first: int, second: int) -> None:
     reasons = [ORDER[place][0] for place in (first, second)]
     accessor = world.hospital
+    allow(world)
     for place in (second, first):
         accessor = ORDER[place][1](world) or accessor
     if "HospitalTooNew" in reasons:
@@ -334,6 +338,7 @@ def test_of_two_reasons_the_earlier_wins(world: World, first: int, second: int) 
     receipt = break_glass(world, accessor)
     assert receipt.result["reason"] == reasons[0]
     assert receipt.result["decision"] == "Deny"
+    assert receipt.events[0].data["version"] == 0
 
 
 def test_errors_come_in_order(world: World) -> None:

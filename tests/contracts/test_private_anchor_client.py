@@ -13,12 +13,12 @@ from medsync.protocol.events import Anchored, NodesRotated
 from medsync.protocol.merkle import MerkleLog
 from medsync.protocol.src5 import interface_id
 from medsync.protocol.types import AnchorHead, AnchorNode, NodeSignature, Statement
-from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.anchor import PrivateAnchorClient, sign_rotation, sign_statement, verify_node_signature
 from medsync.starknet.network import Connection, connect
 from medsync.starknet.rpc import newest_block
 from medsync.starknet.signer import StarkSigner
 from tests.harness.anchoring import KEYS, Anchoring, log
+from tests.harness.clients import accounts_of
 from tests.harness.world import World
 
 
@@ -51,7 +51,7 @@ async def scene(world: World, devnet: Devnet) -> AsyncIterator[Scene]:
     world.wait(60)
     anchoring = Anchoring(world, KEYS[:3], 2)
     async with connect(url=devnet.rpc_url) as connection:
-        account, *_ = await predeployed_accounts(connection)
+        account, *_ = accounts_of(world.chain, connection).values()
         client = PrivateAnchorClient(anchoring.contract.address, account)
         signers = [StarkSigner(key, client.chain_id) for key in KEYS]
         yield Scene(world, client, connection, signers)

@@ -241,6 +241,9 @@ def test_what_is_owed_and_not_settled_is_answered(world: World) -> None:
     foreign = claim(world, terms | {"pool": world.medsync.address})
     arguments = {"patient": world.patient, "claims": [*claims, foreign]}
     world.refuses("POOL/WRONG_POOL", world.stranger, "unsettled", **arguments)
+    # Terms that no campaign can have owe nothing, and hide no other's.
+    impossible = claim(world, terms | {"custodian_bps": 10_001, "rate": 2**128 - 1})
+    assert world.read("unsettled", patient=world.patient, claims=[impossible, *claims]) == 10
     # `accumulated` counts what is settled; the two together are all that was earned.
     assert credit(world, world.patient) == (1800, 0, 1800)
 

@@ -18,6 +18,7 @@ from tests.harness.words import (
     MAX_TIME,
     MAX_U32,
     MAX_U64,
+    REFUSE,
     REVOKE,
     felt,
 )
@@ -292,6 +293,36 @@ def test_a_withdrawal_does_not_reach_a_consent_given_after_the_generation_rose(w
 def test_a_withdrawal_of_a_generation_to_come_is_not_good_yet(world: World, generation: int) -> None:
     world.give()
     is_refused(world, "CONSENT/BAD_GENERATION", revocation_message(world, generation=generation))
+
+
+@pytest.mark.parametrize("who", ["nobody", "delegate"])
+def test_a_withdrawal_names_a_generation(world: World, who: str) -> None:
+    """They start at 1. A record that the patient never decided on has none, and 0 is none."""
+    if who == "delegate":
+        world.name_delegate(GIVE)
+        arguments = {"patient": world.patient, "grantee": world.researcher, "terms": world.terms()}
+        world.send(world.delegate, "add_consent_for", **arguments)
+    is_refused(world, "CONSENT/BAD_GENERATION", revocation_message(world, generation=0))
+    assert state(world)["generation"] == 1
+
+
+@pytest.mark.parametrize("act", ["give", "refuse"])
+def test_a_withdrawal_reaches_whatever_only_delegates_decided(world: World, act: str) -> None:
+    """Signed for an empty record, which a delegate fills after the patient revoked everything; once."""
+    withdrawal = revocation_message(world)
+    world.name_delegate(GIVE + REFUSE)
+    world.send(world.patient, "revoke_all", dismiss_delegates=False)
+    about = {"patient": world.patient, "grantee": world.researcher}
+    if act == "give":
+        world.send(world.delegate, "add_consent_for", **about, terms=world.terms())
+    else:
+        world.send(world.delegate, "refuse_consent_for", **about, purpose=HRESCH, study=BROAD)
+    receipt = submit_withdrawal(world, withdrawal)
+    assert receipt.events == [revoked(world, seq=4, version=2, nonce=nonce_of(1), generation=3)]
+    is_refused(world, "CONSENT/BAD_GENERATION", withdrawal)
+    world.give()
+    is_refused(world, "CONSENT/BAD_GENERATION", withdrawal)
+    assert world.verdict() == ("Permit", "Granted", 3)
 
 
 def test_a_withdrawal_of_what_is_withdrawn_voids_pending_consents(world: World) -> None:

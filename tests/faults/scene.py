@@ -20,12 +20,12 @@ from medsync.protocol.events import RewardDeposited, RewardWithdrawn
 from medsync.protocol.types import AccessRequest, CampaignTerms, ConsentTerms
 from medsync.protocol.vocabulary import Category, Purpose
 from medsync.starknet import network
-from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.clients import Erc20Client, MedSyncClient, RewardPoolClient
 from medsync.starknet.network import Connection, connect
 from medsync.starknet.transactions import Account, TransactionResult, UnknownOutcome
 from tests.faults.proxy import SECRET, Planned, Proxy
 from tests.harness.chain import Call
+from tests.harness.clients import accounts_of
 from tests.harness.world import World, id_of
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Scene:
         scene = cls(world, proxy, past, through)
         impatience = aiohttp.ClientTimeout(total=IMPATIENT)
         scene._impatient = await stack.enter_async_context(aiohttp.ClientSession(timeout=impatience))
-        scene._accounts = {one.address: one for one in await predeployed_accounts(past)}
+        scene._accounts = accounts_of(world.chain, past)
         scene.history_begins = await past.client.get_block_number()
         # Later than any block so far: devnet may have dated one a second after its time.
         world.wait(60)

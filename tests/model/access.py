@@ -51,25 +51,29 @@ class Access(Consents):
         require(patient != 0, "ACCESS/ZERO_PATIENT")
         require(0 < categories <= ALL_CATEGORIES, "ACCESS/BAD_CATEGORIES")
         entity = self._active(caller)
+        version = 0
         if entity.role != "Hospital":
             decision, reason = "Deny", "NotHospital"
         elif now < entity.active_since + EMERGENCY_DELAY:
             decision, reason = "Deny", "HospitalTooNew"
-        elif not self._lets_break(patient, caller):
+        elif self.patient(patient).emergency == "Nobody":
             decision, reason = "Deny", "EmergencyRefused"
         else:
-            decision, reason = "Emergency", "BreakGlass"
+            naming = self.consent_record((patient, caller, BREAK_THE_GLASS, 0))
+            version = naming.version
+            if self._lets_break(self.patient(patient).emergency, naming.status):
+                decision, reason = "Emergency", "BreakGlass"
+            else:
+                decision, reason = "Deny", "EmergencyRefused"
         request = AccessRequest(patient, BREAK_THE_GLASS, 0, categories, record, 0)
-        receipt = self._log(caller, now, request, decision, reason, 0, False)
+        receipt = self._log(caller, now, request, decision, reason, version, False)
         if decision == "Emergency":
             self.state.emergencies[patient, receipt.seq, caller] = Emergency(now)
         return receipt
 
-    def _lets_break(self, patient: int, hospital: int) -> bool:
-        """Whether the patient's choice lets this hospital break the glass."""
-        choice, naming = self.patient(patient).emergency, self.emergency_naming(patient, hospital)
-        if choice == "Nobody":
-            return False
+    @staticmethod
+    def _lets_break(choice: str, naming: str) -> bool:
+        """Whether a patient who did not choose `Nobody` lets a hospital break the glass."""
         return naming == "Given" if choice == "NamedHospitals" else naming != "Refused"
 
     # ---------------------------------------------------------------- what is said afterwards

@@ -81,7 +81,7 @@ class Consents(Rewards):
         campaign = 0
         if terms.reward:
             campaign = campaign_id(terms.reward)
-            if not self._names(key, consent, campaign):
+            if not (self._is_live(now, key) and self._names(key, consent, campaign)):
                 self._check_reward(now, grantee, terms.reward)
             cell = self.state.paid.setdefault((key, campaign), PaidUses())
             cell.version, cell.base = version, cell.paid
@@ -187,7 +187,9 @@ class Consents(Rewards):
         require(now <= deadline, "CONSENT/SIGNATURE_EXPIRED")
         key, state = (patient, grantee, purpose, study), self._own(patient)
         decided = self.consent_record(key).generation
-        require(decided <= generation <= state.generation, "CONSENT/BAD_GENERATION")
+        require(1 <= generation <= state.generation, "CONSENT/BAD_GENERATION")
+        by_delegate = self.consent_record(key).by_delegate
+        require(by_delegate or decided <= generation, "CONSENT/BAD_GENERATION")
         self._raise_generation(state)
         # In the last generation there is no later one: what was withdrawn in it stays so.
         require(decided < state.generation, "CONSENT/BAD_GENERATION")

@@ -236,9 +236,10 @@ pub trait IAccessLog<TState> {
 }
 
 /// A request and its outcome: entry `seq` of the patient's access log, at `at` (unix seconds).
-/// `version` is that of the consent's record, or zero; `campaign` the one the request named, which
-/// paid exactly if the decision is `Permit`; `registration` the number of the accessor's latest
-/// entry in the registry's history.
+/// `version` is that of the consent's record, and in an emergency that of what the patient said
+/// about the hospital, or zero; `campaign` the one the request named, which paid exactly if the
+/// decision is `Permit`; `registration` the number of the accessor's latest entry in the registry's
+/// history.
 #[derive(Drop, starknet::Event)]
 pub struct AccessLogged {
     #[key]

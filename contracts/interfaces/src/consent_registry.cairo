@@ -162,8 +162,8 @@ pub trait IConsentRegistry<TState> {
     ///   `CONSENT/TIME_RANGE`, `CONSENT/CAMPAIGN_PURPOSE`, `CONSENT/CAMPAIGN_STUDY`,
     ///   `CONSENT/CAMPAIGN_SPENDER`, `ENTITY/UNKNOWN`, `CONSENT/PURPOSE_REFUSED`,
     ///   `CONSENT/GENERATION_EXHAUSTED`, `CONSENT/VERSION_EXHAUSTED`, `CONSENT/NOT_A_POOL`,
-    ///   `CONSENT/CAMPAIGN_EXPIRED`, `CONSENT/CAMPAIGN_UNFUNDED`, `CONSENT/CAMPAIGN_CLOSING`,
-    ///   `CONSENT/HISTORY_FULL`
+    ///   `CONSENT/CAMPAIGN_EXPIRED`, `CONSENT/CAMPAIGN_UNFUNDED`, `CONSENT/HISTORY_FULL`,
+    ///   `CONSENT/CAMPAIGN_CLOSING`
     ///
     /// Access:
     /// - anyone, as patient, for themselves
@@ -275,14 +275,15 @@ pub trait IConsentRegistry<TState> {
     );
 
     /// Withdraws a consent by a message the patient signed (SNIP-12 `Revocation`). The message
-    /// names the generation at which it was signed and is good while the record was not decided on
-    /// at a later one: no other message and no `cancel_signatures` voids it, and it never works
-    /// twice. It raises the generation, which voids every message that gives a consent. An empty
-    /// record becomes a withdrawn one.
+    /// names the generation at which it was signed and is good while the patient did not decide on
+    /// the record at a later one: no other message, no `cancel_signatures` and no delegate voids
+    /// it, and it never works twice. It raises the generation, which voids every message that gives
+    /// a consent. An empty record becomes a withdrawn one.
     ///
     /// Preconditions:
     /// - `grantee` is not zero, the purpose is known and not `BTG`
-    /// - record's generation `<= generation <=` patient's generation, and `now <= deadline`
+    /// - `1 <= generation <=` patient's generation, and `now <= deadline`
+    /// - record's generation `<= generation`, unless only delegates ever decided on the record
     /// - the patient's account says that the signature is its own (SNIP-6), asked last
     ///
     /// Effects:

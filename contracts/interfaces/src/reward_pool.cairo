@@ -100,8 +100,8 @@ pub trait IRewardPool<TState> {
     ///
     /// Errors:
     /// - `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/ZERO_AMOUNT`, `POOL/BAD_PURPOSE`,
-    ///   `POOL/ZERO_RATE`, `POOL/NOT_A_MULTIPLE`, `POOL/BAD_BPS`, `POOL/BAD_CUSTODIAN`,
-    ///   `POOL/CAMPAIGN_EXPIRED`, `POOL/TIME_RANGE`, `POOL/CAMPAIGN_CLOSED`,
+    ///   `POOL/ZERO_RATE`, `POOL/BAD_BPS`, `POOL/BAD_CUSTODIAN`, `POOL/CAMPAIGN_EXPIRED`,
+    ///   `POOL/TIME_RANGE`, `POOL/NOT_A_MULTIPLE`, `POOL/CAMPAIGN_CLOSED`,
     ///   `POOL/TOO_MANY_USES`, `POOL/LIABILITY_CAP`, `POOL/TRANSFER_FAILED`, `POOL/SHORTFALL`,
     ///   `BUDGET/TOO_MANY_USES`
     ///
@@ -124,8 +124,8 @@ pub trait IRewardPool<TState> {
     /// - `AllowanceIncreased`
     ///
     /// Errors:
-    /// - `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/OTHER_SPENDER`, `POOL/NOT_OPEN`,
-    ///   `POOL/BAD_ACCESSOR`, `POOL/ZERO_AMOUNT`, `BUDGET/TOO_FEW_USES`, `BUDGET/TOO_MANY_USES`
+    /// - `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/OTHER_SPENDER`, `POOL/BAD_ACCESSOR`,
+    ///   `POOL/NOT_OPEN`, `POOL/ZERO_AMOUNT`, `BUDGET/TOO_FEW_USES`, `BUDGET/TOO_MANY_USES`
     ///
     /// Access:
     /// - the funder
@@ -148,8 +148,8 @@ pub trait IRewardPool<TState> {
     /// - `AllowanceDecreased`
     ///
     /// Errors:
-    /// - `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/OTHER_SPENDER`, `POOL/NOT_FUNDED`,
-    ///   `POOL/BAD_ACCESSOR`, `POOL/ZERO_AMOUNT`, `BUDGET/TOO_FEW_USES`
+    /// - `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/OTHER_SPENDER`, `POOL/BAD_ACCESSOR`,
+    ///   `POOL/NOT_FUNDED`, `POOL/ZERO_AMOUNT`, `BUDGET/TOO_FEW_USES`
     ///
     /// Access:
     /// - the funder
@@ -170,8 +170,8 @@ pub trait IRewardPool<TState> {
     /// - `AllowanceDecreased`, if anything was left
     ///
     /// Errors:
-    /// - `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/OTHER_SPENDER`, `POOL/NOT_FUNDED`,
-    ///   `POOL/BAD_ACCESSOR`
+    /// - `POOL/WRONG_POOL`, `POOL/NOT_FUNDER`, `POOL/OTHER_SPENDER`, `POOL/BAD_ACCESSOR`,
+    ///   `POOL/NOT_FUNDED`
     ///
     /// Access:
     /// - the funder

@@ -323,8 +323,9 @@ def _access(entry: LogEntry) -> dict[str, Any]:
 def _consulted(
     patient: PatientHistory, entry: LogEntry | DeletionStated, exported: set[str]
 ) -> list[dict[str, Any]]:
-    """The version of the consent that an entry names, as a reference if it is in the bundle."""
-    if not entry.version:
+    """The version of the consent that an entry names, as a reference if it is in the bundle. What was said
+    about emergencies is no consent."""
+    if not entry.version or entry.purpose is Purpose.BTG:
         return []
     what = entry.accessor, entry.purpose, entry.study, entry.version
     value = f"{entry.accessor:#x}:{entry.purpose}:{entry.study:#x}:{entry.version}"

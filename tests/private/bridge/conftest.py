@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from medsync.deployment.devnet import Devnet
-from medsync.starknet.accounts import predeployed_accounts
 from medsync.starknet.network import connect
 from tests.harness.chain import Chain
+from tests.harness.clients import accounts_of
 from tests.harness.world import World
 from tests.private.bridge.scene import Scene, make_homes
 
@@ -30,5 +30,5 @@ async def template(private_world: World, tmp_path_factory: pytest.TempPathFactor
 async def scene(template: Path, private_world: World, devnet: Devnet, tmp_path: Path) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(connect(url=devnet.rpc_url))
-        accounts = {one.address: one for one in await predeployed_accounts(connection)}
+        accounts = accounts_of(private_world.chain, connection)
         yield await Scene.open(template, tmp_path, private_world, connection, accounts, stack)

@@ -405,15 +405,18 @@ def test_whom_a_patient_lets_break_the_glass(choice: EmergencyChoice, named: Con
     expected = (
         (Decision.EMERGENCY, Reason.BREAK_GLASS) if lets_in else (Decision.DENY, Reason.EMERGENCY_REFUSED)
     )
-    verdict = judge_emergency(READY, patient, named, AGED)
+    naming = replace(RECORD, status=named, version=7)
+    verdict = judge_emergency(READY, patient, naming, AGED)
     assert (verdict.decision, verdict.reason) == expected
+    # It names the version of what it was judged on.
+    assert verdict.version == (0 if choice is EmergencyChoice.NOBODY else 7)
     for entity, now, reason in (
         (replace(READY, role=Role.NONE, suspended=True), 0, Reason.ENTITY_UNKNOWN),
         (replace(GOOD, suspended=True), 0, Reason.ENTITY_SUSPENDED),
         (GOOD, 0, Reason.NOT_HOSPITAL),
         (READY, AGED - 1, Reason.HOSPITAL_TOO_NEW),
     ):
-        assert judge_emergency(entity, patient, named, now) == Verdict(Decision.DENY, reason, 0, False)
+        assert judge_emergency(entity, patient, naming, now) == Verdict(Decision.DENY, reason, 0, False)
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers())), st.integers(-1, 31))
@@ -636,7 +639,10 @@ LATER = 1 + EMERGENCY_DELAY
         ((emergency(LATER - 1),), False),
         ((emergency(LATER - 1, Reason.HOSPITAL_TOO_NEW),), True),
         ((emergency(LATER, Reason.EMERGENCY_REFUSED),), False),
-        ((named_hospital(5, allowed=False), emergency(LATER, Reason.EMERGENCY_REFUSED)), True),
+        ((named_hospital(5, allowed=False), emergency(LATER, Reason.EMERGENCY_REFUSED, version=1)), True),
+        ((named_hospital(5, allowed=False), emergency(LATER, Reason.EMERGENCY_REFUSED)), False),
+        ((named_hospital(5), emergency(LATER, version=1)), True),
+        ((named_hospital(5), emergency(LATER)), False),
         ((named_hospital(LATER, allowed=False), emergency(LATER)), True),
         ((named_hospital(5, allowed=False), emergency(LATER)), False),
         ((emergency(LATER, version=1),), False),
