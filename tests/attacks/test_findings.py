@@ -395,7 +395,7 @@ def test_an_accessors_budget_outlives_the_closing(world: World) -> None:
     campaign = world.campaign()
     world.fund(campaign, 5000)
     world.allow(campaign, world.researcher, 3)
-    world.give(reward=campaign)
+    world.give(reward=campaign, expires_at=world.now + 30 * DAY)
     world.send(world.funder, "announce_close", terms=campaign)
     world.wait(CLOSE_NOTICE)
     terms = world.terms(reward=campaign, expires_at=world.now + 10 * DAY)

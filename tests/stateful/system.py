@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
+from itertools import cycle, islice
 from random import Random
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ ETH = 0x049D36570D4E46F48E99674BD3FCC84644DDD6B96F7C741B1562B82F9E004DC7
 BEGINNING = 1_800_000_000  # the second at which every example begins
 FOUNDED = BEGINNING - 10 * DAY  # when the entities were registered: the hospital may break the glass
 SALT = short("STATEFUL")  # so that no address is taken by another test's deployment
+JUDGEMENTS = 3  # decisions that each step asks for
 KEY = 0xC0FFEE  # private key of whoever is paid by key
 
 CODES_OF_TOKENS = {
@@ -241,6 +243,7 @@ class System:
 
     def _forget(self, now: int) -> None:
         self.now = now
+        self._turn = 0
         self.gifts: Counter[int] = Counter()  # by pool: what was sent to it, and is nobody's
         self.credited_before = self.credited()
         self._known = dict(cells(self.world))
@@ -272,7 +275,10 @@ class System:
 
         changed, moved = self._changed()
         expected = [pair for cell in changed for pair in self._views(cell)]
-        expected += [pair for holder in moved for pair in self._balance(*holder[:2])] + self._judgements()
+        expected += [pair for holder in moved for pair in self._balance(*holder[:2])]
+        # A view takes devnet as long as a part of a transaction: each step asks a few of these, in turn.
+        expected += islice(cycle(self._judgements()), self._turn, self._turn + JUDGEMENTS)
+        self._turn = (self._turn + JUDGEMENTS) % (12 * JUDGEMENTS)
         receipt = self._submit(caller, operations, [view for view, _ in expected])
         differences = [
             *self._receipt_differences(outcomes, code, receipt),
