@@ -725,7 +725,7 @@ class _Chain:
 def _declaration_of(name: str) -> type[DeclareV3]:
     """The declarations of a deployed contract's class, which know its hash.
 
-    starknet-py computes a class hash anew for every hash of a transaction, in a good part of a second. That
+    starknet-py computes a class hash again for every hash of a transaction, in a good part of a second. That
     of an artifact was verified when it was loaded.
     """
     class_hash = artifacts.verified(name).class_hash

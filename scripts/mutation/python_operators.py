@@ -127,7 +127,8 @@ class _Operators:
                 if isinstance(statement, (ast.Raise, ast.Continue, ast.Break)):
                     yield self._node("statement deleted", statement, "pass")
                 elif isinstance(statement, ast.Return):
-                    yield self._node("statement deleted", statement, "return None")
+                    if not _is_none(statement.value):
+                        yield self._node("statement deleted", statement, "return None")
                 elif isinstance(statement, ast.Expr) and not (
                     isinstance(statement.value, ast.Constant) or _is_log_call(statement.value)
                 ):
@@ -235,6 +236,10 @@ def python_mutants(root: Path) -> list[Mutant]:
             if name and (name in names or names == _ALL):
                 found += _Operators(file, text, top, name).mutants()
     return sorted(distinct(found), key=lambda m: (list(TARGETS).index(m.file), m.edits[0].start))
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return value is None or (isinstance(value, ast.Constant) and value.value is None)
 
 
 def _is_log_call(node: ast.expr) -> bool:

@@ -324,7 +324,7 @@ def _consulted(
     patient: PatientHistory, entry: LogEntry | DeletionStated, exported: set[str]
 ) -> list[dict[str, Any]]:
     """The version of the consent that an entry names, as a reference if it is in the bundle. What was said
-    about emergencies is no consent."""
+    about emergencies is not a consent."""
     if not entry.version or entry.purpose is Purpose.BTG:
         return []
     what = entry.accessor, entry.purpose, entry.study, entry.version
