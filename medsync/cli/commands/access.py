@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv as tables
 import io
 import json
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -536,7 +535,7 @@ def _written(taken: PatientHistory, format: Format, history: HistoryName) -> str
     if format is Format.FHIR:
         from medsync.log.exports import fhir
 
-        return fhir.dumps(taken, int(time.time()))
+        return fhir.dumps(taken, taken.block.timestamp)
     return _receipts(taken)
 
 

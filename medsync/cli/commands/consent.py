@@ -31,7 +31,13 @@ from medsync.protocol.felt import InvalidValue
 from medsync.protocol.types import ConsentTerms, PatientState, Verdict
 from medsync.protocol.vocabulary import Decision, Power, Purpose
 from medsync.starknet.outside import acts_from_json
-from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, signed_from_json
+from medsync.starknet.signing import (
+    SignedConsent,
+    SignedRevocation,
+    sign_consent,
+    sign_revocation,
+    signed_from_json,
+)
 from medsync.starknet.transactions import Invocation, TransactionResult
 
 P = ParamSpec("P")
@@ -570,16 +576,27 @@ async def sign(
     until = values.time(deadline, "--deadline", await context.now())
     signed: SignedConsent | SignedRevocation
     numbers: dict[str, int]
+    more: dict[str, Any]
     if revoke:
         if after:
             raise InputError("--after is for consents: a revocation follows nothing.")
-        signed = await medsync.sign_revocation(who, why, which, deadline=until)
-        numbers, pay = {"generation": signed.generation}, {}
+        state = await context.agreed(medsync, lambda node: node.patient_state(medsync.account.address))
+        signed = sign_revocation(
+            medsync.account.stark_signer,
+            medsync.account.address,
+            contract=medsync.address,
+            grantee=who,
+            purpose=why,
+            study=which,
+            generation=state.generation,
+            deadline=until,
+        )
+        numbers, more = {"generation": signed.generation}, {"purpose": why}
     elif categories and expires:
         what = await _terms(
             context, purpose, study, categories, starts, expires, max_uses, scoped, reward, terms
         )
-        pay = await _reward(context, what)
+        more = {**_shown(what), **await _reward(context, what)}
         signed = await _sign_after(context, who, what, until, after or [])
         numbers = {
             "version": signed.version,
@@ -596,9 +613,9 @@ async def sign(
         "patient": Hex(medsync.account.address),
         "grantee": Hex(who),
         "study": Hex(which),
+        **more,
         **numbers,
         "deadline": Time(until),
-        **pay,
         "file": str(output),
     }
 
@@ -609,8 +626,10 @@ async def _sign_after(
     """A consent that fits what the chain will have once those in the files are submitted."""
     medsync = await context.medsync(signing=True)
     patient = medsync.account.address
-    state = await medsync.patient_state(patient)
-    record = await medsync.consent(patient, grantee, terms.purpose, terms.study)
+    state = await context.agreed(medsync, lambda node: node.patient_state(patient))
+    record = await context.agreed(
+        medsync, lambda node: node.consent(patient, grantee, terms.purpose, terms.study)
+    )
     version, counter = record.version, state.counter
     for file in files:
         before = _signed(values.read_json(file, "--after"), file, "--after")

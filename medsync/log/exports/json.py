@@ -112,6 +112,8 @@ def verify_export(text: str | bytes, heads: Heads | None = None) -> VerifiedExpo
                 f"{hex(history.head.head)}, the chain {head.count} and {hex(head.head)}"
             )
         findings += [f"{member}: {fault}" for fault in history_faults(history, head, stated[chain])]
+        if history.entries and history.entries[-1].at > patient.block.timestamp:
+            findings.append(f"{member}: the last entry is later than the block that the document states")
     if findings:
         raise VerificationError("the document is not the patient's whole history", findings=findings)
     return VerifiedExport(patient, anchored=heads is not None)
@@ -127,6 +129,11 @@ def _foreign(patient: PatientHistory, heads: Heads) -> list[str]:
     block = patient.block
     if block.number == heads.block.number and block != heads.block:
         findings.append(f"block: the document states another block {block.number} than the chain has")
+    elif block.number > heads.block.number or block.timestamp > heads.block.timestamp:
+        findings.append(
+            f"block: the document states block {block.number}, later than {heads.block.number}, whose heads "
+            "it is compared with: ask for newer ones"
+        )
     return findings
 
 
