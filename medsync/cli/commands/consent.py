@@ -573,7 +573,10 @@ async def sign(
     """
     medsync = await context.medsync(signing=True)
     who, why, which = await _key(context, grantee, purpose, study)
-    until = values.time(deadline, "--deadline", await context.now())
+    now = await context.now()
+    until = values.time(deadline, "--deadline", now)
+    if until <= now:
+        raise InputError("--deadline is over: nobody could submit the message.", hint="Name a later time.")
     signed: SignedConsent | SignedRevocation
     numbers: dict[str, int]
     more: dict[str, Any]

@@ -26,6 +26,7 @@ from medsync.protocol.felt import (
     parse_felt,
 )
 from medsync.protocol.types import Head
+from medsync.storage.versions import check_form
 
 #: Identifies the format of the document; readers reject any other.
 SCHEMA: Final = "medsync.export/2"
@@ -99,7 +100,8 @@ def verify_export(text: str | bytes, heads: Heads | None = None) -> VerifiedExpo
     found. Without them, the check uses the document's own heads, which the author of the document chose.
     `coverage` says what is not shown.
 
-    Raises `VerificationError` with every fault found, and `InvalidValue` if the text is not a valid export.
+    Raises `VerificationError` with every fault found, `InvalidValue` if the text is not a valid export, and
+    `UnsupportedVersion` if it is one of another version.
     """
     patient, stated = _read(text)
     findings = [] if heads is None else _foreign(patient, heads)
@@ -151,8 +153,10 @@ def _history(history: History[ChainEvent]) -> dict[str, Any]:
 
 def _read(text: str | bytes) -> tuple[PatientHistory, dict[Chain, dict[int, int]]]:
     """The histories, and the digests stated in their entries, by position."""
+    found = parse_json(text)
+    check_form(found, SCHEMA, "The export", member="schema", older="Export it again.")
     document = _members(
-        parse_json(text),
+        found,
         {"schema", "chain_id", "contract", "patient", "block", *_MEMBERS, "coverage"},
         "document",
     )

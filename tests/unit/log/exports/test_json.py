@@ -293,7 +293,8 @@ def test_outdated_export_is_not_the_whole_history():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema",), "medsync.export/1", "schema: expected medsync.export/2, not 'medsync.export/1'"),
+        (("schema",), "medsync.export/1", "format version 1; this program reads version 2"),
+        (("schema",), "medsync.campaign/2", "schema: expected medsync.export/2, not 'medsync.campaign/2'"),
         (("chain_id",), 7, "chain_id must be a short string"),
         (("chain_id",), "x" * 32, "at most 31 ASCII"),
         (("contract",), "6d6564", "contract must be written 0x"),
