@@ -364,14 +364,44 @@ async def test_nodes_that_disagree_on_a_block_are_both_named() -> None:
     assert SECRET not in str(refused.value)
 
 
-async def test_a_node_that_lags_far_behind_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    """Its hash is not even compared."""
-    async with nodes(DEVNET | height(10, 0xBAD), DEVNET | height(1_000)) as urls:
+@pytest.mark.parametrize(
+    ("number", "distance"),
+    [(10, "990 blocks behind"), (949, "51 blocks behind"), (1_051, "51 blocks ahead of")],
+)
+async def test_a_node_that_is_far_from_most_nodes_is_left_out(
+    number: int, distance: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its hash is not even compared. A false height leaves out only the node that claims it."""
+    alone, most = DEVNET | height(number, 0xBAD), DEVNET | height(1_000)
+    async with nodes(alone, most, most) as urls:
         with caplog.at_level(logging.WARNING, "medsync"):
             async with connect("devnet", ",".join(urls)) as connection:
-                assert connection.client._client.urls == (urls[1],)  # type: ignore[attr-defined]
-    assert f"{shown_url(urls[0])} is 990 blocks behind" in caplog.text
+                assert connection.client._client.urls == tuple(urls[1:])  # type: ignore[attr-defined]
+    assert f"{shown_url(urls[0])} is {distance} most nodes" in caplog.text
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("numbers", [(949, 1_000), (1_000, 949), (10, 10, 1_000, 1_000), (10, 500, 1_000)])
+async def test_nodes_of_which_too_few_are_at_one_height_are_refused(numbers: tuple[int, ...]) -> None:
+    """Half of the nodes could be false: neither half is believed."""
+    async with nodes(*(DEVNET | height(number) for number in numbers)) as urls:
+        with pytest.raises(VerificationError, match="too few of them are at the same height") as refused:
+            async with connect("devnet", ",".join(urls)):
+                pass
+    assert refused.value.exit_code is ExitCode.NOT_VERIFIED
+    assert refused.value.findings == [
+        f"{shown_url(url)} is at block {number}" for url, number in zip(urls, numbers, strict=True)
+    ]
+    assert "name other nodes" in refused.value.hint
+
+
+@pytest.mark.parametrize("number", [950, 1_050])
+async def test_nodes_that_are_a_few_blocks_apart_are_compared(number: int) -> None:
+    async with (
+        nodes(DEVNET | height(1_000), DEVNET | height(number)) as urls,
+        connect("devnet", ",".join(urls)) as connection,
+    ):
+        assert connection.client._client.urls == tuple(urls)  # type: ignore[attr-defined]
 
 
 async def test_a_node_that_does_not_answer_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
