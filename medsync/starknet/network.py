@@ -42,6 +42,11 @@ MAX_LAG: Final = 50
 #: What can be quoted of a text that should be a URL and is not: a short word, or this machine's address.
 _QUOTABLE: Final = re.compile(r"[a-z]{1,11}|(localhost|[0-9.]{1,15})(:[0-9]{1,5})?")
 
+#: What to do where several nodes were to be compared and only one answers.
+ONE_ANSWER_HINT: Final = (
+    "Ask again later, name more nodes, or name one node alone if you trust it without a comparison."
+)
+
 _log = logging.getLogger(__name__)
 
 #: The STRK token's address, the same on every network.
@@ -92,8 +97,8 @@ class Connection:
     client: FullNodeClient = field(repr=False)
     #: The URL of the first node as it may be shown.
     shown_url: str
-    #: Each further node on its own, to compare its answers with the first one's.
-    others: tuple[FullNodeClient, ...] = field(default=(), repr=False)
+    #: Each node on its own, so that no answer is compared with another one of the same node.
+    nodes: tuple[FullNodeClient, ...] = field(default=(), repr=False)
 
     async def devnet_rpc(self, method: str, **params: Any) -> Any:
         """Call a `devnet_…` method and return its result. Raises PublicNetworkError off a local devnet."""
@@ -190,7 +195,7 @@ async def connect(
     Raises InputError for an unusable URL, PublicNetworkError for a network that is not local without
     `allow_public`, NetworkError if no node answers, one speaks another version of the JSON-RPC protocol, or
     one is on another chain than the network's; VerificationError if nodes disagree on a block, or cannot be
-    compared because too few are at the same height.
+    compared because only one of several answers or too few are at the same height.
     """
     urls = node_urls(network, url)
     for target in urls:
@@ -208,11 +213,11 @@ async def connect(
         transport.urls = tuple(node.url for node in nodes)
         transport.url = nodes[0].url
         client = _client(transport)
-        others = tuple(_client(Transport([node.url], session)) for node in nodes[1:])
+        single = tuple(_client(Transport([node.url], session)) for node in nodes)
         is_local = all(node.is_devnet for node in nodes)
         shown = [shown_url(node.url) for node in nodes]
         _log.debug("Connected to %s on %s.", ", ".join(shown), network, extra={"nodes": shown})
-        yield Connection(network, nodes[0].chain_id, is_local, client, shown[0], others)
+        yield Connection(network, nodes[0].chain_id, is_local, client, shown[0], single)
 
 
 def _client(transport: Transport) -> FullNodeClient:
@@ -248,7 +253,8 @@ class _Unreachable(NetworkError):
 
 
 async def _answering(transport: Transport, network: str) -> list[_Node]:
-    """The nodes that answer, checked. Raises NetworkError if none does, or one is not the right one."""
+    """The nodes that answer, checked. Raises NetworkError if none does, or one is not the right one;
+    VerificationError if only one of several answers."""
     nodes: list[_Node] = []
     failures: list[_Unreachable] = []
     for url in transport.urls:
@@ -260,6 +266,12 @@ async def _answering(transport: Transport, network: str) -> list[_Node]:
         if network == "devnet" and failures[0].nothing_listens and is_loopback(transport.urls[0]):
             failures[0].hint = "Start a devnet with `medsync devnet up`."
         raise failures[0]
+    if failures and len(nodes) == 1:
+        raise VerificationError(
+            f"Only one of {len(transport.urls)} nodes answers, so its answers cannot be compared:",
+            findings=[str(failure) for failure in failures],
+            hint=ONE_ANSWER_HINT,
+        )
     for silent in failures:
         _log.warning("%s It is left out.", silent, extra={"node": silent.node})
     return nodes
