@@ -25,7 +25,7 @@ from medsync.protocol.felt import decode_short_string
 from medsync.protocol.vocabulary import Decision, Purpose
 from medsync.starknet.clients import MedSyncClient, RewardPoolClient
 from medsync.starknet.network import NETWORKS, STRK_TOKEN
-from medsync.starknet.rpc import is_deployed, newest_block
+from medsync.starknet.rpc import is_deployed
 
 E = TypeVar("E", bound=Event)
 
@@ -114,16 +114,13 @@ class Contracts(ChainAccess):
         """
         record, connection = await self.record(), await self.connection()
         with self.busy("Reading events"):
-            nodes = (connection.client, *connection.others)
-            newest = min([(await newest_block(node)).number for node in nodes])
             return await fetch_patient(
                 connection.client,
                 record.medsync,
                 patient,
                 from_block=record.first_block,
-                to_block=newest,
                 known=known,
-                others=connection.others,
+                nodes=connection.nodes,
             )
 
     async def registry(self) -> History[RegistryEvent]:

@@ -2,15 +2,15 @@
 
 A node is not trusted: it may drop, repeat, reorder or cut off. Paging is checked as far as it can be (see
 `fetch_raw`), and a history is believed only if its entries recompute to the count and head that the contract
-keeps. The head itself comes from a node as well: `connect` can compare several nodes, and `fetch_patient` can
-ask others for the same heads. What no history contains is not proven: `ConsentRequested`, pools and their
-money, the terms behind a campaign's id, and in which transaction and block an entry was made.
+keeps. The head itself comes from a node as well: `connect` can compare several nodes, and
+`fetch_agreed_heads` asks each of them for it. What no history contains is not proven: `ConsentRequested`,
+pools and their money, the terms behind a campaign's id, and in which transaction and block an entry was made.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar, cast
 
 from starknet_py.net.client_models import EmittedEvent
 from starknet_py.net.full_node_client import FullNodeClient
@@ -30,7 +30,11 @@ from medsync.protocol.events import (
 )
 from medsync.protocol.types import Head
 from medsync.starknet.clients import MedSyncClient
+from medsync.starknet.network import ONE_ANSWER_HINT
 from medsync.starknet.rpc import asking, newest_block
+from medsync.starknet.transport import shown_url
+
+T = TypeVar("T")
 
 #: Events asked for in one page. Providers set limits of their own, most of them at 1,024 or above.
 CHUNK_SIZE: Final = 512
@@ -52,19 +56,20 @@ async def fetch_patient(
     from_block: int = 0,
     to_block: int | Literal["latest"] = "latest",
     known: Mapping[Chain, Checkpoint] | None = None,
-    others: Sequence[FullNodeClient] = (),
+    nodes: Sequence[FullNodeClient] = (),
     chunk_size: int = CHUNK_SIZE,
 ) -> PatientHistory:
     """A patient's consents and accesses and the registry, all proven complete as of the same block.
 
     `from_block` may be any block up to the one the contract was deployed in. With `known`, only what follows
-    those checkpoints is fetched; see `PatientHistory.checkpoints` and `followed_by`. `others` are nodes that
-    must answer the same heads for the same block. Raises VerificationError as `prove_complete` does or if
-    nodes disagree, NetworkError if a node fails, contradicts itself or does not know the checkpoints' block.
+    those checkpoints is fetched; see `PatientHistory.checkpoints` and `followed_by`. With `nodes`, the heads
+    are those that these nodes agree on (see `fetch_agreed_heads`), and only the entries are the client's.
+    Raises VerificationError as `prove_complete` does or if nodes disagree, NetworkError if a node fails,
+    contradicts itself or does not know the checkpoints' block.
     """
-    heads = await fetch_heads(client, contract, patient, from_block=from_block, to_block=to_block)
-    for other in others:
-        await _compare(heads, other)
+    heads = await fetch_agreed_heads(
+        nodes or [client], contract, patient, from_block=from_block, to_block=to_block
+    )
     consents, accesses, registry = [
         await _fetch_history(client, heads, chain, from_block, (known or {}).get(chain), chunk_size)
         for chain in Chain
@@ -152,6 +157,59 @@ async def fetch_heads(
     return Heads(await _chain_id(client), contract, patient, block, heads)
 
 
+async def fetch_agreed_heads(
+    nodes: Sequence[FullNodeClient],
+    contract: int,
+    patient: int,
+    *,
+    from_block: int = 0,
+    to_block: int | Literal["latest"] = "latest",
+    chains: Iterable[Chain] = Chain,
+) -> Heads:
+    """The heads that nodes, each asked alone, agree on, as of the newest block that all of them have.
+
+    Of several nodes, those that fail are left out with a warning. Raises VerificationError if nodes disagree
+    or only one of several answers, and as `fetch_heads` does.
+    """
+    wanted = tuple(chains)
+    if to_block == "latest":
+        newest = await _ask_each(nodes, lambda node: _last_block(node, from_block, "latest"))
+        nodes = [node for node, _ in newest]
+        to_block = min(number for _, number in newest)
+    answers = await _ask_each(
+        nodes, lambda node: fetch_heads(node, contract, patient, to_block=to_block, chains=wanted)
+    )
+    (_, heads), *others = answers
+    for _, found in others:
+        _compare(heads, found)
+    return heads
+
+
+async def _ask_each(
+    nodes: Sequence[FullNodeClient], ask: Callable[[FullNodeClient], Awaitable[T]]
+) -> list[tuple[FullNodeClient, T]]:
+    """The nodes that answer, with their answers. Raises VerificationError if it is only one of several,
+    NetworkError if none does."""
+    answers: list[tuple[FullNodeClient, T]] = []
+    failures: list[tuple[str, NetworkError]] = []
+    for node in nodes:
+        try:
+            answers.append((node, await ask(node)))
+        except NetworkError as failure:
+            failures.append((shown_url(node.url), failure))
+    if not answers:
+        raise failures[0][1]
+    if failures and len(answers) == 1:
+        raise VerificationError(
+            f"Only one of {len(nodes)} nodes answers, so its answers cannot be compared:",
+            findings=[f"{where}: {error}" for where, error in failures],
+            hint=ONE_ANSWER_HINT,
+        )
+    for where, error in failures:
+        _log.warning("The node at %s is left out: %s", where, error, extra={"node": where})
+    return answers
+
+
 def prove_complete(history: History[ChainEvent], head: Head) -> None:
     """Recompute a history's hash chain and compare it with the count and head that the contract keeps.
 
@@ -215,10 +273,9 @@ async def _block_after(client: FullNodeClient, known: Checkpoint, end: BlockHead
     )
 
 
-async def _compare(heads: Heads, other: FullNodeClient) -> None:
+def _compare(heads: Heads, found: Heads) -> None:
     """Raise VerificationError if another node has another block, or other heads, at the same height."""
     number = heads.block.number
-    found = await fetch_heads(other, heads.contract, heads.patient, to_block=number)
     findings = []
     if found.block.hash != heads.block.hash:
         findings.append(f"block {number} is {heads.block.hash:#x} or {found.block.hash:#x}")
