@@ -49,14 +49,16 @@ class Context(Contracts):
 
         Raises VerificationError if they do not answer the same.
         """
-        answer = await ask(medsync)
-        for node in (await self.connection()).others:
-            if await ask(MedSyncClient(medsync.address, node)) != answer:
-                raise VerificationError(
-                    "The nodes do not agree on what holds for the patient now. Nothing was signed.",
-                    hint="Try again in a few seconds. If they still differ, one of them is behind or lies: "
-                    "ask others.",
-                )
+        nodes = (await self.connection()).nodes
+        if len(nodes) < 2:
+            return await ask(medsync)
+        answer, *others = [await ask(MedSyncClient(medsync.address, node)) for node in nodes]
+        if any(other != answer for other in others):
+            raise VerificationError(
+                "The nodes do not agree on what holds for the patient now. Nothing was signed.",
+                hint="Try again in a few seconds. If they still differ, one of them is behind or lies: "
+                "ask others.",
+            )
         return answer
 
     async def send(self, *invocations: Invocation[Any]) -> TransactionResult[tuple[Any, ...]]:

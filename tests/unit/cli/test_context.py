@@ -27,11 +27,11 @@ class FakeNode:
 
 def context_of(*states: Any, is_local: bool = False) -> tuple[Context, Any]:
     """A command's context with a node for each state, and MedSync at the first."""
-    first, *others = (FakeNode(state) for state in states)
-    connection = Connection("sepolia", 1, is_local, first, "", tuple(others))  # type: ignore[arg-type]
+    nodes = tuple(FakeNode(state) for state in states)
+    connection = Connection("sepolia", 1, is_local, nodes[0], "", nodes)  # type: ignore[arg-type]
     context = Context(Options())
     context._connection = connection
-    return context, SimpleNamespace(address=5, client=first)
+    return context, SimpleNamespace(address=5, client=nodes[0])
 
 
 async def ask(medsync: MedSyncClient) -> Any:
