@@ -121,11 +121,12 @@ async def fetch_registry(
     from_block: int = 0,
     to_block: int | Literal["latest"] = "latest",
     known: Checkpoint | None = None,
+    nodes: Sequence[FullNodeClient] = (),
     chunk_size: int = CHUNK_SIZE,
 ) -> History[RegistryEvent]:
     """The registry's history, proven complete up to `to_block`. Arguments and errors: `fetch_patient`."""
-    heads = await fetch_heads(
-        client, contract, 0, from_block=from_block, to_block=to_block, chains=[Chain.REGISTRY]
+    heads = await fetch_agreed_heads(
+        nodes or [client], contract, 0, from_block=from_block, to_block=to_block, chains=[Chain.REGISTRY]
     )
     return await _fetch_history(client, heads, Chain.REGISTRY, from_block, known, chunk_size)
 

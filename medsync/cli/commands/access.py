@@ -24,7 +24,7 @@ from medsync.log.completeness import history_faults
 from medsync.log.exports import csv as csv_export
 from medsync.log.exports import json as json_export
 from medsync.log.exports.receipt import consent_receipt
-from medsync.log.fetch import block_header, fetch_heads
+from medsync.log.fetch import block_header, fetch_agreed_heads
 from medsync.log.histories import BlockHeader, PatientHistory
 from medsync.log.replay import JUSTIFY_WITHIN, replay_patient
 from medsync.protocol.chains import Chain, ChainEvent, subject_of
@@ -470,8 +470,8 @@ async def _verify_csv(context: Context, file: Path, text: str) -> Answer:
         raise InputError(f"FILE: {file} holds no entry, so it says nothing of whose history it is.")
     subject = subject_of(entries[0])
     record, connection = await context.record(), await context.connection()
-    heads = await fetch_heads(
-        connection.client, record.medsync, subject, from_block=record.first_block, chains=[chain]
+    heads = await fetch_agreed_heads(
+        connection.nodes, record.medsync, subject, from_block=record.first_block, chains=[chain]
     )
     history = heads.history(chain, entries)
     if faults := history_faults(history):
