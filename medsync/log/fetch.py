@@ -280,6 +280,8 @@ def _compare(heads: Heads, found: Heads) -> None:
     findings = []
     if found.block.hash != heads.block.hash:
         findings.append(f"block {number} is {heads.block.hash:#x} or {found.block.hash:#x}")
+    if found.block.timestamp != heads.block.timestamp:
+        findings.append(f"the time of block {number} is {heads.block.timestamp} or {found.block.timestamp}")
     findings += [
         f"the head of {chain.name.lower()} is {head.head:#x} after {head.count} entries, or "
         f"{found.of[chain].head:#x} after {found.of[chain].count}"
@@ -413,10 +415,15 @@ async def _last_block(client: FullNodeClient, first: int, last: int | Literal["l
 
 
 async def block_header(client: FullNodeClient, number: int) -> BlockHeader:
-    """A block as the node has it. Raises NetworkError if it does not."""
+    """A block as the node has it. Raises NetworkError if it does not, or if the node sends another block."""
     with asking(f"request for block {number}"):
         block = await client.get_block_with_tx_hashes(block_number=number)
-        return BlockHeader(int(block.block_number), int(cast(Any, block).block_hash), int(block.timestamp))
+        header = BlockHeader(int(block.block_number), int(cast(Any, block).block_hash), int(block.timestamp))
+    if header.number != number:
+        raise NetworkError(
+            f"The node sent block {header.number} instead of block {number}.", hint="Ask another node."
+        )
+    return header
 
 
 async def _chain_id(client: FullNodeClient) -> int:
@@ -429,7 +436,6 @@ async def _block_times(client: FullNodeClient, numbers: Sequence[int]) -> dict[i
 
     async def time_of(number: int) -> int:
         async with slots:
-            with asking(f"request for block {number}"):
-                return (await client.get_block_with_tx_hashes(block_number=number)).timestamp
+            return (await block_header(client, number)).timestamp
 
     return dict(zip(numbers, await asyncio.gather(*map(time_of, numbers)), strict=True))

@@ -514,13 +514,17 @@ async def _assert_of(context: Context, chain_id: int, contract: int) -> None:
 
 async def _assert_block(context: Context, block: BlockHeader) -> None:
     """Raise VerificationError unless a block is on the chain as it is stated."""
-    found = await block_header((await context.connection()).client, block.number)
-    if found != block:
-        raise VerificationError(
-            f"The file states another block {block.number} than the chain has:",
-            findings=[f"the chain has {found.hash:#x}, the file {block.hash:#x}"],
-            hint="The chain was reorganised since, or the file is of another one.",
-        )
+    for node in (await context.connection()).nodes:
+        found = await block_header(node, block.number)
+        if found != block:
+            raise VerificationError(
+                f"The file states another block {block.number} than the chain has:",
+                findings=[
+                    f"the chain has {found.hash:#x} of the time {found.timestamp}, "
+                    f"the file {block.hash:#x} of the time {block.timestamp}"
+                ],
+                hint="The chain was reorganised since, or the file is of another one.",
+            )
 
 
 def _written(taken: PatientHistory, format: Format, history: HistoryName) -> str:

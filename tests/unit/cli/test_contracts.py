@@ -1,5 +1,6 @@
 """What commands read of several nodes is compared over all of them."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from medsync.log.exports import csv
 from medsync.protocol.chains import Chain
 from medsync.protocol.types import Head
 from tests.harness.driver import selector
-from tests.harness.histories import CONSENTS, CONTRACT, HISTORY, PATIENT, history_of
+from tests.harness.histories import BLOCK, CONSENTS, CONTRACT, HISTORY, PATIENT, history_of
 from tests.unit.log.test_fetch import Honest
 
 
@@ -59,3 +60,15 @@ async def test_a_csv_is_verified_against_heads_on_which_nodes_agree() -> None:
         divided: Any = Several(*nodes)
         with pytest.raises(VerificationError, match="Two nodes disagree"):
             await access._verify_csv(divided, file, csv.dumps(Chain.CONSENTS, cut))
+
+
+async def test_the_block_of_a_file_must_be_that_of_each_node() -> None:
+    honest, divided = Honest(), Honest()
+    divided.hashes[BLOCK.number] = 0xBAD
+    agreed: Any = Several(honest, Honest())
+    await access._assert_block(agreed, BLOCK)
+    for nodes, block in (((honest, divided), BLOCK), ((honest,), replace(BLOCK, timestamp=7))):
+        context: Any = Several(*nodes)
+        with pytest.raises(VerificationError, match="states another block 1024") as refused:
+            await access._assert_block(context, block)
+        assert f"of the time {block.timestamp}" in str(refused.value)

@@ -339,6 +339,37 @@ async def test_another_block_of_another_node_is_told() -> None:
     assert findings(refused) == "block 1024 is 0xb10c or 0xbad"
 
 
+class OtherBlock(Honest):
+    """A node whose blocks have another time, or another number than was asked for."""
+
+    def __init__(self, *, later: int = 0, further: int = 0) -> None:
+        super().__init__()
+        self.later, self.further = later, further
+
+    async def get_block_with_tx_hashes(self, block_number: Any = None, block_hash: Any = None) -> Any:
+        block = await super().get_block_with_tx_hashes(block_number, block_hash)
+        block.timestamp += self.later
+        if block_number != "latest":
+            block.block_number += self.further
+        return block
+
+
+async def test_another_time_of_the_block_is_found() -> None:
+    """What holds of a consent depends on it."""
+    for nodes in ([OtherBlock(later=1), Honest()], [Honest(), OtherBlock(later=1)]):
+        with pytest.raises(VerificationError) as refused:
+            await Honest().patient(nodes=nodes)
+        times = {BLOCK.timestamp, BLOCK.timestamp + 1}
+        assert all(str(time) in findings(refused) for time in times)
+        assert findings(refused).startswith(f"the time of block {LATEST} is ")
+
+
+@pytest.mark.parametrize("further", [-1, 1])
+async def test_another_block_than_was_asked_for_is_refused(further: int) -> None:
+    with pytest.raises(NetworkError, match=f"sent block {1_020 + further} instead of block 1020"):
+        await OtherBlock(further=further).patient(to_block=1_020)
+
+
 # --- a node that does its work ------------------------------------------------------------------------------
 
 
