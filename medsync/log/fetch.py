@@ -30,7 +30,7 @@ from medsync.protocol.events import (
 )
 from medsync.protocol.types import Head
 from medsync.starknet.clients import MedSyncClient
-from medsync.starknet.network import ONE_ANSWER_HINT
+from medsync.starknet.network import MAX_LAG, ONE_ANSWER_HINT
 from medsync.starknet.rpc import asking, newest_block
 from medsync.starknet.transport import shown_url
 
@@ -169,14 +169,14 @@ async def fetch_agreed_heads(
 ) -> Heads:
     """The heads that nodes, each asked alone, agree on, as of the newest block that all of them have.
 
-    Of several nodes, those that fail are left out with a warning. Raises VerificationError if nodes disagree
-    or only one of several answers, and as `fetch_heads` does.
+    Of several nodes, those that fail are left out with a warning. Raises VerificationError if nodes disagree,
+    if their newest blocks are far apart, or if only one of several answers, and as `fetch_heads` does.
     """
     wanted = tuple(chains)
     if to_block == "latest":
         newest = await _ask_each(nodes, lambda node: _last_block(node, from_block, "latest"))
         nodes = [node for node, _ in newest]
-        to_block = min(number for _, number in newest)
+        to_block = _newest_of_all(newest)
     answers = await _ask_each(
         nodes, lambda node: fetch_heads(node, contract, patient, to_block=to_block, chains=wanted)
     )
@@ -184,6 +184,18 @@ async def fetch_agreed_heads(
     for _, found in others:
         _compare(heads, found)
     return heads
+
+
+def _newest_of_all(newest: Sequence[tuple[FullNodeClient, int]]) -> int:
+    """The newest block that all nodes have, which none of them may hold back further than MAX_LAG."""
+    numbers = [number for _, number in newest]
+    if max(numbers) - min(numbers) > MAX_LAG:
+        raise VerificationError(
+            f"The nodes' newest blocks are more than {MAX_LAG} blocks apart:",
+            findings=[f"{shown_url(node.url)} is at block {number}" for node, number in newest],
+            hint="Ask again later, or leave out the node that is behind or ahead of the others.",
+        )
+    return min(numbers)
 
 
 async def _ask_each(

@@ -26,6 +26,7 @@ from medsync.protocol.chains import KINDS, Chain, chain_of
 from medsync.protocol.events import EventLocation, RewardDeposited, selector_of
 from medsync.protocol.types import Head
 from medsync.protocol.vocabulary import Reason
+from medsync.starknet.network import MAX_LAG
 from medsync.starknet.transport import NodeFailure
 from tests.harness.driver import selector
 from tests.harness.histories import (
@@ -297,6 +298,19 @@ async def test_heads_are_of_the_newest_block_that_all_nodes_have() -> None:
     heads = await fetch_agreed_heads(nodes, CONTRACT, PATIENT, chains=[Chain.ACCESSES])
     assert (heads.block.number, list(heads.of)) == (LATEST - 1, [Chain.ACCESSES])
     assert nodes[0].viewed == behind.viewed == [LATEST - 1]
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+async def test_no_node_holds_the_others_back_without_limit(behind: int) -> None:
+    nodes: Any = [Honest(), Honest()]
+    nodes[behind].latest = LATEST - MAX_LAG
+    heads = await fetch_agreed_heads(nodes, CONTRACT, PATIENT)
+    assert heads.block.number == LATEST - MAX_LAG
+    nodes[behind].latest -= 1
+    with pytest.raises(VerificationError, match="more than 50 blocks apart") as refused:
+        await fetch_agreed_heads(nodes, CONTRACT, PATIENT)
+    assert refused.value.findings[behind] == f"http://node.example is at block {LATEST - MAX_LAG - 1}"
+    assert "leave out the node" in refused.value.hint
 
 
 async def test_the_heads_are_not_taken_from_the_node_that_sends_the_entries() -> None:
