@@ -124,10 +124,12 @@ class Contracts(ChainAccess):
             )
 
     async def registry(self) -> History[RegistryEvent]:
-        """The registry's history, proven complete as of the newest block."""
+        """The registry's history, proven complete as of the newest block on which all nodes agree."""
         record, connection = await self.record(), await self.connection()
         with self.busy("Reading events"):
-            return await fetch_registry(connection.client, record.medsync, from_block=record.first_block)
+            return await fetch_registry(
+                connection.client, record.medsync, from_block=record.first_block, nodes=connection.nodes
+            )
 
     async def opened_campaigns(self, pool: int, campaigns: Sequence[int]) -> list[CampaignOpened]:
         """How a pool's campaigns with these ids were opened, as far as the node tells."""

@@ -30,7 +30,7 @@ from medsync.protocol.events import (
 )
 from medsync.protocol.types import Head
 from medsync.starknet.clients import MedSyncClient
-from medsync.starknet.network import ONE_ANSWER_HINT
+from medsync.starknet.network import MAX_LAG, ONE_ANSWER_HINT
 from medsync.starknet.rpc import asking, newest_block
 from medsync.starknet.transport import shown_url
 
@@ -121,11 +121,12 @@ async def fetch_registry(
     from_block: int = 0,
     to_block: int | Literal["latest"] = "latest",
     known: Checkpoint | None = None,
+    nodes: Sequence[FullNodeClient] = (),
     chunk_size: int = CHUNK_SIZE,
 ) -> History[RegistryEvent]:
     """The registry's history, proven complete up to `to_block`. Arguments and errors: `fetch_patient`."""
-    heads = await fetch_heads(
-        client, contract, 0, from_block=from_block, to_block=to_block, chains=[Chain.REGISTRY]
+    heads = await fetch_agreed_heads(
+        nodes or [client], contract, 0, from_block=from_block, to_block=to_block, chains=[Chain.REGISTRY]
     )
     return await _fetch_history(client, heads, Chain.REGISTRY, from_block, known, chunk_size)
 
@@ -168,14 +169,14 @@ async def fetch_agreed_heads(
 ) -> Heads:
     """The heads that nodes, each asked alone, agree on, as of the newest block that all of them have.
 
-    Of several nodes, those that fail are left out with a warning. Raises VerificationError if nodes disagree
-    or only one of several answers, and as `fetch_heads` does.
+    Of several nodes, those that fail are left out with a warning. Raises VerificationError if nodes disagree,
+    if their newest blocks are far apart, or if only one of several answers, and as `fetch_heads` does.
     """
     wanted = tuple(chains)
     if to_block == "latest":
         newest = await _ask_each(nodes, lambda node: _last_block(node, from_block, "latest"))
         nodes = [node for node, _ in newest]
-        to_block = min(number for _, number in newest)
+        to_block = _newest_of_all(newest)
     answers = await _ask_each(
         nodes, lambda node: fetch_heads(node, contract, patient, to_block=to_block, chains=wanted)
     )
@@ -183,6 +184,18 @@ async def fetch_agreed_heads(
     for _, found in others:
         _compare(heads, found)
     return heads
+
+
+def _newest_of_all(newest: Sequence[tuple[FullNodeClient, int]]) -> int:
+    """The newest block that all nodes have, which none of them may hold back further than MAX_LAG."""
+    numbers = [number for _, number in newest]
+    if max(numbers) - min(numbers) > MAX_LAG:
+        raise VerificationError(
+            f"The nodes' newest blocks are more than {MAX_LAG} blocks apart:",
+            findings=[f"{shown_url(node.url)} is at block {number}" for node, number in newest],
+            hint="Ask again later, or leave out the node that is behind or ahead of the others.",
+        )
+    return min(numbers)
 
 
 async def _ask_each(
@@ -279,6 +292,8 @@ def _compare(heads: Heads, found: Heads) -> None:
     findings = []
     if found.block.hash != heads.block.hash:
         findings.append(f"block {number} is {heads.block.hash:#x} or {found.block.hash:#x}")
+    if found.block.timestamp != heads.block.timestamp:
+        findings.append(f"the time of block {number} is {heads.block.timestamp} or {found.block.timestamp}")
     findings += [
         f"the head of {chain.name.lower()} is {head.head:#x} after {head.count} entries, or "
         f"{found.of[chain].head:#x} after {found.of[chain].count}"
@@ -412,10 +427,15 @@ async def _last_block(client: FullNodeClient, first: int, last: int | Literal["l
 
 
 async def block_header(client: FullNodeClient, number: int) -> BlockHeader:
-    """A block as the node has it. Raises NetworkError if it does not."""
+    """A block as the node has it. Raises NetworkError if it does not, or if the node sends another block."""
     with asking(f"request for block {number}"):
         block = await client.get_block_with_tx_hashes(block_number=number)
-        return BlockHeader(int(block.block_number), int(cast(Any, block).block_hash), int(block.timestamp))
+        header = BlockHeader(int(block.block_number), int(cast(Any, block).block_hash), int(block.timestamp))
+    if header.number != number:
+        raise NetworkError(
+            f"The node sent block {header.number} instead of block {number}.", hint="Ask another node."
+        )
+    return header
 
 
 async def _chain_id(client: FullNodeClient) -> int:
@@ -428,7 +448,6 @@ async def _block_times(client: FullNodeClient, numbers: Sequence[int]) -> dict[i
 
     async def time_of(number: int) -> int:
         async with slots:
-            with asking(f"request for block {number}"):
-                return (await client.get_block_with_tx_hashes(block_number=number)).timestamp
+            return (await block_header(client, number)).timestamp
 
     return dict(zip(numbers, await asyncio.gather(*map(time_of, numbers)), strict=True))

@@ -23,7 +23,7 @@ from medsync.log.completeness import history_faults
 from medsync.log.exports import csv as csv_export
 from medsync.log.exports import json as json_export
 from medsync.log.exports.receipt import consent_receipt
-from medsync.log.fetch import block_header, fetch_heads
+from medsync.log.fetch import block_header, fetch_agreed_heads
 from medsync.log.histories import BlockHeader, PatientHistory
 from medsync.log.replay import JUSTIFY_WITHIN, replay_patient
 from medsync.protocol.chains import Chain, ChainEvent, subject_of
@@ -469,8 +469,8 @@ async def _verify_csv(context: Context, file: Path, text: str) -> Answer:
         raise InputError(f"FILE: {file} holds no entry, so it says nothing of whose history it is.")
     subject = subject_of(entries[0])
     record, connection = await context.record(), await context.connection()
-    heads = await fetch_heads(
-        connection.client, record.medsync, subject, from_block=record.first_block, chains=[chain]
+    heads = await fetch_agreed_heads(
+        connection.nodes, record.medsync, subject, from_block=record.first_block, chains=[chain]
     )
     history = heads.history(chain, entries)
     if faults := history_faults(history):
@@ -513,13 +513,17 @@ async def _assert_of(context: Context, chain_id: int, contract: int) -> None:
 
 async def _assert_block(context: Context, block: BlockHeader) -> None:
     """Raise VerificationError unless a block is on the chain as it is stated."""
-    found = await block_header((await context.connection()).client, block.number)
-    if found != block:
-        raise VerificationError(
-            f"The file states another block {block.number} than the chain has:",
-            findings=[f"the chain has {found.hash:#x}, the file {block.hash:#x}"],
-            hint="The chain was reorganised since, or the file is of another one.",
-        )
+    for node in (await context.connection()).nodes:
+        found = await block_header(node, block.number)
+        if found != block:
+            raise VerificationError(
+                f"The file states another block {block.number} than the chain has:",
+                findings=[
+                    f"the chain has {found.hash:#x} of the time {found.timestamp}, "
+                    f"the file {block.hash:#x} of the time {block.timestamp}"
+                ],
+                hint="The chain was reorganised since, or the file is of another one.",
+            )
 
 
 def _written(taken: PatientHistory, format: Format, history: HistoryName) -> str:

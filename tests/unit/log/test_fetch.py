@@ -26,6 +26,7 @@ from medsync.protocol.chains import KINDS, Chain, chain_of
 from medsync.protocol.events import EventLocation, RewardDeposited, selector_of
 from medsync.protocol.types import Head
 from medsync.protocol.vocabulary import Reason
+from medsync.starknet.network import MAX_LAG
 from medsync.starknet.transport import NodeFailure
 from tests.harness.driver import selector
 from tests.harness.histories import (
@@ -299,6 +300,19 @@ async def test_heads_are_of_the_newest_block_that_all_nodes_have() -> None:
     assert nodes[0].viewed == behind.viewed == [LATEST - 1]
 
 
+@pytest.mark.parametrize("behind", [0, 1])
+async def test_no_node_holds_the_others_back_without_limit(behind: int) -> None:
+    nodes: Any = [Honest(), Honest()]
+    nodes[behind].latest = LATEST - MAX_LAG
+    heads = await fetch_agreed_heads(nodes, CONTRACT, PATIENT)
+    assert heads.block.number == LATEST - MAX_LAG
+    nodes[behind].latest -= 1
+    with pytest.raises(VerificationError, match="more than 50 blocks apart") as refused:
+        await fetch_agreed_heads(nodes, CONTRACT, PATIENT)
+    assert refused.value.findings[behind] == f"http://node.example is at block {LATEST - MAX_LAG - 1}"
+    assert "leave out the node" in refused.value.hint
+
+
 async def test_the_heads_are_not_taken_from_the_node_that_sends_the_entries() -> None:
     """It may be another one than before, after a failure."""
     hides = Honest([event for event in EVERYTHING if event.block_number != 1_013])
@@ -337,6 +351,37 @@ async def test_another_block_of_another_node_is_told() -> None:
     with pytest.raises(VerificationError) as refused:
         await Honest().patient(nodes=[Honest(), other])
     assert findings(refused) == "block 1024 is 0xb10c or 0xbad"
+
+
+class OtherBlock(Honest):
+    """A node whose blocks have another time, or another number than was asked for."""
+
+    def __init__(self, *, later: int = 0, further: int = 0) -> None:
+        super().__init__()
+        self.later, self.further = later, further
+
+    async def get_block_with_tx_hashes(self, block_number: Any = None, block_hash: Any = None) -> Any:
+        block = await super().get_block_with_tx_hashes(block_number, block_hash)
+        block.timestamp += self.later
+        if block_number != "latest":
+            block.block_number += self.further
+        return block
+
+
+async def test_another_time_of_the_block_is_found() -> None:
+    """What holds of a consent depends on it."""
+    for nodes in ([OtherBlock(later=1), Honest()], [Honest(), OtherBlock(later=1)]):
+        with pytest.raises(VerificationError) as refused:
+            await Honest().patient(nodes=nodes)
+        times = {BLOCK.timestamp, BLOCK.timestamp + 1}
+        assert all(str(time) in findings(refused) for time in times)
+        assert findings(refused).startswith(f"the time of block {LATEST} is ")
+
+
+@pytest.mark.parametrize("further", [-1, 1])
+async def test_another_block_than_was_asked_for_is_refused(further: int) -> None:
+    with pytest.raises(NetworkError, match=f"sent block {1_020 + further} instead of block 1020"):
+        await OtherBlock(further=further).patient(to_block=1_020)
 
 
 # --- a node that does its work ------------------------------------------------------------------------------
