@@ -170,7 +170,13 @@ def _rows(file: Path) -> list[tuple[str, str]]:
         entries = values.read_json(file, "FILE")
     else:
         table = tables.DictReader(io.StringIO(text), restkey="more", skipinitialspace=True)
-        entries = list(table)
+        try:
+            entries = list(table)
+        except tables.Error as error:
+            raise InputError(
+                f"FILE: {file} is not a CSV that can be read: {error}.",
+                hint="The columns of a CSV are patient and record.",
+            ) from None
     rows = []
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not {"patient"} <= entry.keys() <= {"patient", "record"}:

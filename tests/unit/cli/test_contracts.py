@@ -10,7 +10,7 @@ import pytest
 from medsync.cli.commands import access
 from medsync.cli.contracts import Contracts
 from medsync.cli.options import Options
-from medsync.errors import VerificationError
+from medsync.errors import ExitCode, InputError, VerificationError
 from medsync.log.exports import csv
 from medsync.protocol.chains import Chain
 from medsync.protocol.types import Head
@@ -72,3 +72,13 @@ async def test_the_block_of_a_file_must_be_that_of_each_node() -> None:
         with pytest.raises(VerificationError, match="states another block 1024") as refused:
             await access._assert_block(context, block)
         assert f"of the time {block.timestamp}" in str(refused.value)
+
+
+def test_a_batch_that_cannot_be_read_as_csv_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cohort.csv"
+    file.write_text("patient,record\n" + "9" * 200_000 + ",0x0\n")
+    with pytest.raises(
+        InputError, match=r"cohort\.csv is not a CSV that can be read: field larger"
+    ) as refused:
+        access._rows(file)
+    assert refused.value.exit_code is ExitCode.BAD_INPUT
