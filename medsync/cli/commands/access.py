@@ -345,11 +345,12 @@ def _row(entry: AccessEvent) -> dict[str, Any]:
 async def emergencies(context: Context, patient: values.PatientText = ME) -> Answer:
     """List the emergency accesses to a patient's data, by default one's own, and what became of each.
 
-    Taken from the log, proven complete. One without a justification after 72 hours is overdue: nobody can
-    justify it any more. Contest it with access contest.
+    Taken from the log, proven complete as of the block that is named. One without a justification 72 hours
+    later, by that block's time, is overdue: nobody can justify it any more. Contest it with access contest.
     """
     history = await context.history(await context.address(patient, "PATIENT"))
-    now = await context.now()
+    block = history.block
+    context.say(f"Complete as of block {block.number}.")
     return [
         {
             "entry": found.access.seq,
@@ -359,8 +360,10 @@ async def emergencies(context: Context, patient: values.PatientText = ME) -> Ans
             "record": Hex(found.access.record),
             "justified": found.justified is not None,
             "justify_until": Time(found.access.at + JUSTIFY_WITHIN),
-            "overdue": found.overdue(now),
+            "overdue": found.overdue(block.timestamp),
             "contested": found.contested is not None,
+            "block": block.number,
+            "block_at": Time(block.timestamp),
         }
         for found in replay_patient(history).emergencies(history.patient)
     ]

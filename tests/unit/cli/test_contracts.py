@@ -15,8 +15,8 @@ from medsync.log.exports import csv
 from medsync.protocol.chains import Chain
 from medsync.protocol.types import Head
 from tests.harness.driver import selector
-from tests.harness.histories import BLOCK, CONSENTS, CONTRACT, HISTORY, PATIENT, history_of
-from tests.unit.log.test_fetch import Honest
+from tests.harness.histories import BLOCK, CONSENTS, CONTRACT, ENTRIES, HISTORY, PATIENT, REGISTRY, history_of
+from tests.unit.log.test_fetch import Honest, OtherBlock
 
 
 class Several(Contracts):
@@ -82,3 +82,23 @@ def test_a_batch_that_cannot_be_read_as_csv_is_refused(tmp_path: Path) -> None:
     ) as refused:
         access._rows(file)
     assert refused.value.exit_code is ExitCode.BAD_INPUT
+
+
+async def test_an_emergency_is_overdue_by_the_time_of_the_block_that_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The clock is years later, when the justification of a later block may be there."""
+    node = OtherBlock(later=9 * 3_600 - 1_009)
+    node.latest = 1_009
+    for view, chain, entries in (
+        ("log_head", Chain.ACCESSES, ENTRIES),
+        ("history_head", Chain.CONSENTS, CONSENTS),
+        ("registry_head", Chain.REGISTRY, REGISTRY),
+    ):
+        until = tuple(entry for entry in entries if entry.location and entry.location.block_number <= 1_009)
+        node.heads[selector(view)] = history_of(chain, until).head
+    context: Any = Several(node)
+    answer: Any = await access.emergencies(context, hex(PATIENT))
+    (row,) = answer
+    assert (row["justified"], row["overdue"], row["block"]) == (False, False, 1_009)
+    assert "Complete as of block 1009." in capsys.readouterr().err
