@@ -39,6 +39,9 @@ T = TypeVar("T")
 #: Events asked for in one page. Providers set limits of their own, most of them at 1,024 or above.
 CHUNK_SIZE: Final = 512
 
+#: Pages in a row that may hold nothing new: nodes send empty ones for long ranges without an event.
+_IDLE_PAGES: Final = 1_000
+
 #: Requests for block headers under way at once.
 _HEADERS_AT_ONCE: Final = 16
 
@@ -355,14 +358,17 @@ async def fetch_raw(
 
     The range is numeric and the page size constant, because some nodes count pages. An event that comes
     twice is kept once, pages out of order are sorted. Raises NetworkError for a continuation token that
-    comes back, for two events in one place, and for one that was not asked for.
+    comes back, for pages without an end that hold nothing new, for two events in one place, and for one that
+    was not asked for.
     """
     if not 0 <= from_block <= to_block:
         raise InputError(f"There are no blocks from {from_block} to {to_block}.")
     found: dict[tuple[int, int, int], EmittedEvent] = {}
     seen: set[str] = set()
     token: str | None = None
+    idle = 0
     while True:
+        before = len(found)
         with asking("request for events"):
             page = await client.get_events(
                 address=address,
@@ -391,6 +397,12 @@ async def fetch_raw(
         if token in seen:
             raise NetworkError(f"The node's pages of events go in circles: token {token!r} came twice.")
         seen.add(token)
+        idle = idle + 1 if len(found) == before else 0
+        if idle >= _IDLE_PAGES:
+            raise NetworkError(
+                f"The node sent {idle} pages in a row without a new event, and says that more follow.",
+                hint="Ask another node.",
+            )
 
 
 def position(event: EmittedEvent) -> tuple[int, int, int]:

@@ -169,7 +169,13 @@ def _rows(file: Path) -> list[tuple[str, str]]:
         entries = values.read_json(file, "FILE")
     else:
         table = tables.DictReader(io.StringIO(text), restkey="more", skipinitialspace=True)
-        entries = list(table)
+        try:
+            entries = list(table)
+        except tables.Error as error:
+            raise InputError(
+                f"FILE: {file} is not a CSV that can be read: {error}.",
+                hint="The columns of a CSV are patient and record.",
+            ) from None
     rows = []
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not {"patient"} <= entry.keys() <= {"patient", "record"}:
@@ -338,11 +344,12 @@ def _row(entry: AccessEvent) -> dict[str, Any]:
 async def emergencies(context: Context, patient: values.PatientText = ME) -> Answer:
     """List the emergency accesses to a patient's data, by default one's own, and what became of each.
 
-    Taken from the log, proven complete. One without a justification after 72 hours is overdue: nobody can
-    justify it any more. Contest it with access contest.
+    Taken from the log, proven complete as of the block that is named. One without a justification 72 hours
+    later, by that block's time, is overdue: nobody can justify it any more. Contest it with access contest.
     """
     history = await context.history(await context.address(patient, "PATIENT"))
-    now = await context.now()
+    block = history.block
+    context.say(f"Complete as of block {block.number}.")
     return [
         {
             "entry": found.access.seq,
@@ -352,8 +359,10 @@ async def emergencies(context: Context, patient: values.PatientText = ME) -> Ans
             "record": Hex(found.access.record),
             "justified": found.justified is not None,
             "justify_until": Time(found.access.at + JUSTIFY_WITHIN),
-            "overdue": found.overdue(now),
+            "overdue": found.overdue(block.timestamp),
             "contested": found.contested is not None,
+            "block": block.number,
+            "block_at": Time(block.timestamp),
         }
         for found in replay_patient(history).emergencies(history.patient)
     ]

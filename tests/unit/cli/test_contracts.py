@@ -10,13 +10,13 @@ import pytest
 from medsync.cli.commands import access
 from medsync.cli.contracts import Contracts
 from medsync.cli.options import Options
-from medsync.errors import VerificationError
+from medsync.errors import ExitCode, InputError, VerificationError
 from medsync.log.exports import csv
 from medsync.protocol.chains import Chain
 from medsync.protocol.types import Head
 from tests.harness.driver import selector
-from tests.harness.histories import BLOCK, CONSENTS, CONTRACT, HISTORY, PATIENT, history_of
-from tests.unit.log.test_fetch import Honest
+from tests.harness.histories import BLOCK, CONSENTS, CONTRACT, ENTRIES, HISTORY, PATIENT, REGISTRY, history_of
+from tests.unit.log.test_fetch import Honest, OtherBlock
 
 
 class Several(Contracts):
@@ -72,3 +72,33 @@ async def test_the_block_of_a_file_must_be_that_of_each_node() -> None:
         with pytest.raises(VerificationError, match="states another block 1024") as refused:
             await access._assert_block(context, block)
         assert f"of the time {block.timestamp}" in str(refused.value)
+
+
+def test_a_batch_that_cannot_be_read_as_csv_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cohort.csv"
+    file.write_text("patient,record\n" + "9" * 200_000 + ",0x0\n")
+    with pytest.raises(
+        InputError, match=r"cohort\.csv is not a CSV that can be read: field larger"
+    ) as refused:
+        access._rows(file)
+    assert refused.value.exit_code is ExitCode.BAD_INPUT
+
+
+async def test_an_emergency_is_overdue_by_the_time_of_the_block_that_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The clock is years later, when the justification of a later block may be there."""
+    node = OtherBlock(later=9 * 3_600 - 1_009)
+    node.latest = 1_009
+    for view, chain, entries in (
+        ("log_head", Chain.ACCESSES, ENTRIES),
+        ("history_head", Chain.CONSENTS, CONSENTS),
+        ("registry_head", Chain.REGISTRY, REGISTRY),
+    ):
+        until = tuple(entry for entry in entries if entry.location and entry.location.block_number <= 1_009)
+        node.heads[selector(view)] = history_of(chain, until).head
+    context: Any = Several(node)
+    answer: Any = await access.emergencies(context, hex(PATIENT))
+    (row,) = answer
+    assert (row["justified"], row["overdue"], row["block"]) == (False, False, 1_009)
+    assert "Complete as of block 1009." in capsys.readouterr().err

@@ -523,6 +523,17 @@ async def test_tokens_in_a_circle_are_found() -> None:
     assert len(node.requests) == 3
 
 
+@pytest.mark.parametrize("page", [[], EVENTS[:1]])
+async def test_pages_without_an_end_are_found(
+    page: list[EmittedEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with another token, and nothing that was not there before."""
+    monkeypatch.setattr("medsync.log.fetch._IDLE_PAGES", 3)
+    with pytest.raises(NetworkError, match="3 pages in a row without a new event"):
+        await FakeNode(EVENTS[:1], *[page] * 4).raw()
+    assert await FakeNode(EVENTS[:1], *[page] * 2, EVENTS[1:2], *[page] * 2, EVENTS[2:3]).raw() == EVENTS[:3]
+
+
 async def test_a_page_that_repeats_its_own_token_is_found() -> None:
     node = FakeNode(EVENTS)
     node.tokens = lambda page: "0"
