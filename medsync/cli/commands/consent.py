@@ -189,16 +189,18 @@ async def verify(
     who, why, which = await _key(context, grantee, purpose, study)
     what, paying = values.categories(categories), campaigns.read_id(campaign, "--campaign")
     verdict: Verdict
+    proven: dict[str, Any] = {}
     if at is None:
         medsync = await context.medsync()
         verdict = await medsync.verify_consent(owner, who, why, which, what, paying)
     else:
         second = values.time(at, "--at", await context.now())
-        state = replay_patient(await context.history(owner))
-        verdict = state.verify_consent(owner, who, why, which, what, paying, second)
+        history = await context.history(owner)
+        verdict = replay_patient(history).verify_consent(owner, who, why, which, what, paying, second)
+        proven = {"block": history.block.number, "block_at": Time(history.block.timestamp)}
     if verdict.decision is not Decision.PERMIT:
         context.exit_code = ExitCode.NOT_PERMITTED
-    return {**members(verdict), "meaning": verdict.reason.meaning}
+    return {**members(verdict), "meaning": verdict.reason.meaning, **proven}
 
 
 @command(app, "show")
