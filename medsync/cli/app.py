@@ -60,8 +60,8 @@ def options(
     rpc_url: Annotated[
         str | None,
         typer.Option(
-            help="The node to use, or several separated by commas or spaces, of which the next one answers "
-            "when one fails; else MEDSYNC_RPC_URL (or MEDSYNC_DEVNET_URL).",
+            help="The node to use, or several separated by commas or spaces: at least two must answer and "
+            "agree, and the next one is asked when one fails; else MEDSYNC_RPC_URL (or MEDSYNC_DEVNET_URL).",
             rich_help_panel="Global",
         ),
     ] = None,

@@ -110,9 +110,15 @@ class ChainAccess:
         return address
 
     async def now(self) -> int:
-        """The present in unix seconds: the clock's, or the latest block's where a devnet was set ahead."""
-        newest = await newest_block((await self.connection()).client)
-        return max(int(time.time()), newest.timestamp)
+        """The present in unix seconds: the clock's, or the latest block's where a devnet was set ahead.
+
+        The time of another network's blocks is a node's word, on which nothing that is signed may hang.
+        """
+        connection = await self.connection()
+        clock = int(time.time())
+        if not connection.is_local:
+            return clock
+        return max(clock, (await newest_block(connection.client)).timestamp)
 
 
 def node_url(options: Options) -> str | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from medsync.cli import unsettled
 from medsync.cli.contracts import Contracts
 from medsync.cli.files import Files
 from medsync.cli.options import Options
 from medsync.cli.output import Hex, in_strk
-from medsync.errors import ExitCode, InputError
+from medsync.errors import ExitCode, InputError, VerificationError
+from medsync.starknet.clients import MedSyncClient
 from medsync.starknet.transactions import Account, Invocation, Sent, TransactionResult
+
+T = TypeVar("T")
 
 
 class Context(Contracts):
@@ -40,6 +43,23 @@ class Context(Contracts):
                 account.recall(sent)
                 _keep(account)
         await super().__aexit__(kind, error, trace)
+
+    async def agreed(self, medsync: MedSyncClient, ask: Callable[[MedSyncClient], Awaitable[T]]) -> T:
+        """What MedSync answers at every node that was given, for what is signed on it.
+
+        Raises VerificationError if they do not answer the same.
+        """
+        nodes = (await self.connection()).nodes
+        if len(nodes) < 2:
+            return await ask(medsync)
+        answer, *others = [await ask(MedSyncClient(medsync.address, node)) for node in nodes]
+        if any(other != answer for other in others):
+            raise VerificationError(
+                "The nodes do not agree on what holds for the patient now. Nothing was signed.",
+                hint="Try again in a few seconds. If they still differ, one of them is behind or lies: "
+                "ask others.",
+            )
+        return answer
 
     async def send(self, *invocations: Invocation[Any]) -> TransactionResult[tuple[Any, ...]]:
         """Send invocations as one transaction and wait until it is in a block.

@@ -25,7 +25,7 @@ from medsync.protocol.felt import decode_short_string
 from medsync.protocol.vocabulary import Decision, Purpose
 from medsync.starknet.clients import MedSyncClient, RewardPoolClient
 from medsync.starknet.network import NETWORKS, STRK_TOKEN
-from medsync.starknet.rpc import is_deployed, newest_block
+from medsync.starknet.rpc import is_deployed
 
 E = TypeVar("E", bound=Event)
 
@@ -114,23 +114,22 @@ class Contracts(ChainAccess):
         """
         record, connection = await self.record(), await self.connection()
         with self.busy("Reading events"):
-            nodes = (connection.client, *connection.others)
-            newest = min([(await newest_block(node)).number for node in nodes])
             return await fetch_patient(
                 connection.client,
                 record.medsync,
                 patient,
                 from_block=record.first_block,
-                to_block=newest,
                 known=known,
-                others=connection.others,
+                nodes=connection.nodes,
             )
 
     async def registry(self) -> History[RegistryEvent]:
-        """The registry's history, proven complete as of the newest block."""
+        """The registry's history, proven complete as of the newest block on which all nodes agree."""
         record, connection = await self.record(), await self.connection()
         with self.busy("Reading events"):
-            return await fetch_registry(connection.client, record.medsync, from_block=record.first_block)
+            return await fetch_registry(
+                connection.client, record.medsync, from_block=record.first_block, nodes=connection.nodes
+            )
 
     async def opened_campaigns(self, pool: int, campaigns: Sequence[int]) -> list[CampaignOpened]:
         """How a pool's campaigns with these ids were opened, as far as the node tells."""

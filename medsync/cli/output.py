@@ -58,6 +58,10 @@ class Hex(int):
     """A felt: address, hash, commitment."""
 
 
+class Whole(Hex):
+    """A felt that another command is given: tables do not shorten it."""
+
+
 class Time(int):
     """Unix seconds; zero means no time."""
 
@@ -173,7 +177,7 @@ def plain(value: Any) -> Any:
 
 def shown(value: Any, *, short: bool = False) -> str:
     """A value as a person reads it; `short` leaves out the middle of felts."""
-    if isinstance(value, Hex) and short and value >= 16**16:
+    if isinstance(value, Hex) and not isinstance(value, Whole) and short and value >= 16**16:
         text = f"{value:#x}"
         return f"{text[:8]}…{text[-6:]}"
     if isinstance(value, Amount):
@@ -303,7 +307,10 @@ def _show_table(rows: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False)
     for name in names:
         table.add_column(name.replace("_", " "), overflow="fold")
-    for row in rows:
-        table.add_row(*[shown(row.get(name), short=True) for name in names])
+    cells = [[shown(row.get(name), short=True) for name in names] for row in rows]
+    for row_cells in cells:
+        table.add_row(*row_cells)
     width = None if sys.stdout.isatty() else WIDTH
     Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=True).print(table)
+    if sys.stdout.isatty() and any("…" in cell for row_cells in cells for cell in row_cells):
+        print("…: shortened; --json shows all of it.", file=sys.stderr)

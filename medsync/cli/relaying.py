@@ -27,7 +27,11 @@ Sign = Annotated[
 
 async def signed(context: Context, file: Path, *acts: Invocation[Any]) -> Answer:
     """Sign acts of a patient into a file."""
-    acts_signed = await sign_acts(await context.medsync(signing=True), *acts)
+    medsync = await context.medsync(signing=True)
+    state = await context.agreed(medsync, lambda node: node.patient_state(medsync.account.address))
+    # A devnet may be behind the clock, and its blocks are nobody's word.
+    now = None if (await context.connection()).is_local else await context.now()
+    acts_signed = await sign_acts(medsync, *acts, now=now, generation=state.generation)
     context.files.add(file, json.dumps(acts_signed.to_json(), indent=2) + "\n", "--sign")
     context.files.write()
     return {**_shown(acts_signed), "file": str(file)}

@@ -2,15 +2,15 @@
 
 A node is not trusted: it may drop, repeat, reorder or cut off. Paging is checked as far as it can be (see
 `fetch_raw`), and a history is believed only if its entries recompute to the count and head that the contract
-keeps. The head itself comes from a node as well: `connect` can compare several nodes, and `fetch_patient` can
-ask others for the same heads. What no history contains is not proven: `ConsentRequested`, pools and their
-money, the terms behind a campaign's id, and in which transaction and block an entry was made.
+keeps. The head itself comes from a node as well: `connect` can compare several nodes, and
+`fetch_agreed_heads` asks each of them for it. What no history contains is not proven: `ConsentRequested`,
+pools and their money, the terms behind a campaign's id, and in which transaction and block an entry was made.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeVar, cast
 
 from starknet_py.net.client_models import EmittedEvent
 from starknet_py.net.full_node_client import FullNodeClient
@@ -30,10 +30,17 @@ from medsync.protocol.events import (
 )
 from medsync.protocol.types import Head
 from medsync.starknet.clients import MedSyncClient
+from medsync.starknet.network import MAX_LAG, ONE_ANSWER_HINT
 from medsync.starknet.rpc import asking, newest_block
+from medsync.starknet.transport import shown_url
+
+T = TypeVar("T")
 
 #: Events asked for in one page. Providers set limits of their own, most of them at 1,024 or above.
 CHUNK_SIZE: Final = 512
+
+#: Pages in a row that may hold nothing new: nodes send empty ones for long ranges without an event.
+_IDLE_PAGES: Final = 1_000
 
 #: Requests for block headers under way at once.
 _HEADERS_AT_ONCE: Final = 16
@@ -52,19 +59,20 @@ async def fetch_patient(
     from_block: int = 0,
     to_block: int | Literal["latest"] = "latest",
     known: Mapping[Chain, Checkpoint] | None = None,
-    others: Sequence[FullNodeClient] = (),
+    nodes: Sequence[FullNodeClient] = (),
     chunk_size: int = CHUNK_SIZE,
 ) -> PatientHistory:
     """A patient's consents and accesses and the registry, all proven complete as of the same block.
 
     `from_block` may be any block up to the one the contract was deployed in. With `known`, only what follows
-    those checkpoints is fetched; see `PatientHistory.checkpoints` and `followed_by`. `others` are nodes that
-    must answer the same heads for the same block. Raises VerificationError as `prove_complete` does or if
-    nodes disagree, NetworkError if a node fails, contradicts itself or does not know the checkpoints' block.
+    those checkpoints is fetched; see `PatientHistory.checkpoints` and `followed_by`. With `nodes`, the heads
+    are those that these nodes agree on (see `fetch_agreed_heads`), and only the entries are the client's.
+    Raises VerificationError as `prove_complete` does or if nodes disagree, NetworkError if a node fails,
+    contradicts itself or does not know the checkpoints' block.
     """
-    heads = await fetch_heads(client, contract, patient, from_block=from_block, to_block=to_block)
-    for other in others:
-        await _compare(heads, other)
+    heads = await fetch_agreed_heads(
+        nodes or [client], contract, patient, from_block=from_block, to_block=to_block
+    )
     consents, accesses, registry = [
         await _fetch_history(client, heads, chain, from_block, (known or {}).get(chain), chunk_size)
         for chain in Chain
@@ -116,11 +124,12 @@ async def fetch_registry(
     from_block: int = 0,
     to_block: int | Literal["latest"] = "latest",
     known: Checkpoint | None = None,
+    nodes: Sequence[FullNodeClient] = (),
     chunk_size: int = CHUNK_SIZE,
 ) -> History[RegistryEvent]:
     """The registry's history, proven complete up to `to_block`. Arguments and errors: `fetch_patient`."""
-    heads = await fetch_heads(
-        client, contract, 0, from_block=from_block, to_block=to_block, chains=[Chain.REGISTRY]
+    heads = await fetch_agreed_heads(
+        nodes or [client], contract, 0, from_block=from_block, to_block=to_block, chains=[Chain.REGISTRY]
     )
     return await _fetch_history(client, heads, Chain.REGISTRY, from_block, known, chunk_size)
 
@@ -150,6 +159,71 @@ async def fetch_heads(
             case Chain.REGISTRY:
                 heads[chain] = await medsync.registry_head(block=block.number)
     return Heads(await _chain_id(client), contract, patient, block, heads)
+
+
+async def fetch_agreed_heads(
+    nodes: Sequence[FullNodeClient],
+    contract: int,
+    patient: int,
+    *,
+    from_block: int = 0,
+    to_block: int | Literal["latest"] = "latest",
+    chains: Iterable[Chain] = Chain,
+) -> Heads:
+    """The heads that nodes, each asked alone, agree on, as of the newest block that all of them have.
+
+    Of several nodes, those that fail are left out with a warning. Raises VerificationError if nodes disagree,
+    if their newest blocks are far apart, or if only one of several answers, and as `fetch_heads` does.
+    """
+    wanted = tuple(chains)
+    if to_block == "latest":
+        newest = await _ask_each(nodes, lambda node: _last_block(node, from_block, "latest"))
+        nodes = [node for node, _ in newest]
+        to_block = _newest_of_all(newest)
+    answers = await _ask_each(
+        nodes, lambda node: fetch_heads(node, contract, patient, to_block=to_block, chains=wanted)
+    )
+    (_, heads), *others = answers
+    for _, found in others:
+        _compare(heads, found)
+    return heads
+
+
+def _newest_of_all(newest: Sequence[tuple[FullNodeClient, int]]) -> int:
+    """The newest block that all nodes have, which none of them may hold back further than MAX_LAG."""
+    numbers = [number for _, number in newest]
+    if max(numbers) - min(numbers) > MAX_LAG:
+        raise VerificationError(
+            f"The nodes' newest blocks are more than {MAX_LAG} blocks apart:",
+            findings=[f"{shown_url(node.url)} is at block {number}" for node, number in newest],
+            hint="Ask again later, or leave out the node that is behind or ahead of the others.",
+        )
+    return min(numbers)
+
+
+async def _ask_each(
+    nodes: Sequence[FullNodeClient], ask: Callable[[FullNodeClient], Awaitable[T]]
+) -> list[tuple[FullNodeClient, T]]:
+    """The nodes that answer, with their answers. Raises VerificationError if it is only one of several,
+    NetworkError if none does."""
+    answers: list[tuple[FullNodeClient, T]] = []
+    failures: list[tuple[str, NetworkError]] = []
+    for node in nodes:
+        try:
+            answers.append((node, await ask(node)))
+        except NetworkError as failure:
+            failures.append((shown_url(node.url), failure))
+    if not answers:
+        raise failures[0][1]
+    if failures and len(answers) == 1:
+        raise VerificationError(
+            f"Only one of {len(nodes)} nodes answers, so its answers cannot be compared:",
+            findings=[f"{where}: {error}" for where, error in failures],
+            hint=ONE_ANSWER_HINT,
+        )
+    for where, error in failures:
+        _log.warning("The node at %s is left out: %s", where, error, extra={"node": where})
+    return answers
 
 
 def prove_complete(history: History[ChainEvent], head: Head) -> None:
@@ -215,13 +289,14 @@ async def _block_after(client: FullNodeClient, known: Checkpoint, end: BlockHead
     )
 
 
-async def _compare(heads: Heads, other: FullNodeClient) -> None:
+def _compare(heads: Heads, found: Heads) -> None:
     """Raise VerificationError if another node has another block, or other heads, at the same height."""
     number = heads.block.number
-    found = await fetch_heads(other, heads.contract, heads.patient, to_block=number)
     findings = []
     if found.block.hash != heads.block.hash:
         findings.append(f"block {number} is {heads.block.hash:#x} or {found.block.hash:#x}")
+    if found.block.timestamp != heads.block.timestamp:
+        findings.append(f"the time of block {number} is {heads.block.timestamp} or {found.block.timestamp}")
     findings += [
         f"the head of {chain.name.lower()} is {head.head:#x} after {head.count} entries, or "
         f"{found.of[chain].head:#x} after {found.of[chain].count}"
@@ -283,14 +358,17 @@ async def fetch_raw(
 
     The range is numeric and the page size constant, because some nodes count pages. An event that comes
     twice is kept once, pages out of order are sorted. Raises NetworkError for a continuation token that
-    comes back, for two events in one place, and for one that was not asked for.
+    comes back, for pages without an end that hold nothing new, for two events in one place, and for one that
+    was not asked for.
     """
     if not 0 <= from_block <= to_block:
         raise InputError(f"There are no blocks from {from_block} to {to_block}.")
     found: dict[tuple[int, int, int], EmittedEvent] = {}
     seen: set[str] = set()
     token: str | None = None
+    idle = 0
     while True:
+        before = len(found)
         with asking("request for events"):
             page = await client.get_events(
                 address=address,
@@ -319,6 +397,12 @@ async def fetch_raw(
         if token in seen:
             raise NetworkError(f"The node's pages of events go in circles: token {token!r} came twice.")
         seen.add(token)
+        idle = idle + 1 if len(found) == before else 0
+        if idle >= _IDLE_PAGES:
+            raise NetworkError(
+                f"The node sent {idle} pages in a row without a new event, and says that more follow.",
+                hint="Ask another node.",
+            )
 
 
 def position(event: EmittedEvent) -> tuple[int, int, int]:
@@ -355,10 +439,15 @@ async def _last_block(client: FullNodeClient, first: int, last: int | Literal["l
 
 
 async def block_header(client: FullNodeClient, number: int) -> BlockHeader:
-    """A block as the node has it. Raises NetworkError if it does not."""
+    """A block as the node has it. Raises NetworkError if it does not, or if the node sends another block."""
     with asking(f"request for block {number}"):
         block = await client.get_block_with_tx_hashes(block_number=number)
-        return BlockHeader(int(block.block_number), int(cast(Any, block).block_hash), int(block.timestamp))
+        header = BlockHeader(int(block.block_number), int(cast(Any, block).block_hash), int(block.timestamp))
+    if header.number != number:
+        raise NetworkError(
+            f"The node sent block {header.number} instead of block {number}.", hint="Ask another node."
+        )
+    return header
 
 
 async def _chain_id(client: FullNodeClient) -> int:
@@ -371,7 +460,6 @@ async def _block_times(client: FullNodeClient, numbers: Sequence[int]) -> dict[i
 
     async def time_of(number: int) -> int:
         async with slots:
-            with asking(f"request for block {number}"):
-                return (await client.get_block_with_tx_hashes(block_number=number)).timestamp
+            return (await block_header(client, number)).timestamp
 
     return dict(zip(numbers, await asyncio.gather(*map(time_of, numbers)), strict=True))

@@ -312,6 +312,8 @@ async def _predeployed_keys(connection: Connection) -> list[tuple[int, int]]:
     asked = _PREDEPLOYED.get(connection.client)
     if asked is None or (asked.done() and (asked.cancelled() or asked.exception())):
         asked = _PREDEPLOYED[connection.client] = asyncio.ensure_future(_ask_predeployed_keys(connection))
+        # Where everybody who waits for it is interrupted, it may fail without a word.
+        asked.add_done_callback(lambda done: done.cancelled() or done.exception())
     # One of several that wait may be cancelled; the others still want the answer.
     return await asyncio.shield(asked)
 

@@ -36,11 +36,16 @@ TIMEOUT: Final = 60.0
 #: Error code of JSON-RPC 2.0.
 _METHOD_NOT_FOUND: Final = -32601
 
-#: Blocks by which a node may be behind another one before it is left out; minutes on a public network.
-_LAG: Final = 50
+#: Blocks that nodes may be apart and still be compared; minutes on a public network.
+MAX_LAG: Final = 50
 
 #: What can be quoted of a text that should be a URL and is not: a short word, or this machine's address.
 _QUOTABLE: Final = re.compile(r"[a-z]{1,11}|(localhost|[0-9.]{1,15})(:[0-9]{1,5})?")
+
+#: What to do where several nodes were to be compared and only one answers.
+ONE_ANSWER_HINT: Final = (
+    "Ask again later, name more nodes, or name one node alone if you trust it without a comparison."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -92,8 +97,8 @@ class Connection:
     client: FullNodeClient = field(repr=False)
     #: The URL of the first node as it may be shown.
     shown_url: str
-    #: Each further node on its own, to compare its answers with the first one's.
-    others: tuple[FullNodeClient, ...] = field(default=(), repr=False)
+    #: Each node on its own, so that no answer is compared with another one of the same node.
+    nodes: tuple[FullNodeClient, ...] = field(default=(), repr=False)
 
     async def devnet_rpc(self, method: str, **params: Any) -> Any:
         """Call a `devnet_…` method and return its result. Raises PublicNetworkError off a local devnet."""
@@ -183,13 +188,14 @@ async def connect(
     Local is what listens on this machine's loopback interface *and* knows devnet's own methods; a tunnel to a
     public node is not. Anything else needs `allow_public`.
 
-    Of several nodes, those that do not answer or lag far behind are left out with a warning. The others must
-    agree on the hash of the newest block that all of them have; when one fails later, the next one is asked
-    (see `Transport`).
+    Of several nodes, those that do not answer or are far from the median height are left out with a warning.
+    The others must agree on the hash of the newest block that all of them have; when one fails later, the
+    next one is asked (see `Transport`).
 
     Raises InputError for an unusable URL, PublicNetworkError for a network that is not local without
     `allow_public`, NetworkError if no node answers, one speaks another version of the JSON-RPC protocol, or
-    one is on another chain than the network's; VerificationError if nodes disagree on a block.
+    one is on another chain than the network's; VerificationError if nodes disagree on a block, or cannot be
+    compared because only one of several answers or too few are at the same height.
     """
     urls = node_urls(network, url)
     for target in urls:
@@ -207,11 +213,11 @@ async def connect(
         transport.urls = tuple(node.url for node in nodes)
         transport.url = nodes[0].url
         client = _client(transport)
-        others = tuple(_client(Transport([node.url], session)) for node in nodes[1:])
+        single = tuple(_client(Transport([node.url], session)) for node in nodes)
         is_local = all(node.is_devnet for node in nodes)
         shown = [shown_url(node.url) for node in nodes]
         _log.debug("Connected to %s on %s.", ", ".join(shown), network, extra={"nodes": shown})
-        yield Connection(network, nodes[0].chain_id, is_local, client, shown[0], others)
+        yield Connection(network, nodes[0].chain_id, is_local, client, shown[0], single)
 
 
 def _client(transport: Transport) -> FullNodeClient:
@@ -247,7 +253,8 @@ class _Unreachable(NetworkError):
 
 
 async def _answering(transport: Transport, network: str) -> list[_Node]:
-    """The nodes that answer, checked. Raises NetworkError if none does, or one is not the right one."""
+    """The nodes that answer, checked. Raises NetworkError if none does, or one is not the right one;
+    VerificationError if only one of several answers."""
     nodes: list[_Node] = []
     failures: list[_Unreachable] = []
     for url in transport.urls:
@@ -259,6 +266,12 @@ async def _answering(transport: Transport, network: str) -> list[_Node]:
         if network == "devnet" and failures[0].nothing_listens and is_loopback(transport.urls[0]):
             failures[0].hint = "Start a devnet with `medsync devnet up`."
         raise failures[0]
+    if failures and len(nodes) == 1:
+        raise VerificationError(
+            f"Only one of {len(transport.urls)} nodes answers, so its answers cannot be compared:",
+            findings=[str(failure) for failure in failures],
+            hint=ONE_ANSWER_HINT,
+        )
     for silent in failures:
         _log.warning("%s It is left out.", silent, extra={"node": silent.node})
     return nodes
@@ -280,26 +293,34 @@ async def _check_node(transport: Transport, url: str, network: str) -> _Node:
 
 
 async def _agreeing(transport: Transport, nodes: Sequence[_Node]) -> list[_Node]:
-    """The nodes that are up to date. Raises VerificationError if they disagree on their chain."""
+    """The nodes that are near the median height. Raises VerificationError if those disagree on their chain,
+    or are not most of the nodes."""
     heights: dict[_Node, int] = {}
     for node in nodes:
         height = await _ask(transport, node.url, "starknet_blockNumber", [])
         if type(height) is not int or height < 0:
             raise NetworkError(f"The node at {shown_url(node.url)} does not say how many blocks it has.")
         heights[node] = height
-    highest = max(heights.values())
+    # Not the highest: one false height would leave out every other node.
+    median = sorted(heights.values())[(len(heights) - 1) // 2]
+    current = [node for node, height in heights.items() if abs(height - median) <= MAX_LAG]
+    if 2 * len(current) <= len(nodes):
+        raise VerificationError(
+            "The nodes cannot be compared: too few of them are at the same height.",
+            findings=[f"{shown_url(node.url)} is at block {height}" for node, height in heights.items()],
+            hint="Ask again later, or name other nodes: most of them must be at the same height.",
+        )
     for node, height in heights.items():
-        if highest - height > _LAG:
-            behind = highest - height
-            where = shown_url(node.url)
+        if node not in current:
+            where, apart = shown_url(node.url), abs(height - median)
             _log.warning(
-                "The node at %s is %d blocks behind: it is left out.",
+                "The node at %s is %d blocks %s most nodes: it is left out.",
                 where,
-                behind,
-                extra={"node": where, "behind": behind},
+                apart,
+                "behind" if height < median else "ahead of",
+                extra={"node": where, "height": height, "median": median},
             )
-    current = {node: height for node, height in heights.items() if highest - height <= _LAG}
-    common = min(current.values())
+    common = min(heights[node] for node in current)
     hashes = {node: await _block_hash(transport, node.url, common) for node in current}
     chains = {node.chain_id for node in current}
     if len(set(hashes.values())) > 1 or len(chains) > 1:
@@ -308,7 +329,7 @@ async def _agreeing(transport: Transport, nodes: Sequence[_Node]) -> list[_Node]
             findings=[f"{shown_url(node.url)} has the hash {found:#x}" for node, found in hashes.items()],
             hint="At least one of them is on another chain or answers wrongly. Use only nodes you trust.",
         )
-    return list(current)
+    return current
 
 
 async def _block_hash(transport: Transport, url: str, number: int) -> int:

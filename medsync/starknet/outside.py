@@ -261,12 +261,21 @@ async def supports_outside_execution(client: FullNodeClient, account: int) -> bo
 
 
 async def sign_acts(
-    medsync: MedSyncClient, *acts: Invocation[Any], within: int = LIFETIME, caller: int = ANY_CALLER
+    medsync: MedSyncClient,
+    *acts: Invocation[Any],
+    within: int = LIFETIME,
+    caller: int = ANY_CALLER,
+    now: int | None = None,
+    generation: int | None = None,
 ) -> SignedActs:
     """Acts signed by the client's account as patient, for anyone, or only `caller`, to submit soon.
 
     `acts` are made by the clients of MedSync and its pools, with the patient's account, and happen in order,
-    all or none. They are good for `within` seconds from the newest block on. Nothing is sent.
+    all or none. They are good for `within` seconds from the second `now` on, and those that open something
+    only in the patient's `generation`. Nothing is sent.
+
+    By default both are what the node says, the time that of the newest block: who does not trust it gives
+    them. A node that says the next generation makes acts that the next panic button does not void.
 
     Raises InputError for acts that cannot be signed, or not together, and for an account that cannot.
 
@@ -279,13 +288,16 @@ async def sign_acts(
     opens = any(_read(call).opens for call in calls)
     await _assert_supported(medsync, patient)
     await _assert_pools(medsync, map(_read, calls))
-    now = (await newest_block(medsync.client)).timestamp
+    if now is None:
+        now = (await newest_block(medsync.client)).timestamp
+    if opens and generation is None:
+        generation = (await medsync.patient_state(patient)).generation
     return sign_calls(
         medsync.account.stark_signer,
         patient,
         calls,
         contract=medsync.address,
-        generation=(await medsync.patient_state(patient)).generation if opens else 0,
+        generation=generation or 0,
         execute_before=now + within,
         caller=caller,
     )

@@ -10,12 +10,22 @@ from scripts import build
 
 FOLDERS = {"medsync": "contracts/src", "medsync_interfaces": "contracts/interfaces/src"}
 """The source folder of each package."""
-MANIFESTS = tuple(f"{folder}/Scarb.toml" for folder in build.PRODUCT.sources)
 CONTRACTS = ("MedSync", "RewardPool", "PrivateAnchor")
 TESTS = "tests.cairo"
 """The name of the files with unit tests, which are not mutated."""
 
 _REFERENCE = re.compile(rf"\b(crate|{'|'.join(FOLDERS)})::(\w+)")
+
+
+def manifests(root: Path) -> dict[str, str]:
+    """The packages' manifests, outside the workspace: profiles, which only a root can have, stand in that of
+    the contracts."""
+    found = {
+        f"{folder}/Scarb.toml": (root / folder / "Scarb.toml").read_text() for folder in build.PRODUCT.sources
+    }
+    _, profiles, text = (root / "Scarb.toml").read_text().partition("\n[profile.")
+    found[f"{build.PRODUCT.sources[0]}/Scarb.toml"] += profiles + text
+    return found
 
 
 def texts(root: Path) -> dict[str, str]:

@@ -91,8 +91,8 @@ class Workshop:
         self.sources = packages.texts(root)
         self.needed = packages.needs(self.sources)
         for name in CONTRACTS:
-            for manifest in packages.MANIFESTS:
-                _write(folder / name / manifest, (root / manifest).read_text())
+            for manifest, text in packages.manifests(root).items():
+                _write(folder / name / manifest, text)
         kept = root / build.PRODUCT.artifacts
         self.originals = {
             name: {kind: (kept / f"{name}.{kind}.json").read_bytes() for kind in ("sierra", "casm")}

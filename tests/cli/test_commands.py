@@ -323,6 +323,7 @@ def test_the_past_is_judged_by_proof(here: Here, registered: None) -> None:
     judge = f"consent verify {PATIENT} {PARTNER} --purpose PATRQT --categories ALL --json"
     before = here.run(f"{judge} --at 1")
     assert (before.code, before.json["decision"]) == (ExitCode.NOT_PERMITTED, "DENY")
+    assert before.json["block"] > 0
     later = here.run(f"{judge} --at {given['expires_at']}")
     assert later.code == ExitCode.BAD_INPUT
 

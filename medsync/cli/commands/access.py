@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv as tables
 import io
 import json
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -24,7 +23,7 @@ from medsync.log.completeness import history_faults
 from medsync.log.exports import csv as csv_export
 from medsync.log.exports import json as json_export
 from medsync.log.exports.receipt import consent_receipt
-from medsync.log.fetch import block_header, fetch_heads
+from medsync.log.fetch import block_header, fetch_agreed_heads
 from medsync.log.histories import BlockHeader, PatientHistory
 from medsync.log.replay import JUSTIFY_WITHIN, replay_patient
 from medsync.protocol.chains import Chain, ChainEvent, subject_of
@@ -170,7 +169,13 @@ def _rows(file: Path) -> list[tuple[str, str]]:
         entries = values.read_json(file, "FILE")
     else:
         table = tables.DictReader(io.StringIO(text), restkey="more", skipinitialspace=True)
-        entries = list(table)
+        try:
+            entries = list(table)
+        except tables.Error as error:
+            raise InputError(
+                f"FILE: {file} is not a CSV that can be read: {error}.",
+                hint="The columns of a CSV are patient and record.",
+            ) from None
     rows = []
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, dict) or not {"patient"} <= entry.keys() <= {"patient", "record"}:
@@ -339,11 +344,12 @@ def _row(entry: AccessEvent) -> dict[str, Any]:
 async def emergencies(context: Context, patient: values.PatientText = ME) -> Answer:
     """List the emergency accesses to a patient's data, by default one's own, and what became of each.
 
-    Taken from the log, proven complete. One without a justification after 72 hours is overdue: nobody can
-    justify it any more. Contest it with access contest.
+    Taken from the log, proven complete as of the block that is named. One without a justification 72 hours
+    later, by that block's time, is overdue: nobody can justify it any more. Contest it with access contest.
     """
     history = await context.history(await context.address(patient, "PATIENT"))
-    now = await context.now()
+    block = history.block
+    context.say(f"Complete as of block {block.number}.")
     return [
         {
             "entry": found.access.seq,
@@ -353,8 +359,10 @@ async def emergencies(context: Context, patient: values.PatientText = ME) -> Ans
             "record": Hex(found.access.record),
             "justified": found.justified is not None,
             "justify_until": Time(found.access.at + JUSTIFY_WITHIN),
-            "overdue": found.overdue(now),
+            "overdue": found.overdue(block.timestamp),
             "contested": found.contested is not None,
+            "block": block.number,
+            "block_at": Time(block.timestamp),
         }
         for found in replay_patient(history).emergencies(history.patient)
     ]
@@ -470,8 +478,8 @@ async def _verify_csv(context: Context, file: Path, text: str) -> Answer:
         raise InputError(f"FILE: {file} holds no entry, so it says nothing of whose history it is.")
     subject = subject_of(entries[0])
     record, connection = await context.record(), await context.connection()
-    heads = await fetch_heads(
-        connection.client, record.medsync, subject, from_block=record.first_block, chains=[chain]
+    heads = await fetch_agreed_heads(
+        connection.nodes, record.medsync, subject, from_block=record.first_block, chains=[chain]
     )
     history = heads.history(chain, entries)
     if faults := history_faults(history):
@@ -514,13 +522,17 @@ async def _assert_of(context: Context, chain_id: int, contract: int) -> None:
 
 async def _assert_block(context: Context, block: BlockHeader) -> None:
     """Raise VerificationError unless a block is on the chain as it is stated."""
-    found = await block_header((await context.connection()).client, block.number)
-    if found != block:
-        raise VerificationError(
-            f"The file states another block {block.number} than the chain has:",
-            findings=[f"the chain has {found.hash:#x}, the file {block.hash:#x}"],
-            hint="The chain was reorganised since, or the file is of another one.",
-        )
+    for node in (await context.connection()).nodes:
+        found = await block_header(node, block.number)
+        if found != block:
+            raise VerificationError(
+                f"The file states another block {block.number} than the chain has:",
+                findings=[
+                    f"the chain has {found.hash:#x} of the time {found.timestamp}, "
+                    f"the file {block.hash:#x} of the time {block.timestamp}"
+                ],
+                hint="The chain was reorganised since, or the file is of another one.",
+            )
 
 
 def _written(taken: PatientHistory, format: Format, history: HistoryName) -> str:
@@ -536,7 +548,7 @@ def _written(taken: PatientHistory, format: Format, history: HistoryName) -> str
     if format is Format.FHIR:
         from medsync.log.exports import fhir
 
-        return fhir.dumps(taken, int(time.time()))
+        return fhir.dumps(taken, taken.block.timestamp)
     return _receipts(taken)
 
 

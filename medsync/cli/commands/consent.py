@@ -31,7 +31,13 @@ from medsync.protocol.felt import InvalidValue
 from medsync.protocol.types import ConsentTerms, PatientState, Verdict
 from medsync.protocol.vocabulary import Decision, Power, Purpose
 from medsync.starknet.outside import acts_from_json
-from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, signed_from_json
+from medsync.starknet.signing import (
+    SignedConsent,
+    SignedRevocation,
+    sign_consent,
+    sign_revocation,
+    signed_from_json,
+)
 from medsync.starknet.transactions import Invocation, TransactionResult
 
 P = ParamSpec("P")
@@ -183,16 +189,18 @@ async def verify(
     who, why, which = await _key(context, grantee, purpose, study)
     what, paying = values.categories(categories), campaigns.read_id(campaign, "--campaign")
     verdict: Verdict
+    proven: dict[str, Any] = {}
     if at is None:
         medsync = await context.medsync()
         verdict = await medsync.verify_consent(owner, who, why, which, what, paying)
     else:
         second = values.time(at, "--at", await context.now())
-        state = replay_patient(await context.history(owner))
-        verdict = state.verify_consent(owner, who, why, which, what, paying, second)
+        history = await context.history(owner)
+        verdict = replay_patient(history).verify_consent(owner, who, why, which, what, paying, second)
+        proven = {"block": history.block.number, "block_at": Time(history.block.timestamp)}
     if verdict.decision is not Decision.PERMIT:
         context.exit_code = ExitCode.NOT_PERMITTED
-    return {**members(verdict), "meaning": verdict.reason.meaning}
+    return {**members(verdict), "meaning": verdict.reason.meaning, **proven}
 
 
 @command(app, "show")
@@ -567,19 +575,33 @@ async def sign(
     """
     medsync = await context.medsync(signing=True)
     who, why, which = await _key(context, grantee, purpose, study)
-    until = values.time(deadline, "--deadline", await context.now())
+    now = await context.now()
+    until = values.time(deadline, "--deadline", now)
+    if until <= now:
+        raise InputError("--deadline is over: nobody could submit the message.", hint="Name a later time.")
     signed: SignedConsent | SignedRevocation
     numbers: dict[str, int]
+    more: dict[str, Any]
     if revoke:
         if after:
             raise InputError("--after is for consents: a revocation follows nothing.")
-        signed = await medsync.sign_revocation(who, why, which, deadline=until)
-        numbers, pay = {"generation": signed.generation}, {}
+        state = await context.agreed(medsync, lambda node: node.patient_state(medsync.account.address))
+        signed = sign_revocation(
+            medsync.account.stark_signer,
+            medsync.account.address,
+            contract=medsync.address,
+            grantee=who,
+            purpose=why,
+            study=which,
+            generation=state.generation,
+            deadline=until,
+        )
+        numbers, more = {"generation": signed.generation}, {"purpose": why}
     elif categories and expires:
         what = await _terms(
             context, purpose, study, categories, starts, expires, max_uses, scoped, reward, terms
         )
-        pay = await _reward(context, what)
+        more = {**_shown(what), **await _reward(context, what)}
         signed = await _sign_after(context, who, what, until, after or [])
         numbers = {
             "version": signed.version,
@@ -596,9 +618,9 @@ async def sign(
         "patient": Hex(medsync.account.address),
         "grantee": Hex(who),
         "study": Hex(which),
+        **more,
         **numbers,
         "deadline": Time(until),
-        **pay,
         "file": str(output),
     }
 
@@ -609,8 +631,10 @@ async def _sign_after(
     """A consent that fits what the chain will have once those in the files are submitted."""
     medsync = await context.medsync(signing=True)
     patient = medsync.account.address
-    state = await medsync.patient_state(patient)
-    record = await medsync.consent(patient, grantee, terms.purpose, terms.study)
+    state = await context.agreed(medsync, lambda node: node.patient_state(patient))
+    record = await context.agreed(
+        medsync, lambda node: node.consent(patient, grantee, terms.purpose, terms.study)
+    )
     version, counter = record.version, state.counter
     for file in files:
         before = _signed(values.read_json(file, "--after"), file, "--after")

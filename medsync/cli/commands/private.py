@@ -13,7 +13,7 @@ import typer
 from medsync.cli import values
 from medsync.cli.command import command
 from medsync.cli.context import Context
-from medsync.cli.output import Answer, Hex, Time
+from medsync.cli.output import Answer, Hex, Time, Whole
 from medsync.cli.passphrase import PassphraseFile, passphrase
 from medsync.deployment.devnet import state_dir
 from medsync.errors import InputError
@@ -214,7 +214,7 @@ async def put(
                         "version": sealed.record.version,
                         "type": str(resource["resourceType"]),
                         "categories": sealed.categories,
-                        "commitment": Hex(sealed.record.commitment),
+                        "commitment": Whole(sealed.record.commitment),
                     }
                 )
     return stored
@@ -251,7 +251,7 @@ async def listing(
             "record": record.id,
             "version": record.version,
             "categories": Category(record.categories),
-            "commitment": Hex(record.commitment),
+            "commitment": Whole(record.commitment),
             "erased": record.erased,
             **({"label": notes[record.id].label} if record.id in notes else {}),
         }

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from medsync.errors import VerificationError
+from medsync.log.completeness import history_faults
 from medsync.log.histories import PatientHistory
 from medsync.protocol.events import (
     AllConsentsRevoked,
@@ -138,3 +140,10 @@ def check_whole(patient: PatientHistory) -> None:
             raise InvalidValue(
                 f"{history.title} continues from entry {history.known.seq}: only whole histories are exported"
             )
+
+
+def check_proven(patient: PatientHistory) -> None:
+    """Raise `VerificationError` with every fault unless the entries are the whole histories."""
+    faults = [str(fault) for history in patient.histories for fault in history_faults(history)]
+    if faults:
+        raise VerificationError("the entries are not the patient's whole history", findings=faults)

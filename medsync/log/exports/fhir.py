@@ -19,12 +19,11 @@ from uuid import UUID, uuid5
 
 from fhir.resources.bundle import Bundle
 
-from medsync.errors import VerificationError
-from medsync.log.completeness import history_faults
 from medsync.log.exports import (
     ConsentRefusal,
     ConsentState,
     GivenConsent,
+    check_proven,
     check_whole,
     given_consents,
     refusals,
@@ -94,13 +93,12 @@ def to_bundle(patient: PatientHistory, as_of: int, *, test_data: bool = False) -
 
     It contains one `Consent` per version that was given and per refusal, and one `AuditEvent` per entry of
     the access log. Consents have their status at the unix second `as_of`, which is also the bundle's
-    timestamp. `test_data` labels every resource HTEST (test health data). Raises `VerificationError` if the
-    entries are not the whole histories, `InvalidValue` for histories that continue from a checkpoint.
+    timestamp; its identifier names the block that the histories stand at, and what held after it they do not
+    say. `test_data` labels every resource HTEST (test health data). Raises `VerificationError` if the entries
+    are not the whole histories, `InvalidValue` for histories that continue from a checkpoint.
     """
     check_whole(patient)
-    faults = [str(fault) for history in patient.histories for fault in history_faults(history)]
-    if faults:
-        raise VerificationError("the entries are not the patient's whole history", findings=faults)
+    check_proven(patient)
     events = patient.consents.entries
     resources = [_consent(patient, given, as_of) for given in given_consents(events)]
     resources += [_refusal(patient, refusal) for refusal in refusals(events)]
@@ -111,6 +109,7 @@ def to_bundle(patient: PatientHistory, as_of: int, *, test_data: bool = False) -
     bundle: dict[str, Any] = {
         "resourceType": "Bundle",
         "type": "collection",
+        "identifier": _identifier("block", f"{patient.block.number}:{patient.block.hash:#x}"),
         "timestamp": utc_text(as_of),
         "entry": [{"fullUrl": f"urn:uuid:{resource['id']}", "resource": resource} for resource in resources],
     }

@@ -26,6 +26,7 @@ from medsync.protocol.felt import (
     parse_felt,
 )
 from medsync.protocol.types import Head
+from medsync.storage.versions import check_form
 
 #: Identifies the format of the document; readers reject any other.
 SCHEMA: Final = "medsync.export/2"
@@ -99,7 +100,8 @@ def verify_export(text: str | bytes, heads: Heads | None = None) -> VerifiedExpo
     found. Without them, the check uses the document's own heads, which the author of the document chose.
     `coverage` says what is not shown.
 
-    Raises `VerificationError` with every fault found, and `InvalidValue` if the text is not a valid export.
+    Raises `VerificationError` with every fault found, `InvalidValue` if the text is not a valid export, and
+    `UnsupportedVersion` if it is one of another version.
     """
     patient, stated = _read(text)
     findings = [] if heads is None else _foreign(patient, heads)
@@ -112,6 +114,8 @@ def verify_export(text: str | bytes, heads: Heads | None = None) -> VerifiedExpo
                 f"{hex(history.head.head)}, the chain {head.count} and {hex(head.head)}"
             )
         findings += [f"{member}: {fault}" for fault in history_faults(history, head, stated[chain])]
+        if history.entries and history.entries[-1].at > patient.block.timestamp:
+            findings.append(f"{member}: the last entry is later than the block that the document states")
     if findings:
         raise VerificationError("the document is not the patient's whole history", findings=findings)
     return VerifiedExport(patient, anchored=heads is not None)
@@ -127,6 +131,11 @@ def _foreign(patient: PatientHistory, heads: Heads) -> list[str]:
     block = patient.block
     if block.number == heads.block.number and block != heads.block:
         findings.append(f"block: the document states another block {block.number} than the chain has")
+    elif block.number > heads.block.number or block.timestamp > heads.block.timestamp:
+        findings.append(
+            f"block: the document states block {block.number}, later than {heads.block.number}, whose heads "
+            "it is compared with: ask for newer ones"
+        )
     return findings
 
 
@@ -144,8 +153,10 @@ def _history(history: History[ChainEvent]) -> dict[str, Any]:
 
 def _read(text: str | bytes) -> tuple[PatientHistory, dict[Chain, dict[int, int]]]:
     """The histories, and the digests stated in their entries, by position."""
+    found = parse_json(text)
+    check_form(found, SCHEMA, "The export", member="schema", older="Export it again.")
     document = _members(
-        parse_json(text),
+        found,
         {"schema", "chain_id", "contract", "patient", "block", *_MEMBERS, "coverage"},
         "document",
     )

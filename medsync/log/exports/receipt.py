@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from medsync.log.exports import check_whole
+from medsync.log.exports import check_proven, check_whole
 from medsync.log.histories import PatientHistory
 from medsync.protocol.events import (
     AllConsentsRevoked,
@@ -83,9 +83,11 @@ def consent_receipt(
 ) -> dict[str, Any]:
     """Make the receipt of one consent record, ready for `json.dumps`; `study` is zero for a broad consent.
 
-    Raises `InvalidValue` if that consent was never given, or for histories that continue from a checkpoint.
+    Raises `VerificationError` if the entries are not the whole histories, `InvalidValue` if that consent was
+    never given, or for histories that continue from a checkpoint.
     """
     check_whole(patient)
+    check_proven(patient)
     known = particulars or Particulars()
     events = _life(patient, grantee, purpose, study)
     given = [event for event in events if isinstance(event, ConsentAdded)]

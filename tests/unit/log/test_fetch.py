@@ -11,6 +11,7 @@ from starknet_py.net.client_models import EmittedEvent, EventsChunk
 
 from medsync.errors import InputError, NetworkError, VerificationError
 from medsync.log.fetch import (
+    fetch_agreed_heads,
     fetch_consents,
     fetch_events,
     fetch_heads,
@@ -25,6 +26,8 @@ from medsync.protocol.chains import KINDS, Chain, chain_of
 from medsync.protocol.events import EventLocation, RewardDeposited, selector_of
 from medsync.protocol.types import Head
 from medsync.protocol.vocabulary import Reason
+from medsync.starknet.network import MAX_LAG
+from medsync.starknet.transport import NodeFailure
 from tests.harness.driver import selector
 from tests.harness.histories import (
     BLOCK,
@@ -60,6 +63,8 @@ VIEWS = {
 class FakeNode:
     """A node with these pages, whose tokens are page numbers like a devnet's, and these heads."""
 
+    url = "http://node.example/key"
+
     def __init__(self, *pages: list[EmittedEvent], head: Head | None = None) -> None:
         self.pages = pages
         self.heads = dict(VIEWS)
@@ -89,7 +94,7 @@ class FakeNode:
     async def get_block_with_tx_hashes(
         self, block_number: int | str | None = None, block_hash: int | None = None
     ) -> Any:
-        number = LATEST if isinstance(block_number, str) else block_number
+        number = self.latest if isinstance(block_number, str) else block_number
         if block_hash is not None:
             known = {found: height for height, found in self.hashes.items()}
             if block_hash not in known:
@@ -263,10 +268,71 @@ async def test_an_entry_hidden_behind_a_checkpoint_is_missed() -> None:
 # --- several nodes ------------------------------------------------------------------------------------------
 
 
+class Silent(Honest):
+    """A node that fails to say which block is its newest, or what its heads are."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self.at = at
+
+    async def get_block_with_tx_hashes(self, block_number: Any = None, block_hash: Any = None) -> Any:
+        if self.at == "newest block":
+            raise NodeFailure("it is out of order")
+        return await super().get_block_with_tx_hashes(block_number, block_hash)
+
+    async def call_contract(self, call: Any, block_number: Any) -> list[int]:
+        raise NodeFailure("it is out of order")
+
+
 async def test_nodes_that_agree_are_believed() -> None:
-    other = Honest()
-    assert await Honest().patient(others=[other]) == HISTORY
-    assert other.requests == [], "it is asked for heads alone"
+    first, second = Honest(), Honest()
+    assert await Honest().patient(nodes=[first, second]) == HISTORY
+    assert first.requests == second.requests == [], "they are asked for heads alone"
+    assert set(first.viewed) == set(second.viewed) == {LATEST}
+
+
+async def test_heads_are_of_the_newest_block_that_all_nodes_have() -> None:
+    behind = Honest()
+    behind.latest = LATEST - 1
+    nodes: Any = [Honest(), behind]
+    heads = await fetch_agreed_heads(nodes, CONTRACT, PATIENT, chains=[Chain.ACCESSES])
+    assert (heads.block.number, list(heads.of)) == (LATEST - 1, [Chain.ACCESSES])
+    assert nodes[0].viewed == behind.viewed == [LATEST - 1]
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+async def test_no_node_holds_the_others_back_without_limit(behind: int) -> None:
+    nodes: Any = [Honest(), Honest()]
+    nodes[behind].latest = LATEST - MAX_LAG
+    heads = await fetch_agreed_heads(nodes, CONTRACT, PATIENT)
+    assert heads.block.number == LATEST - MAX_LAG
+    nodes[behind].latest -= 1
+    with pytest.raises(VerificationError, match="more than 50 blocks apart") as refused:
+        await fetch_agreed_heads(nodes, CONTRACT, PATIENT)
+    assert refused.value.findings[behind] == f"http://node.example is at block {LATEST - MAX_LAG - 1}"
+    assert "leave out the node" in refused.value.hint
+
+
+async def test_the_heads_are_not_taken_from_the_node_that_sends_the_entries() -> None:
+    """It may be another one than before, after a failure."""
+    hides = Honest([event for event in EVERYTHING if event.block_number != 1_013])
+    with pytest.raises(VerificationError, match="not complete"):
+        await hides.patient(nodes=[Honest(), Honest()])
+
+
+@pytest.mark.parametrize("at", ["newest block", "heads"])
+async def test_one_node_that_answers_of_several_is_not_compared_with_itself(
+    at: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(VerificationError, match="Only one of 2 nodes answers") as refused:
+        await Honest().patient(nodes=[Silent(at), Honest()])
+    assert findings(refused).startswith("http://node.example: ")
+    assert "out of order" in findings(refused)
+    assert "name one node alone" in refused.value.hint
+    assert await Honest().patient(nodes=[Silent(at), Honest(), Honest()]) == HISTORY
+    assert "The node at http://node.example is left out" in caplog.text
+    with pytest.raises(NetworkError, match="out of order"):
+        await Honest().patient(nodes=[Silent(at), Silent(at)])
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -274,7 +340,7 @@ async def test_another_head_of_another_node_is_told(view: int) -> None:
     other = Honest()
     other.heads[view] = Head(other.heads[view].count, 1)
     with pytest.raises(VerificationError, match="Two nodes disagree as of block 1024") as refused:
-        await Honest().patient(others=[Honest(), other])
+        await Honest().patient(nodes=[Honest(), Honest(), other])
     assert "or 0x1 after" in findings(refused)
     assert len(refused.value.findings) == 1
 
@@ -283,8 +349,39 @@ async def test_another_block_of_another_node_is_told() -> None:
     other = Honest()
     other.hashes[LATEST] = 0xBAD
     with pytest.raises(VerificationError) as refused:
-        await Honest().patient(others=[other])
+        await Honest().patient(nodes=[Honest(), other])
     assert findings(refused) == "block 1024 is 0xb10c or 0xbad"
+
+
+class OtherBlock(Honest):
+    """A node whose blocks have another time, or another number than was asked for."""
+
+    def __init__(self, *, later: int = 0, further: int = 0) -> None:
+        super().__init__()
+        self.later, self.further = later, further
+
+    async def get_block_with_tx_hashes(self, block_number: Any = None, block_hash: Any = None) -> Any:
+        block = await super().get_block_with_tx_hashes(block_number, block_hash)
+        block.timestamp += self.later
+        if block_number != "latest":
+            block.block_number += self.further
+        return block
+
+
+async def test_another_time_of_the_block_is_found() -> None:
+    """What holds of a consent depends on it."""
+    for nodes in ([OtherBlock(later=1), Honest()], [Honest(), OtherBlock(later=1)]):
+        with pytest.raises(VerificationError) as refused:
+            await Honest().patient(nodes=nodes)
+        times = {BLOCK.timestamp, BLOCK.timestamp + 1}
+        assert all(str(time) in findings(refused) for time in times)
+        assert findings(refused).startswith(f"the time of block {LATEST} is ")
+
+
+@pytest.mark.parametrize("further", [-1, 1])
+async def test_another_block_than_was_asked_for_is_refused(further: int) -> None:
+    with pytest.raises(NetworkError, match=f"sent block {1_020 + further} instead of block 1020"):
+        await OtherBlock(further=further).patient(to_block=1_020)
 
 
 # --- a node that does its work ------------------------------------------------------------------------------
@@ -424,6 +521,17 @@ async def test_tokens_in_a_circle_are_found() -> None:
     with pytest.raises(NetworkError, match="circles"):
         await node.raw()
     assert len(node.requests) == 3
+
+
+@pytest.mark.parametrize("page", [[], EVENTS[:1]])
+async def test_pages_without_an_end_are_found(
+    page: list[EmittedEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each with another token, and nothing that was not there before."""
+    monkeypatch.setattr("medsync.log.fetch._IDLE_PAGES", 3)
+    with pytest.raises(NetworkError, match="3 pages in a row without a new event"):
+        await FakeNode(EVENTS[:1], *[page] * 4).raw()
+    assert await FakeNode(EVENTS[:1], *[page] * 2, EVENTS[1:2], *[page] * 2, EVENTS[2:3]).raw() == EVENTS[:3]
 
 
 async def test_a_page_that_repeats_its_own_token_is_found() -> None:

@@ -15,7 +15,7 @@ from medsync.protocol.felt import encode_short_string
 from medsync.starknet import network
 from medsync.starknet.network import URL_VARIABLE, connect, is_loopback, node_urls
 from medsync.starknet.rpc import newest_block
-from medsync.starknet.transport import shown_url
+from medsync.starknet.transport import NodeFailure, shown_url
 
 SECRET = "5ecr3tK3y"
 
@@ -364,23 +364,90 @@ async def test_nodes_that_disagree_on_a_block_are_both_named() -> None:
     assert SECRET not in str(refused.value)
 
 
-async def test_a_node_that_lags_far_behind_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    """Its hash is not even compared."""
-    async with nodes(DEVNET | height(10, 0xBAD), DEVNET | height(1_000)) as urls:
+@pytest.mark.parametrize(
+    ("number", "distance"),
+    [(10, "990 blocks behind"), (949, "51 blocks behind"), (1_051, "51 blocks ahead of")],
+)
+async def test_a_node_that_is_far_from_most_nodes_is_left_out(
+    number: int, distance: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its hash is not even compared. A false height leaves out only the node that claims it."""
+    alone, most = DEVNET | height(number, 0xBAD), DEVNET | height(1_000)
+    async with nodes(alone, most, most) as urls:
         with caplog.at_level(logging.WARNING, "medsync"):
             async with connect("devnet", ",".join(urls)) as connection:
-                assert connection.client._client.urls == (urls[1],)  # type: ignore[attr-defined]
-    assert f"{shown_url(urls[0])} is 990 blocks behind" in caplog.text
+                assert connection.client._client.urls == tuple(urls[1:])  # type: ignore[attr-defined]
+    assert f"{shown_url(urls[0])} is {distance} most nodes" in caplog.text
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize("numbers", [(949, 1_000), (1_000, 949), (10, 10, 1_000, 1_000), (10, 500, 1_000)])
+async def test_nodes_of_which_too_few_are_at_one_height_are_refused(numbers: tuple[int, ...]) -> None:
+    """Half of the nodes could be false: neither half is believed."""
+    async with nodes(*(DEVNET | height(number) for number in numbers)) as urls:
+        with pytest.raises(VerificationError, match="too few of them are at the same height") as refused:
+            async with connect("devnet", ",".join(urls)):
+                pass
+    assert refused.value.exit_code is ExitCode.NOT_VERIFIED
+    assert refused.value.findings == [
+        f"{shown_url(url)} is at block {number}" for url, number in zip(urls, numbers, strict=True)
+    ]
+    assert "name other nodes" in refused.value.hint
+
+
+@pytest.mark.parametrize("number", [950, 1_050])
+async def test_nodes_that_are_a_few_blocks_apart_are_compared(number: int) -> None:
+    async with (
+        nodes(DEVNET | height(1_000), DEVNET | height(number)) as urls,
+        connect("devnet", ",".join(urls)) as connection,
+    ):
+        assert connection.client._client.urls == tuple(urls)  # type: ignore[attr-defined]
+
+
 async def test_a_node_that_does_not_answer_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    async with nodes(_status(503), DEVNET) as urls:
+    async with nodes(_status(503), DEVNET | height(9), DEVNET | height(9)) as urls:
         with caplog.at_level(logging.WARNING, "medsync"):
             async with connect("devnet", ",".join(urls)) as connection:
                 assert connection.client.url == urls[1]
     assert "HTTP 503" in caplog.text
     assert SECRET not in caplog.text
+
+
+async def test_one_node_that_answers_of_several_is_not_believed() -> None:
+    """Several were named so that they can be compared."""
+    async with nodes(_status(503), DEVNET | height(9)) as urls:
+        with pytest.raises(VerificationError, match="Only one of 2 nodes answers") as refused:
+            async with connect("devnet", ",".join(urls)):
+                pass
+    assert refused.value.exit_code is ExitCode.NOT_VERIFIED
+    assert f"{shown_url(urls[0])} failed" in str(refused.value)
+    assert "name one node alone" in refused.value.hint
+    assert SECRET not in str(refused.value)
+
+
+async def test_each_node_is_asked_alone_where_nodes_are_compared() -> None:
+    """One that fails is not replaced by another, which would then be compared with itself."""
+    alive = True
+
+    async def fails_later(request: web.Request) -> web.StreamResponse:
+        answers = DEVNET | height(9)
+        if not alive:
+            return web.Response(status=503)
+        return web.json_response(
+            {"jsonrpc": "2.0", "id": 1, "result": answers[(await request.json())["method"]]}
+        )
+
+    async with (
+        nodes(fails_later, DEVNET | height(9)) as urls,
+        connect("devnet", ",".join(urls)) as connection,
+    ):
+        assert [node.url for node in connection.nodes] == urls
+        alive = False
+        assert await connection.client.get_block_number() == 9
+        first, second = connection.nodes
+        assert await second.get_block_number() == 9
+        with pytest.raises(NodeFailure, match="HTTP 503"):
+            await first.get_block_number()
 
 
 @pytest.mark.parametrize(

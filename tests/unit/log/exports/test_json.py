@@ -233,6 +233,31 @@ def test_another_block_of_that_number_is_told(changes):
     assert verify_export(dumps(HISTORY), later).anchored
 
 
+@pytest.mark.parametrize("number", [BLOCK.number + 1, 2**40])
+def test_a_document_later_than_the_heads_is_not_shown_by_them(number):
+    """Otherwise it would say what held at a second that nobody has seen yet."""
+    later = BlockHeader(number, 1, BLOCK.timestamp + 1_000_000)
+    told = json.loads(dumps(replace_block(HISTORY, later)))
+    (finding,) = verify(told)
+    assert finding.startswith(f"block: the document states block {number}, later than {BLOCK.number}")
+    # Nor is one of a later time in an earlier block.
+    (finding,) = verify(json.loads(dumps(replace_block(HISTORY, replace(later, number=1)))))
+    assert "later than" in finding
+
+
+def test_a_block_before_its_entries_is_told():
+    early = BlockHeader(1, 1, 5)
+    findings = verify(json.loads(dumps(replace_block(HISTORY, early))), None)
+    assert findings == [
+        f"{member}: the last entry is later than the block that the document states" for member in MEMBERS
+    ]
+
+
+def replace_block(history, block):
+    parts = {name: replace(getattr(history, name), block=block) for name in MEMBERS}
+    return replace(history, **parts)
+
+
 @pytest.mark.parametrize("member", MEMBERS)
 def test_consistent_forgery_needs_the_chains_head(member):
     """A document whose author recomputed everything agrees with itself; only the chain's head shows it."""
@@ -268,7 +293,8 @@ def test_outdated_export_is_not_the_whole_history():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (("schema",), "medsync.export/1", "schema: expected medsync.export/2, not 'medsync.export/1'"),
+        (("schema",), "medsync.export/1", "format version 1; this program reads version 2"),
+        (("schema",), "medsync.campaign/2", "schema: expected medsync.export/2, not 'medsync.campaign/2'"),
         (("chain_id",), 7, "chain_id must be a short string"),
         (("chain_id",), "x" * 32, "at most 31 ASCII"),
         (("contract",), "6d6564", "contract must be written 0x"),

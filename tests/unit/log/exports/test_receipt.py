@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from medsync.errors import VerificationError
 from medsync.log import completeness, exports
 from medsync.log.exports.receipt import Particulars, Party, consent_receipt, dumps
 from medsync.protocol import commitments
@@ -253,6 +254,14 @@ def test_a_part_has_no_receipts():
     later = replace(HISTORY.consents, known=HISTORY.consents.checkpoint, entries=())
     with pytest.raises(InvalidValue, match="only whole histories"):
         consent_receipt(replace(HISTORY, consents=later), RESEARCHER, Purpose.HRESCH, STUDY)
+
+
+@pytest.mark.parametrize("member", ["consents", "accesses", "registry"])
+def test_histories_with_a_gap_have_no_receipts(member):
+    part = getattr(HISTORY, member)
+    gap = replace(part, entries=part.entries[:1] + part.entries[2:])
+    with pytest.raises(VerificationError, match="not the patient's whole history"):
+        consent_receipt(replace(HISTORY, **{member: gap}), RESEARCHER, Purpose.HRESCH, STUDY)
 
 
 def test_nothing_is_claimed_that_is_not_so():

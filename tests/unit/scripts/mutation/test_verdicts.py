@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -346,3 +347,13 @@ def test_a_copy_holds_the_tree_as_it_is(tmp_path: Path) -> None:
     (copy / "stale").mkdir(parents=True)
     copy_tree(tree, copy)
     assert {path.name for path in copy.iterdir()} == {".gitignore", "new"}
+
+
+def test_mutants_are_compiled_with_the_workspaces_profile() -> None:
+    """Otherwise even the unchanged sources compile to other artifacts."""
+    root = repository.root()
+    first, *others = (tomllib.loads(text) for text in packages.manifests(root).values())
+    workspace = tomllib.loads((root / "Scarb.toml").read_text())
+    assert first["package"]["name"] == "medsync"
+    assert first["profile"] == workspace["profile"]
+    assert not any("profile" in other for other in others)
