@@ -18,8 +18,13 @@ def said(err: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in err.splitlines()]
 
 
+def one_of_three_is_silent(bench: Bench) -> str:
+    """Two must be left to be compared: here they are one, by two names."""
+    return f"{SILENT},{bench.url},{bench.url.replace('127.0.0.1', 'localhost')}"
+
+
 def test_a_warning_is_a_json_line_beside_the_answer(bench: Bench) -> None:
-    done = bench.run(["--json", "--rpc-url", f"{SILENT},{bench.url}", "entity", "list"])
+    done = bench.run(["--json", "--rpc-url", one_of_three_is_silent(bench), "entity", "list"])
     check(bench, done)
     assert done.code == ExitCode.OK
     json.loads(done.out)
@@ -32,7 +37,7 @@ def test_a_warning_is_a_json_line_before_the_error(bench: Bench) -> None:
     line = [
         "--json",
         "--rpc-url",
-        f"{SILENT},{bench.url}",
+        one_of_three_is_silent(bench),
         "consent",
         "cancel-signatures",
         "--account=devnet:99",
