@@ -39,6 +39,19 @@ def paid_uses(world: World, reward: dict[str, Any], study: int = BROAD) -> Any:
     return world.read("paid_uses", **world.about(study=study), campaign=id_of(reward))
 
 
+def bring_to(world: World, reward: dict[str, Any], state: str) -> None:
+    """Have a campaign expired, announced to close, closed, or without a use left for the researcher."""
+    if state == "expired":
+        world.now = reward["expires_at"]
+    elif state == "budget empty":
+        world.send(world.funder, "revoke_allowance", terms=reward, accessor=world.researcher)
+    else:
+        world.send(world.funder, "announce_close", terms=reward)
+    if state == "closed":
+        world.wait(CLOSE_NOTICE)
+        world.send(world.funder, "close_campaign", terms=reward)
+
+
 # --- naming a campaign --------------------------------------------------------------------------------------
 
 
@@ -198,15 +211,7 @@ def test_a_consent_is_narrowed_whatever_became_of_its_campaign(
 ) -> None:
     """The campaign stays the same, so nothing of it is asked; another one is."""
     give(world, reward, expires_at=world.now + 90 * DAY)
-    if state == "expired":
-        world.now = reward["expires_at"]
-    elif state == "budget empty":
-        world.send(world.funder, "revoke_allowance", terms=reward, accessor=world.researcher)
-    else:
-        world.send(world.funder, "announce_close", terms=reward)
-    if state == "closed":
-        world.wait(CLOSE_NOTICE)
-        world.send(world.funder, "close_campaign", terms=reward)
+    bring_to(world, reward, state)
     receipt = give(world, reward, categories=1, max_uses=1)
     assert receipt.result == 2
     if state in ("announced", "closed"):
@@ -227,13 +232,7 @@ def test_a_dead_consent_names_its_campaign_anew(
     world.wait(DAY if death == "expired" else 0)
     if death == "all revoked":
         world.send(world.patient, "revoke_all", dismiss_delegates=False)
-    if state == "budget empty":
-        world.send(world.funder, "revoke_allowance", terms=reward, accessor=world.researcher)
-    else:
-        world.send(world.funder, "announce_close", terms=reward)
-    if state == "closed":
-        world.wait(CLOSE_NOTICE)
-        world.send(world.funder, "close_campaign", terms=reward)
+    bring_to(world, reward, state)
     error = "CONSENT/CAMPAIGN_UNFUNDED" if state == "budget empty" else "CONSENT/CAMPAIGN_CLOSING"
     is_refused(world, error, reward)
 
