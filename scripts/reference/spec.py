@@ -124,6 +124,9 @@ def _by_heading(text: str) -> dict[str, str]:
 
 # --- the document ---
 
+#: SNIP-12 gives this interface no id, and the contract answers that it has none.
+_NO_ID: Final = "ISNIP12Metadata"
+
 
 def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[str]:
     yield _PREFACE
@@ -133,9 +136,10 @@ def _document(reference: Reference, abis: Mapping[str, Sequence[Mapping[str, Any
     for contract in reference.contracts:
         for interface in contract.interfaces:
             interfaces[interface.name] = interface
-            interface_id = f"`{src5.interface_id(abis[contract.name], interface.name):#x}`"
-            if interface.name == "ISNIP12Metadata":
+            if interface.name == _NO_ID:
                 interface_id = "none: wallets call it without asking first"
+            else:
+                interface_id = f"`{src5.interface_id(abis[contract.name], interface.name):#x}`"
             rows.append(
                 (f"`{contract.name}`", f"[`{interface.name}`](#{interface.name.lower()})", interface_id)
             )
