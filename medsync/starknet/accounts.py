@@ -306,6 +306,12 @@ async def _predeployed(connection: Connection, source: str) -> tuple[int, int]:
     return known[int(number)]
 
 
+#: What devnets said their accounts are, by connection, as its client; it belongs to one event loop.
+_PREDEPLOYED: Final[WeakKeyDictionary[FullNodeClient, asyncio.Task[list[tuple[int, int]]]]] = (
+    WeakKeyDictionary()
+)
+
+
 async def _predeployed_keys(connection: Connection) -> list[tuple[int, int]]:
     """Addresses and private keys of a devnet's accounts, asked for once by each connection: devnet takes a
     good part of a second, and a command may name several."""
@@ -316,12 +322,6 @@ async def _predeployed_keys(connection: Connection) -> list[tuple[int, int]]:
         asked.add_done_callback(lambda done: done.cancelled() or done.exception())
     # One of several that wait may be cancelled; the others still want the answer.
     return await asyncio.shield(asked)
-
-
-#: By connection, as its client; it belongs to one event loop.
-_PREDEPLOYED: Final[WeakKeyDictionary[FullNodeClient, asyncio.Task[list[tuple[int, int]]]]] = (
-    WeakKeyDictionary()
-)
 
 
 async def _ask_predeployed_keys(connection: Connection) -> list[tuple[int, int]]:

@@ -442,11 +442,16 @@ class MedSyncClient(ContractClient):
         )
 
     async def sign_revocation(
-        self, grantee: int, purpose: Purpose, study: int, *, deadline: int
+        self, grantee: int, purpose: Purpose, study: int, *, deadline: int, generation: int | None = None
     ) -> SignedRevocation:
-        """A revocation signed by this client's account as patient, to `submit` until `deadline`."""
+        """A revocation signed by this client's account as patient, to `submit` until `deadline`.
+
+        It is of the patient's `generation`, by default the present one as the node says it: who does not
+        trust the node gives it.
+        """
         patient = self.account.address
-        state = await self.patient_state(patient)
+        if generation is None:
+            generation = (await self.patient_state(patient)).generation
         return sign_revocation(
             self.account.stark_signer,
             patient,
@@ -454,7 +459,7 @@ class MedSyncClient(ContractClient):
             grantee=grantee,
             purpose=purpose,
             study=study,
-            generation=state.generation,
+            generation=generation,
             deadline=deadline,
         )
 

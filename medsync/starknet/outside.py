@@ -285,12 +285,11 @@ async def sign_acts(
     """
     patient = medsync.account.address
     calls = [act.call for act in acts]
-    opens = any(_read(call).opens for call in calls)
     await _assert_supported(medsync, patient)
     await _assert_pools(medsync, map(_read, calls))
     if now is None:
         now = (await newest_block(medsync.client)).timestamp
-    if opens and generation is None:
+    if generation is None and opens(*acts):
         generation = (await medsync.patient_state(patient)).generation
     return sign_calls(
         medsync.account.stark_signer,
@@ -301,6 +300,14 @@ async def sign_acts(
         execute_before=now + within,
         caller=caller,
     )
+
+
+def opens(*acts: Invocation[Any]) -> bool:
+    """Whether acts open something: then they are good in one generation of the patient's only.
+
+    Raises InvalidValue for acts that cannot be signed.
+    """
+    return _opens([act.call for act in acts])
 
 
 def sign_calls(
@@ -320,7 +327,7 @@ def sign_calls(
     If they open something, a call of `assert_generation` with the patient's present `generation` is put in
     front. `nonce` is a random one by default. Raises InvalidValue for calls that cannot be signed so.
     """
-    if any(_read(call).opens for call in calls):
+    if _opens(calls):
         calls = [Call(contract, starknet_keccak(_GUARD), [patient, generation]), *calls]
     unsigned = SignedActs(
         chain_id=signer.chain_id,
@@ -424,6 +431,10 @@ def _check(patient: int, calls: Sequence[Call]) -> None:
     for act in acts:
         if act.entry_point != _WITHDRAW and act.address != acts[0].address:
             raise InvalidValue("the acts are for two MedSync contracts: sign them apart")
+
+
+def _opens(calls: Sequence[Call]) -> bool:
+    return any(_read(call).opens for call in calls)
 
 
 def _read(call: Call) -> Act:

@@ -138,6 +138,9 @@ async def test_what_opens_is_good_at_its_generation_only(scene: Scene) -> None:
     early = [await sign_acts(patient, act) for act in opening]
     closing = await sign_acts(patient, patient.set_delegate(scene.hospital, Power(0), 0))
     assert {signed.generation for signed in early} == {1}
+    # Who does not trust the node says both.
+    told = await sign_acts(patient, opening[0], now=until, within=60, generation=7)
+    assert (told.generation, told.execute_before) == (7, until + 60)
 
     # The patient's panic button, itself signed for a relayer.
     await scene.submit(await sign_acts(patient, patient.cancel_signatures()))

@@ -31,13 +31,7 @@ from medsync.protocol.felt import InvalidValue
 from medsync.protocol.types import ConsentTerms, PatientState, Verdict
 from medsync.protocol.vocabulary import Decision, Power, Purpose
 from medsync.starknet.outside import acts_from_json
-from medsync.starknet.signing import (
-    SignedConsent,
-    SignedRevocation,
-    sign_consent,
-    sign_revocation,
-    signed_from_json,
-)
+from medsync.starknet.signing import SignedConsent, SignedRevocation, sign_consent, signed_from_json
 from medsync.starknet.transactions import Invocation, TransactionResult
 
 P = ParamSpec("P")
@@ -586,21 +580,14 @@ async def sign(
         if after:
             raise InputError("--after is for consents: a revocation follows nothing.")
         state = await context.agreed(medsync, lambda node: node.patient_state(medsync.account.address))
-        signed = sign_revocation(
-            medsync.account.stark_signer,
-            medsync.account.address,
-            contract=medsync.address,
-            grantee=who,
-            purpose=why,
-            study=which,
-            generation=state.generation,
-            deadline=until,
-        )
+        signed = await medsync.sign_revocation(who, why, which, deadline=until, generation=state.generation)
         numbers, more = {"generation": signed.generation}, {"purpose": why}
     elif categories and expires:
         what = await _terms(
             context, purpose, study, categories, starts, expires, max_uses, scoped, reward, terms
         )
+        if what.expires_at <= now:
+            raise InputError("--expires is over: the consent would never hold.", hint="Name a later time.")
         more = {**_shown(what), **await _reward(context, what)}
         signed = await _sign_after(context, who, what, until, after or [])
         numbers = {

@@ -1,8 +1,10 @@
 """URLs in what is shown lose what may be secret in them, and nothing else of the sentence is lost."""
 
+import sys
+
 import pytest
 
-from medsync.cli.output import discreet
+from medsync.cli.output import Hex, Whole, discreet, show, shown
 
 SECRET = "5ecr3tK3y"
 
@@ -26,3 +28,23 @@ SECRET = "5ecr3tK3y"
 )
 def test_urls_are_shown_without_secrets(text: str, shown: str) -> None:
     assert discreet(text) == shown
+
+
+FELT = 0x55DD16AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB753
+
+
+def test_what_another_command_is_given_is_whole() -> None:
+    assert shown(Hex(FELT), short=True) == "0x55dd16…aab753"
+    assert shown(Whole(FELT), short=True) == f"{FELT:#x}"
+
+
+@pytest.mark.parametrize(("kind", "note"), [(Hex, "…: shortened; --json shows all of it.\n"), (Whole, "")])
+def test_a_table_says_at_a_terminal_that_it_shortens(
+    kind: type[Hex], note: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"record": kind(FELT)}]
+    show(rows, as_json=False)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show(rows, as_json=False)
+    assert capsys.readouterr().err == note

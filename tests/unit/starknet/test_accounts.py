@@ -1,5 +1,6 @@
 """Accounts are found where they should be, and no key or passphrase is ever in what goes wrong."""
 
+import asyncio
 import json
 import shutil
 import stat
@@ -11,7 +12,7 @@ import pytest
 from eth_keyfile.keyfile import create_keyfile_json
 from starknet_py.net.full_node_client import FullNodeClient
 
-from medsync.errors import InputError, MedSyncError, PublicNetworkError
+from medsync.errors import InputError, MedSyncError, NetworkError, PublicNetworkError
 from medsync.starknet import account_files, accounts
 from medsync.starknet.account_files import Blueprint
 from medsync.starknet.accounts import (
@@ -394,3 +395,48 @@ async def test_a_devnets_accounts_are_for_local_devnets_only() -> None:
         await load_account(connection(), "devnet:0")
     with pytest.raises(PublicNetworkError):
         await predeployed_accounts(connection())
+
+
+class FakeDevnet:
+    """Lists one account, slowly, and fails for as often as it is to."""
+
+    is_local = True
+
+    def __init__(self, failures: int = 0) -> None:
+        self.client = FullNodeClient("http://127.0.0.1:1")
+        self.chain_id = CHAIN
+        self.failures = failures
+        self.asked = 0
+
+    async def devnet_rpc(self, method: str, **params: object) -> object:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.asked <= self.failures:
+            raise NetworkError("The devnet does not answer.")
+        return [{"address": hex(ADDRESS), "private_key": hex(KEY)}]
+
+
+async def test_a_devnet_is_asked_once_for_its_accounts() -> None:
+    devnet: Any = FakeDevnet()
+    found = await asyncio.gather(*[predeployed_accounts(devnet) for _ in range(3)])
+    assert {one.address for accounts in found for one in accounts} == {ADDRESS}
+    assert devnet.asked == 1
+    other: Any = FakeDevnet()
+    await predeployed_accounts(other)
+    assert other.asked == 1
+
+
+async def test_a_devnet_that_did_not_answer_is_asked_again() -> None:
+    devnet: Any = FakeDevnet(failures=1)
+    with pytest.raises(NetworkError):
+        await predeployed_accounts(devnet)
+    (account,) = await predeployed_accounts(devnet)
+    assert (account.address, devnet.asked) == (ADDRESS, 2)
+
+
+async def test_who_stops_waiting_for_accounts_stops_nobody_else() -> None:
+    devnet: Any = FakeDevnet()
+    first, second = (asyncio.ensure_future(predeployed_accounts(devnet)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert [account.address for account in await second] == [ADDRESS]
