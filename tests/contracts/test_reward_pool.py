@@ -240,6 +240,8 @@ def test_a_closed_campaign_takes_no_more(world: World) -> None:
     world.send(world.funder, "close_campaign", terms=terms)
     world.mint(world.funder, 1000)
     world.refuses("POOL/CAMPAIGN_CLOSED", world.funder, "deposit", terms=terms, amount=1000)
+    too_many = (MAX_U64 + 1) * 1000
+    world.refuses("POOL/TOO_MANY_USES", world.funder, "deposit", terms=terms, amount=too_many)
 
 
 def test_a_donation_is_nobodys(world: World) -> None:

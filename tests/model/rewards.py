@@ -41,8 +41,9 @@ class Rewards(Budgets, Tokens):
         require(now < terms.expires_at, "POOL/CAMPAIGN_EXPIRED")
         require(terms.expires_at <= TIME_MAX, "POOL/TIME_RANGE")
         require(amount % terms.rate == 0, "POOL/NOT_A_MULTIPLE")
-        require(campaign.status != "Closed", "POOL/CAMPAIGN_CLOSED")
         uses = amount // terms.rate
+        require(uses <= U64_MAX, "POOL/TOO_MANY_USES")
+        require(campaign.status != "Closed", "POOL/CAMPAIGN_CLOSED")
         require(campaign.granted + uses <= U64_MAX, "POOL/TOO_MANY_USES")
         require(at.liabilities + amount <= U123_MAX, "POOL/LIABILITY_CAP")
         if campaign.status == "None":

@@ -823,6 +823,8 @@ def test_allowances_move_uses_and_a_closed_campaign_gives_them_back_as_money(wor
     assert world.credit(POOL, RESEARCHER).claimable == 2 * 10_001
     assert code_of(world.increase_allowance, RESEARCHER, *about, 1) == "POOL/NOT_OPEN"
     assert code_of(world.deposit, RESEARCHER, NOW, POOL, CAMPAIGN, 10_001) == "POOL/CAMPAIGN_CLOSED"
+    too_many = (U64_MAX + 1) * CAMPAIGN.rate
+    assert code_of(world.deposit, RESEARCHER, NOW, POOL, CAMPAIGN, too_many) == "POOL/TOO_MANY_USES"
 
 
 @pytest.mark.parametrize(
